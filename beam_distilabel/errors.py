@@ -1,0 +1,81 @@
+"""The exception tree: what a caller may catch, by who has to act."""
+
+from __future__ import annotations
+
+
+class DistilabelError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class DistilabelUserError(DistilabelError, ValueError):
+    """Something that the user wrote can't work; the message names it and the remedy.
+
+    Args:
+        message: names the Step, the field, the value, and what to do.
+        page: accepted because distilabel scripts pass it; unused.
+    """
+
+    def __init__(self, message: str, page: str | None = None) -> None:
+        super().__init__(message)
+        self.page = page
+
+
+class DistilabelTypeError(DistilabelError, TypeError):
+    """A function or class has a signature that can't be used as a Step."""
+
+    def __init__(self, message: str, page: str | None = None) -> None:
+        super().__init__(message)
+        self.page = page
+
+
+class DistilabelNotImplementedError(DistilabelError, NotImplementedError):
+    """A subclass has to define what was called."""
+
+    def __init__(self, message: str, page: str | None = None) -> None:
+        super().__init__(message)
+        self.page = page
+
+
+class PipelineValidationError(DistilabelUserError):
+    """A pipeline can't run as it is written; raised before anything runs."""
+
+
+class ParseError(DistilabelError):
+    """A model's answer doesn't have the form that the Task asked for."""
+
+
+class GenerationError(DistilabelError):
+    """One request failed; the others are not affected.
+
+    Attributes:
+        kind: one of `beam_distilabel.failures.FailureKind`.
+    """
+
+    kind = "engine"
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        if kind is not None:
+            self.kind = kind
+
+
+class PromptTooLongError(GenerationError):
+    """A prompt has more tokens than the model's context holds."""
+
+    kind = "too_long"
+
+
+class EngineError(DistilabelError):
+    """An engine can't start or has died; no request can be answered."""
+
+
+class RowError(DistilabelError):
+    """A Step with `on_failure="raise"` met a row that failed."""
+
+
+class RunCancelled(DistilabelError):
+    """The run was cancelled while it was under way."""
+
+
+class RunFailedError(DistilabelError):
+    """The run ended without a result; the cause is chained and in the run directory's log."""

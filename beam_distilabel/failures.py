@@ -1,0 +1,73 @@
+"""Failure records: what happened to a row that could not be finished."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from beam_distilabel.errors import GenerationError, ParseError
+from beam_distilabel.row import ROW_ID, Row
+
+FailureKind = Literal[
+    "parse",  # the answer doesn't have the Task's form
+    "too_long",  # the prompt exceeds the model's context
+    "timeout",  # the engine took longer than the Task allows
+    "rate_limit",  # the endpoint refused for load
+    "refused",  # the engine or endpoint refused this request
+    "schema",  # the answer isn't what the schema demands
+    "join",  # a branch has no row for it
+    "render",  # the Task could not make a prompt of the row
+    "engine",  # the engine failed on this request
+    "user_code",  # a Step's own code raised
+]
+
+OnFailure = Literal["null", "drop", "raise"]
+"""What becomes of a row that failed: it goes on with None outputs, is left out, or ends the run."""
+
+
+@dataclasses.dataclass
+class Failure:
+    """Why one row failed in one Step.
+
+    Attributes:
+        step: the Step's name.
+        kind: what went wrong, of `FailureKind`.
+        message: the reason, for a person.
+        row: the row as the Step received it, reserved keys included.
+        attempts: how often the row was tried.
+        raw_output: the model's answer, where there is one.
+    """
+
+    step: str
+    kind: str
+    message: str
+    row: Row
+    attempts: int = 1
+    raw_output: str | None = None
+
+    def reason(self) -> dict[str, Any]:
+        """The part that goes into a row's `distilabel_metadata`."""
+        return {"kind": self.kind, "message": self.message, "attempts": self.attempts}
+
+    def to_row(self) -> Row:
+        """The failure as a row of the `failures/` dataset."""
+        return {**dataclasses.asdict(self), ROW_ID: self.row.get(ROW_ID)}
+
+
+def kind_of(error: BaseException) -> str:
+    """The kind of failure that `error` stands for."""
+    if isinstance(error, GenerationError):
+        return error.kind
+    if isinstance(error, ParseError):
+        return "parse"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return "user_code"
+
+
+def message_of(error: BaseException) -> str:
+    """`error` in one line: its type, unless it is ours, and its text."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, (GenerationError, ParseError)):
+        return text
+    return f"{type(error).__name__}: {text}"

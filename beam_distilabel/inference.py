@@ -1,0 +1,252 @@
+"""ContinuousRunInference: RunInference without batches, so that an engine never waits for one.
+
+Beam's own RunInference waits for the longest answer of every batch. Here each element starts as soon
+as there is room, what has finished is passed on at once, and only the end of a bundle waits for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInference
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+
+WAKE_SECONDS = 1.0
+"""How long a worker waits for results before it writes its progress record."""
+
+
+class Rollout(Protocol):
+    """What is done with the model for one element; a worker has one copy.
+
+    Attributes:
+        owner: whose use of the engine it is, see `Registry`.
+    """
+
+    owner: str | None
+
+    def setup(self, engine: Engine) -> None:
+        """Called once, before the first element."""
+
+    def teardown(self) -> None:
+        """Called when the worker's copy is no longer needed."""
+
+    async def run(self, element: Any) -> list[Any]:
+        """The outputs for one element (TaggedOutput for a side output).
+
+        Runs on the engine's loop. What it raises fails the bundle.
+        """
+
+    def flush(self) -> None:
+        """Called now and then, to write progress."""
+
+
+class PromptRollout:
+    """One request per prompt: what `RunInference` does, element by element."""
+
+    owner = None
+
+    def __init__(self, handler: Any, inference_args: dict[str, Any] | None) -> None:
+        self._handler = handler
+        self._kwargs = {**handler.get_generation_kwargs(), **(inference_args or {})}
+
+    def setup(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def teardown(self) -> None:
+        """Nothing to give back."""
+
+    def flush(self) -> None:
+        """Nothing is counted."""
+
+    async def run(self, element: Any) -> list[PredictionResult]:
+        output = await self._engine.generate(GenerateRequest(element, 1, self._kwargs))
+        return [PredictionResult(element, output, self._handler.model_name)]
+
+
+class ContinuousRunInference(RunInference):
+    """`RunInference` for handlers whose engine is asynchronous.
+
+    Args:
+        model_handler: an LLM of this package, or any ModelHandler whose `load_model()` returns an
+            `Engine`.
+        rollout: what to do for each element; the default asks the model once per prompt and gives
+            PredictionResults.
+        max_in_flight: how many elements are under way at once per worker thread; default is what
+            the engine says.
+        tags: the side outputs of the rollout; with any, `expand` returns the tagged outputs with
+            the main one under `rows`.
+        inference_args: generation arguments, for the default rollout.
+
+    Example:
+        >>> from beam_distilabel.models.base import AsyncLLM
+        >>> class Echo(AsyncLLM):
+        ...     @property
+        ...     def model_name(self): return "echo"
+        ...     async def agenerate(self, input, num_generations=1):
+        ...         return {"generations": [input]}
+        >>> [r.inference["generations"] for r in ["a"] | ContinuousRunInference(Echo())]
+        [['a']]
+    """
+
+    def __init__(
+        self,
+        model_handler: ModelHandler[Any, Any, Engine],
+        *,
+        rollout: Rollout | None = None,
+        max_in_flight: int | None = None,
+        tags: tuple[str, ...] = (),
+        inference_args: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model_handler, inference_args=inference_args, **kwargs)
+        self._rollout = rollout or PromptRollout(model_handler, inference_args)
+        self._max_in_flight = max_in_flight
+        self._tags = tags
+
+    def expand(self, pcoll: Any) -> Any:
+        self._model_handler.validate_inference_args(self._inference_args)
+        fn = _RunRollouts(self._model_handler, self._rollout, self._max_in_flight)
+        rollouts = beam.ParDo(fn).with_resource_hints(**self._model_handler.get_resource_hints())
+        if self._tags:
+            return pcoll | "Rollouts" >> rollouts.with_outputs(*self._tags, main="rows")
+        return pcoll | "Rollouts" >> rollouts
+
+
+class _RunRollouts(beam.DoFn):
+    """Keeps rollouts under way on the engine's loop and passes on what has finished.
+
+    Two threads meet here: the runner's, which calls the DoFn, and the engine's loop. They hand over
+    in bulk (two deques, one wake-up per loop turn each way): a switch between threads costs more
+    than a row.
+    """
+
+    def __init__(
+        self, handler: ModelHandler[Any, Any, Engine], rollout: Rollout, limit: int | None
+    ) -> None:
+        self._handler = handler
+        self._rollout = rollout
+        self._limit = limit
+
+    def setup(self) -> None:
+        self._handler.set_environment_vars()
+        with engines.used_by(self._rollout.owner):
+            self._engine = self._handler.load_model()
+        self._rollout.setup(self._engine)
+        self._max_in_flight = self._limit or self._engine.max_in_flight
+        self._elements = Metrics.counter(
+            self._handler.get_metrics_namespace(), "num_inferences"
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reset()
+
+    def teardown(self) -> None:
+        self._cancel()
+        self._rollout.teardown()
+        with engines.used_by(self._rollout.owner):
+            self._engine.release()
+
+    def _reset(self) -> None:
+        self._inbox: deque[tuple[Any, Any, Any]] = deque()
+        self._outbox: deque[tuple[Any, Any, Any]] = deque()
+        self._finished = threading.Event()
+        self._start_is_due = False
+        self._signal_is_due = False
+        self._in_flight = 0
+
+    def start_bundle(self) -> None:
+        # What a failed bundle left under way belongs to nobody.
+        if self._in_flight:
+            self._cancel()
+            self._reset()
+
+    def process(
+        self,
+        element: Any,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        self._inbox.append((element, timestamp, window))
+        self._in_flight += 1
+        if not self._start_is_due:
+            self._start_is_due = True
+            self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
+        if self._in_flight >= self._max_in_flight:
+            yield from self._collect(wait=True)
+        elif self._outbox:
+            yield from self._collect(wait=False)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        while self._in_flight:
+            yield from self._collect(wait=True)
+        self._rollout.flush()
+
+    # -- on the runner's thread ------------------------------------------------------------------
+
+    def _collect(self, wait: bool) -> Iterator[Any]:
+        if wait and not self._outbox:
+            if not self._finished.wait(WAKE_SECONDS):
+                self._rollout.flush()
+            self._finished.clear()
+        outbox = self._outbox
+        while outbox:
+            outputs, timestamp, window = outbox.popleft()
+            self._in_flight -= 1
+            if isinstance(outputs, BaseException):
+                raise outputs
+            self._elements.inc()
+            for output in outputs:
+                if isinstance(output, TaggedOutput):
+                    value = WindowedValue(output.value, timestamp, (window,))
+                    yield TaggedOutput(output.tag, value)
+                else:
+                    yield WindowedValue(output, timestamp, (window,))
+        self._rollout.flush()
+
+    def _cancel(self) -> None:
+        async def cancel() -> None:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+        if self._tasks:
+            self._engine.call(cancel())
+
+    # -- on the engine's loop --------------------------------------------------------------------
+
+    def _start(self, inbox: deque[Any], outbox: deque[Any]) -> None:
+        # Cleared first: what is appended from here on asks for another start.
+        self._start_is_due = False
+        loop = self._engine.loop
+        while inbox:
+            element, timestamp, window = inbox.popleft()
+            task = loop.create_task(self._run(element, timestamp, window, outbox))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(
+        self, element: Any, timestamp: Any, window: Any, outbox: deque[Any]
+    ) -> None:
+        outputs: Any
+        try:
+            outputs = await self._rollout.run(element)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            outputs = error
+        outbox.append((outputs, timestamp, window))
+        if not self._signal_is_due:
+            self._signal_is_due = True
+            self._engine.loop.call_soon(self._signal)
+
+    def _signal(self) -> None:
+        self._signal_is_due = False
+        self._finished.set()

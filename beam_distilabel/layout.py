@@ -1,0 +1,147 @@
+"""The folder of a result: `<path>/<subset>/<split>-00000-of-0000N.parquet`, on any filesystem.
+
+Everything here reads names and footers, never a column of data, but for `first_row`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from beam_distilabel.row import Row
+
+_SHARD = re.compile(r"(?P<split>.+)-\d{5,}-of-\d{5,}\.parquet")
+
+
+def shard_name(split: str, index: int, total: int) -> str:
+    """A shard's name.
+
+    Example:
+        >>> shard_name("train", 0, 3)
+        'train-00000-of-00003.parquet'
+    """
+    return f"{split}-{index:05d}-of-{total:05d}.parquet"
+
+
+def split_of(name: str) -> str | None:
+    """The split of a shard by its file name; None for a file that isn't a shard.
+
+    Example:
+        >>> split_of("train-00000-of-00003.parquet"), split_of("README.md")
+        ('train', None)
+    """
+    match = _SHARD.fullmatch(name)
+    return match["split"] if match else None
+
+
+def subset_names(path: str, **storage_options: Any) -> list[str]:
+    """The folders in `path` that hold shards and nothing else, hidden ones aside."""
+    filesystem, folder = fsspec.core.url_to_fs(path, **storage_options)
+    if not filesystem.isdir(folder):
+        return []
+    found = []
+    for entry in filesystem.ls(folder, detail=True):
+        name = posixpath.basename(entry["name"].rstrip("/"))
+        if entry["type"] != "directory" or name.startswith("."):
+            continue
+        files = [posixpath.basename(file) for file in filesystem.ls(entry["name"], detail=False)]
+        if files and all(split_of(file) for file in files):
+            found.append(name)
+    return sorted(found)
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is on this machine's filesystem."""
+    return isinstance(fsspec.core.url_to_fs(path)[0], LocalFileSystem)
+
+
+def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:
+    """The Parquet file at `path`, on any filesystem that fsspec knows."""
+    filesystem, name = fsspec.core.url_to_fs(path, **storage_options)
+    if isinstance(filesystem, LocalFileSystem):
+        return pq.ParquetFile(name, memory_map=True)
+    return pq.ParquetFile(filesystem.open(name, "rb"))
+
+
+def count_rows(path: str) -> int:
+    """The rows of the Parquet file at `path`, by its footer."""
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
+@dataclass(frozen=True)
+class SplitFiles:
+    """The shards of one split of a subset, as their footers describe them.
+
+    Attributes:
+        name: the split.
+        files: paths, in order.
+        rows: of all files.
+        bytes: of the data when it is in memory, about.
+        schema: the Arrow schema of the first file.
+        fingerprint: changes when a file does (name, size or time of change).
+    """
+
+    name: str
+    files: tuple[str, ...]
+    rows: int
+    bytes: int
+    schema: pa.Schema
+    fingerprint: str
+
+
+def read_splits(folder: str, **storage_options: Any) -> list[SplitFiles]:
+    """The splits of the subset in `folder`, by name, `train` first.
+
+    Raises:
+        FileNotFoundError: there is no shard.
+    """
+    filesystem, name = fsspec.core.url_to_fs(folder, **storage_options)
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for entry in sorted(filesystem.ls(name, detail=True), key=lambda entry: str(entry["name"])):
+        split = split_of(posixpath.basename(entry["name"]))
+        if split:
+            entries.setdefault(split, []).append(entry)
+    if not entries:
+        raise FileNotFoundError(f"{folder} holds no Parquet shards")
+    return [
+        _read_split(filesystem, split, entries[split])
+        for split in sorted(entries, key=lambda split: (split != "train", split))
+    ]
+
+
+def _read_split(filesystem: Any, name: str, entries: Sequence[dict[str, Any]]) -> SplitFiles:
+    files = tuple(filesystem.unstrip_protocol(entry["name"]) for entry in entries)
+    if isinstance(filesystem, LocalFileSystem):
+        files = tuple(str(entry["name"]) for entry in entries)
+    rows = size = 0
+    schema: pa.Schema | None = None
+    digest = hashlib.blake2b(digest_size=8)
+    for entry in entries:
+        with filesystem.open(entry["name"], "rb") as stream, pq.ParquetFile(stream) as parquet:
+            footer = parquet.metadata
+            rows += footer.num_rows
+            size += sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
+            schema = parquet.schema_arrow if schema is None else schema
+        changed = entry.get("mtime") or entry.get("ETag") or entry.get("created")
+        digest.update(repr((entry["name"], entry["size"], changed)).encode())
+    return SplitFiles(name, files, rows, size, schema, digest.hexdigest())
+
+
+def first_row(files: Sequence[str], **storage_options: Any) -> Row | None:
+    """The first row of `files`, None if they have none."""
+    for path in files:
+        with open_parquet(path, **storage_options) as parquet:
+            for batch in parquet.iter_batches(batch_size=1):
+                row: Row = batch.to_pylist()[0]
+                return row
+    return None

@@ -1,0 +1,1 @@
+"""Mixins under the import path of distilabel 1.5."""

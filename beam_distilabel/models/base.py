@@ -1,0 +1,302 @@
+"""The base classes of LLMs, for this package's models and for users' own."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional
+
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, SecretStr
+
+from beam_distilabel.errors import (
+    DistilabelNotImplementedError,
+    DistilabelUserError,
+    GenerationError,
+)
+from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+from beam_distilabel.models.user_engine import (
+    AsyncLLMEngine,
+    SyncLLMEngine,
+    agenerate_many,
+    run_coroutine,
+)
+from beam_distilabel.pickling import PicklesUnloaded
+from beam_distilabel.row import fingerprint
+from beam_distilabel.runtime_parameters import (
+    RuntimeParameter,
+    RuntimeParametersMixin,
+    closest,
+)
+from beam_distilabel.typing import FormattedInput, GenerateOutput
+
+STOCK_BATCH_SIZE = 256
+"""How many prompts Beam's own RunInference puts in a batch (its default starts at 1 and grows)."""
+
+
+class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
+    """What LLMs and image generation models share: a Beam ModelHandler with an Engine behind it.
+
+    Attributes:
+        generation_kwargs: keyword arguments for every call of `generate` or `agenerate`.
+    """
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        protected_namespaces=(),
+        validate_assignment=True,
+        validate_default=True,
+    )
+
+    generation_kwargs: Optional[RuntimeParameter[dict[str, Any]]] = Field(
+        default_factory=dict,
+        description="The keyword arguments of every call of `generate` or `agenerate`.",
+    )
+
+    _logger: Any = PrivateAttr(None)
+
+    def load(self) -> None:
+        """Make clients or load weights; called before the first `generate`."""
+
+    def unload(self) -> None:
+        """Release what `load` made."""
+
+    @property
+    def model_name(self) -> str:
+        """The name that goes into the `model_name` column."""
+        raise DistilabelNotImplementedError(f"{type(self).__name__} has to define `model_name`.")
+
+    def get_generation_kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that were set for `generate`."""
+        return dict(self.generation_kwargs or {})
+
+    def _generation_function(self) -> Any:
+        """The method whose keyword arguments `generation_kwargs` holds."""
+        return self.generate  # type: ignore[attr-defined]
+
+    def generation_parameters(self) -> dict[str, inspect.Parameter] | None:
+        """The keyword arguments that may be in `generation_kwargs`; None where any may."""
+        function = inspect.unwrap(self._generation_function())
+        parameters = dict(inspect.signature(function).parameters)
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            return None
+        for given in ("self", "input", "inputs", "num_generations"):
+            parameters.pop(given, None)
+        return parameters
+
+    def check_generation_kwargs(self) -> None:
+        """Raise where `generation_kwargs` has a name that the model doesn't take.
+
+        Raises:
+            DistilabelUserError: names the argument and the closest known one.
+        """
+        known = self.generation_parameters()
+        for name in self.generation_kwargs or {}:
+            if known is not None and name not in known:
+                raise DistilabelUserError(
+                    f"{type(self).__name__} has no generation argument {name!r}."
+                    f"{closest(name, known)} It has: {', '.join(known)}."
+                )
+
+    def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
+        info = super().get_runtime_parameters_info()
+        for entry in info:
+            if entry["name"] == "generation_kwargs":
+                entry["keys"] = [
+                    {"name": name, "optional": parameter.default is not parameter.empty}
+                    for name, parameter in (self.generation_parameters() or {}).items()
+                ]
+        return info
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this model from another: its class and fields, without secrets."""
+        fields = {
+            name: _identity_of(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if not is_secret(field.annotation) and name not in self.not_identity()
+        }
+        return {"class": f"{type(self).__module__}.{type(self).__qualname__}", **fields}
+
+    @classmethod
+    def not_identity(cls) -> frozenset[str]:
+        """Fields that change how the model is run, not what it answers or which engine it needs."""
+        return frozenset(("generation_kwargs", "jobs_ids"))
+
+    # -- engine ----------------------------------------------------------------------------------
+
+    def fingerprint(self) -> str:
+        """Equal for models that can share an engine."""
+        return fingerprint(self.identity())
+
+    def make_engine(self) -> Engine:
+        """A new engine for this model, not opened yet."""
+        return SyncLLMEngine(self)
+
+    def load_model(self) -> Engine:
+        """This model's engine in this process, shared by all equal models; see `Engine.release`.
+
+        Raises:
+            EngineError: it can't start; has the engine's own error text.
+        """
+        return engines.acquire(self.fingerprint(), self.make_engine)
+
+    def run_inference(
+        self,
+        batch: Sequence[FormattedInput],
+        model: Engine,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[PredictionResult]:
+        """Answer a batch of prompts; for Beam's own RunInference.
+
+        Args:
+            batch: chats, or texts, which are raw prompts.
+            model: what `load_model` returned.
+            inference_args: generation arguments on top of `generation_kwargs`.
+
+        Returns:
+            One PredictionResult per prompt with a `GenerateOutput`; a prompt that failed alone has
+            `{"generations": [None], "failure": {"kind", "message"}}`.
+        """
+        kwargs = {**self.get_generation_kwargs(), **(inference_args or {})}
+
+        async def answer(prompt: FormattedInput) -> dict[str, Any]:
+            request = GenerateRequest(prompt, 1, kwargs)
+            try:
+                return dict(await model.generate(request))
+            except GenerationError as error:
+                return {
+                    "generations": [None],
+                    "failure": {"kind": error.kind, "message": str(error)},
+                }
+
+        async def answer_all() -> list[dict[str, Any]]:
+            return await asyncio.gather(*(answer(prompt) for prompt in batch))
+
+        outputs = model.call(answer_all())
+        return [
+            PredictionResult(prompt, output, self.model_name)
+            for prompt, output in zip(batch, outputs, strict=True)
+        ]
+
+    def batch_elements_kwargs(self) -> Mapping[str, Any]:
+        return {"min_batch_size": STOCK_BATCH_SIZE, "max_batch_size": STOCK_BATCH_SIZE}
+
+    def get_metrics_namespace(self) -> str:
+        return "beam_distilabel"
+
+    def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
+        known = self.generation_parameters()
+        for name in inference_args or {}:
+            if known is not None and name not in known:
+                raise DistilabelUserError(
+                    f"{type(self).__name__} has no generation argument {name!r}."
+                    f"{closest(name, known)}"
+                )
+
+
+class LLM(Model):
+    """A language model; subclasses define `model_name` and `generate`.
+
+    Every LLM is also a Beam ModelHandler: `prompts | RunInference(llm)` answers prompts.
+
+    Attributes:
+        generation_kwargs: keyword arguments for every call of `generate`.
+        use_offline_batch_generation: distilabel's switch for providers' batch services.
+        offline_batch_generation_block_until_done: seconds between two looks at such a batch.
+        jobs_ids: the batches under way.
+
+    Example:
+        >>> class Echo(LLM):
+        ...     @property
+        ...     def model_name(self): return "echo"
+        ...     def generate(self, inputs, num_generations=1):
+        ...         return [{"generations": [i[-1]["content"]] * num_generations} for i in inputs]
+        >>> Echo().generate_outputs([[{"role": "user", "content": "Hi"}]])
+        [{'generations': ['Hi']}]
+    """
+
+    use_offline_batch_generation: RuntimeParameter[bool] = Field(
+        default=False, description="Whether to use the provider's batch service."
+    )
+    offline_batch_generation_block_until_done: Optional[RuntimeParameter[PositiveInt]] = Field(
+        default=None, description="The seconds between two looks at a batch under way."
+    )
+    jobs_ids: Optional[tuple[str, ...]] = Field(default=None)
+
+    def generate(
+        self, inputs: list[FormattedInput], num_generations: int = 1, **kwargs: Any
+    ) -> list[GenerateOutput]:
+        """Answer every input; one output per input, in order."""
+        raise DistilabelNotImplementedError(f"{type(self).__name__} has to define `generate`.")
+
+    def generate_outputs(
+        self, inputs: list[FormattedInput], num_generations: int = 1, **kwargs: Any
+    ) -> list[GenerateOutput]:
+        """`generate`, for use outside of a pipeline and in `Task.process`; call `load()` first."""
+        return self.generate(inputs=inputs, num_generations=num_generations, **kwargs)
+
+    def get_last_hidden_states(self, inputs: list[Any]) -> list[Any]:
+        """The last hidden states of each input, where the model gives them."""
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} gives no hidden states; use `EmbeddingGeneration`."
+        )
+
+
+class AsyncLLM(LLM):
+    """A language model that answers one input at a time, many at once; subclasses define `agenerate`.
+
+    Example:
+        >>> class Echo(AsyncLLM):
+        ...     @property
+        ...     def model_name(self): return "echo"
+        ...     async def agenerate(self, input, num_generations=1):
+        ...         return {"generations": [input[-1]["content"]] * num_generations}
+        >>> Echo().generate_outputs([[{"role": "user", "content": "Hi"}]])
+        [{'generations': ['Hi']}]
+    """
+
+    _num_generations_param_supported: bool = PrivateAttr(True)
+
+    async def agenerate(
+        self, input: FormattedInput, num_generations: int = 1, **kwargs: Any
+    ) -> GenerateOutput:
+        """Answer one input."""
+        raise DistilabelNotImplementedError(f"{type(self).__name__} has to define `agenerate`.")
+
+    def _generation_function(self) -> Any:
+        return self.agenerate
+
+    def make_engine(self) -> Engine:
+        return AsyncLLMEngine(self)
+
+    def generate(
+        self, inputs: list[FormattedInput], num_generations: int = 1, **kwargs: Any
+    ) -> list[GenerateOutput]:
+        """Answer every input, all at once, on a loop of its own; works in notebooks too."""
+
+        async def answer_all() -> list[GenerateOutput]:
+            return await asyncio.gather(
+                *(agenerate_many(self, one, num_generations, kwargs) for one in inputs)
+            )
+
+        return run_coroutine(answer_all)
+
+
+def _identity_of(value: Any) -> Any:
+    if isinstance(value, Model):
+        return value.identity()
+    if isinstance(value, (list, tuple)):
+        return [_identity_of(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _identity_of(item) for key, item in value.items()}
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        return value.model_json_schema()
+    return value
+
+
+def is_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(
+        is_secret(argument) for argument in getattr(annotation, "__args__", ())
+    )

@@ -1,0 +1,213 @@
+"""Engines: what answers requests, and the registry that lets equal LLMs share one per process.
+
+An Engine owns an event loop in a background thread; everything that talks to it runs there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from beam_distilabel.errors import EngineError
+from beam_distilabel.typing import FormattedInput, GenerateOutput
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(slots=True)
+class GenerateRequest:
+    """One input for an engine.
+
+    Attributes:
+        input: a chat, (chat, structure to answer in), or a raw prompt.
+        num_generations: how many answers.
+        generation_kwargs: keyword arguments of the LLM's `generate` or `agenerate`.
+        seed: what the sampling derives from, together with the number of the generation; engines
+            that can't be seeded ignore it. None leaves sampling to the engine.
+    """
+
+    input: FormattedInput
+    num_generations: int = 1
+    generation_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int | None = None
+
+
+class Engine:
+    """Answers requests on its own event loop, for any number of threads and Steps.
+
+    Subclasses define `start`, `generate` and `stop`; all three run on the engine's loop.
+
+    Attributes:
+        description: what the engine is and its version, for the report ("vllm 0.32.0").
+        max_in_flight: how many requests it takes at once with profit.
+    """
+
+    description = "python"
+    max_in_flight = 256
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+        self._closed = False
+
+    async def start(self) -> None:
+        """Get ready to answer. Raises `EngineError` with the engine's own error text."""
+
+    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        """Answer one request.
+
+        Raises:
+            GenerationError: this request failed, others are not affected.
+            EngineError: the engine is dead.
+        """
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        """Release everything; pending requests are lost."""
+
+    def release(self) -> None:
+        """Give back one `Registry.acquire`."""
+        engines.release(self)
+
+    def open(self) -> None:
+        """Start the loop's thread and the engine; returns when it can answer."""
+        self._thread.start()
+        try:
+            self.call(self.start())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop the engine and its thread."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.call(self.stop())
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run `coroutine` on the engine's loop, from any other thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run `coroutine` on the engine's loop and wait for its result."""
+        return self.submit(coroutine).result()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            self.loop.close()
+
+
+@dataclasses.dataclass
+class _Entry:
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    engine: Engine | None = None
+    uses: Counter[str | None] = dataclasses.field(default_factory=Counter)
+
+
+class Registry:
+    """The engines of this process by model fingerprint, counted by use.
+
+    Beam's own sharing of models loads one per transform and never releases it; here equal models
+    share an engine whatever transform they are in, and the last user closes it. A use belongs to an
+    owner (a run), so that what a failed run left behind can be given back.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._lock = threading.Lock()
+        self._owner = threading.local()
+
+    @contextlib.contextmanager
+    def used_by(self, owner: str | None) -> Iterator[None]:
+        """Count this thread's `acquire` and `release` calls as `owner`'s."""
+        before = self._current_owner()
+        self._owner.name = owner
+        try:
+            yield
+        finally:
+            self._owner.name = before
+
+    def acquire(self, fingerprint: str, make: Callable[[], Engine]) -> Engine:
+        """The engine of `fingerprint`, opened by the first caller; others wait for it.
+
+        Raises:
+            EngineError: it can't start; the next caller tries anew.
+        """
+        owner = self._current_owner()
+        with self._lock:
+            entry = self._entries.setdefault(fingerprint, _Entry())
+            entry.uses[owner] += 1
+        try:
+            with entry.lock:
+                if entry.engine is None:
+                    engine = make()
+                    engine.open()
+                    entry.engine = engine
+                return entry.engine
+        except BaseException:
+            self._give_back(fingerprint, entry, owner, 1)
+            raise
+
+    def release(self, engine: Engine) -> None:
+        """Give back one `acquire`; the last one closes the engine."""
+        owner = self._current_owner()
+        for fingerprint, entry in self._entries_now():
+            if entry.engine is engine and entry.uses[owner]:
+                self._give_back(fingerprint, entry, owner, 1)
+
+    def release_all(self, owner: str) -> None:
+        """Give back everything that `owner` acquired and did not release."""
+        for fingerprint, entry in self._entries_now():
+            if entry.uses[owner]:
+                self._give_back(fingerprint, entry, owner, entry.uses[owner])
+
+    def close_all(self) -> None:
+        """Close every engine, used or not; for the end of the process."""
+        with self._lock:
+            entries, self._entries = list(self._entries.values()), {}
+        for entry in entries:
+            if entry.engine is not None:
+                entry.engine.close()
+
+    def _current_owner(self) -> str | None:
+        return getattr(self._owner, "name", None)
+
+    def _entries_now(self) -> list[tuple[str, _Entry]]:
+        with self._lock:
+            return list(self._entries.items())
+
+    def _give_back(self, fingerprint: str, entry: _Entry, owner: str | None, count: int) -> None:
+        with self._lock:
+            entry.uses[owner] -= count
+            if entry.uses.total() > 0:
+                return
+            if self._entries.get(fingerprint) is entry:
+                del self._entries[fingerprint]
+        if entry.engine is not None:
+            entry.engine.close()
+
+
+engines = Registry()
+"""The engines of this process."""
+
+atexit.register(engines.close_all)
+
+
+def engine_error(what: str, error: BaseException) -> EngineError:
+    """An `EngineError` that names the engine and carries the original error's text."""
+    return EngineError(f"{what}: {type(error).__name__}: {error}")

@@ -1,0 +1,201 @@
+"""Engines for LLM classes that only define `generate` or `agenerate`, users' own among them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from beam_distilabel.errors import DistilabelError, EngineError, GenerationError
+from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.typing import FormattedInput, GenerateOutput
+
+T = TypeVar("T")
+
+
+def run_coroutine(make: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine to its end, also where this thread's event loop is already running."""
+
+    async def run() -> T:
+        return await make()
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            result.append(asyncio.run(run()))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+async def agenerate_many(
+    llm: Any, one: FormattedInput, num_generations: int, kwargs: dict[str, Any]
+) -> GenerateOutput:
+    """`num_generations` answers; by as many calls where the LLM gives one answer per call."""
+    if getattr(llm, "_num_generations_param_supported", True):
+        return await llm.agenerate(input=one, num_generations=num_generations, **kwargs)
+    outputs = await asyncio.gather(
+        *(llm.agenerate(input=one, **kwargs) for _ in range(num_generations))
+    )
+    return merge_outputs(list(outputs))
+
+
+def merge_outputs(outputs: list[GenerateOutput]) -> GenerateOutput:
+    """Several outputs of one input as one; lists are joined."""
+    merged: dict[str, Any] = dict(outputs[0])
+    for output in outputs[1:]:
+        for key, value in output.items():
+            if key == "statistics" and isinstance(value, dict):
+                known = merged.get("statistics") or {}
+                merged["statistics"] = {
+                    name: [*known.get(name, []), *counts] for name, counts in value.items()
+                }
+            elif isinstance(value, list):
+                merged[key] = [*(merged.get(key) or []), *value]
+    return merged  # type: ignore[return-value]
+
+
+def normalized(output: Any, num_generations: int) -> GenerateOutput:
+    """An LLM's output in the current form; a bare list of texts is what older LLMs return."""
+    if isinstance(output, list):
+        output = {"generations": output, "statistics": {}}
+    if not isinstance(output, dict) or "generations" not in output:
+        raise GenerationError(
+            f"the LLM returned {type(output).__name__!r} for an input; expected a dict with "
+            "'generations' (see `GenerateOutput`)."
+        )
+    count = len(output["generations"])
+    if count < num_generations:
+        output = {
+            **output,
+            "generations": [*output["generations"], *[None] * (num_generations - count)],
+        }
+    return output  # type: ignore[return-value]
+
+
+class _LLMEngine(Engine):
+    """Loads a copy of the LLM on its loop's thread, so that the caller's object stays as it is."""
+
+    def __init__(self, llm: Any) -> None:
+        super().__init__()
+        self._llm = llm.copied()
+
+    async def start(self) -> None:
+        try:
+            self._llm.load()
+        except DistilabelError:
+            raise
+        except Exception as error:
+            raise EngineError(
+                f"{type(self._llm).__name__}.load() failed: {type(error).__name__}: {error}"
+            ) from error
+
+    async def stop(self) -> None:
+        self._llm.unload()
+
+
+class AsyncLLMEngine(_LLMEngine):
+    """Answers by `agenerate`, all requests at once on the engine's loop."""
+
+    def __init__(self, llm: Any) -> None:
+        super().__init__(llm)
+        self.description = type(llm).__name__
+
+    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        try:
+            output = await agenerate_many(
+                self._llm, request.input, request.num_generations, request.generation_kwargs
+            )
+        except DistilabelError:
+            raise
+        except Exception as error:
+            raise GenerationError(f"{type(error).__name__}: {error}") from error
+        return normalized(output, request.num_generations)
+
+
+class SyncLLMEngine(_LLMEngine):
+    """Answers by `generate`, in batches of what has arrived, in a thread of their own.
+
+    Requests with the same arguments share a batch. Where a batch raises, its requests are asked one
+    by one, so that one bad input costs one row.
+    """
+
+    def __init__(self, llm: Any) -> None:
+        super().__init__(llm)
+        self.description = type(llm).__name__
+        self._waiting: list[tuple[GenerateRequest, asyncio.Future[GenerateOutput]]] = []
+        self._wake = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await super().start()
+        self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    async def stop(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+        await super().stop()
+
+    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        future: asyncio.Future[GenerateOutput] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        self._wake.set()
+        return await future
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            waiting, self._waiting = self._waiting, []
+            groups: dict[str, list[tuple[GenerateRequest, asyncio.Future[GenerateOutput]]]] = {}
+            for request, future in waiting:
+                arguments = repr((request.num_generations, request.generation_kwargs))
+                groups.setdefault(arguments, []).append((request, future))
+            for group in groups.values():
+                answers = await asyncio.to_thread(self._answer, [request for request, _ in group])
+                for (_, future), answer in zip(group, answers, strict=True):
+                    if future.cancelled():
+                        continue
+                    if isinstance(answer, BaseException):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result(answer)
+
+    def _answer(self, requests: list[GenerateRequest]) -> list[GenerateOutput | BaseException]:
+        try:
+            outputs = self._llm.generate(
+                inputs=[request.input for request in requests],
+                num_generations=requests[0].num_generations,
+                **requests[0].generation_kwargs,
+            )
+            if len(outputs) != len(requests):
+                raise GenerationError(
+                    f"{type(self._llm).__name__}.generate returned {len(outputs)} outputs for "
+                    f"{len(requests)} inputs; it has to return one per input."
+                )
+            return [normalized(output, requests[0].num_generations) for output in outputs]
+        except Exception as error:
+            if len(requests) == 1:
+                return [_as_generation_error(error)]
+            return [self._answer([request])[0] for request in requests]
+
+
+def _as_generation_error(error: Exception) -> BaseException:
+    if isinstance(error, DistilabelError):
+        return error
+    failure = GenerationError(f"{type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure

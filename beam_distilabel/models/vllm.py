@@ -1,0 +1,248 @@
+"""The `vLLM` language model: vLLM's engine inside the worker's process, on GPU or CPU."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, Optional, Union
+
+from pydantic import Field, PositiveInt, PrivateAttr
+
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.models.base import LLM
+from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.vllm_engine import VLLMEngine
+from beam_distilabel.models.vllm_sampling import parse_arguments, plain_structure
+from beam_distilabel.row import fingerprint
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType
+
+_ENGINE_FIELDS = (
+    "model",
+    "dtype",
+    "trust_remote_code",
+    "quantization",
+    "revision",
+    "tokenizer",
+    "tokenizer_mode",
+    "tokenizer_revision",
+    "skip_tokenizer_init",
+    "seed",
+)
+_PER_REQUEST = ("structured_output", "use_offline_batch_generation",
+                "offline_batch_generation_block_until_done")
+
+
+class vLLM(LLM):
+    """A language model that vLLM runs in the worker's own process.
+
+    LLMs with equal fields share an engine; the engine batches the requests of all of them.
+
+    Attributes:
+        model: the name on the Hugging Face Hub, or a folder.
+        dtype: of the weights and activations; "auto" takes the model's own.
+        trust_remote_code: whether code that comes with the model may run.
+        quantization: the method, where the weights are quantized.
+        revision: the branch, tag or commit of the model.
+        tokenizer: the name or folder of the tokenizer; the model's if None.
+        tokenizer_mode: "auto", "slow" or "mistral".
+        tokenizer_revision: the branch, tag or commit of the tokenizer.
+        skip_tokenizer_init: accepted for distilabel's sake; True can't work, since texts go in and
+            out.
+        chat_template: a Jinja template or a file with one; the tokenizer's own if None.
+        seed: of the engine; rows get seeds of their own in a pipeline.
+        extra_kwargs: any other argument of vLLM's `AsyncEngineArgs`, such as
+            `{"tensor_parallel_size": 2, "max_model_len": 8192}`.
+        structured_output: the structure of all answers: `{"format": "json", "schema": a pydantic
+            class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An input
+            that brings its own takes precedence.
+        cuda_devices: the GPUs to use, by number; "auto" leaves the choice to vLLM.
+        disable_cuda_device_placement: whether to ignore `cuda_devices`.
+        use_magpie_template: whether to let the model write the user's turn next.
+        magpie_pre_query_template: what the model's chat template puts before a user's message, or
+            "llama3" or "qwen2".
+        max_in_flight: how many requests the engine gets at once; twice vLLM's `max_num_seqs` if
+            None.
+
+    Environment variables: `BEAM_DISTILABEL_ENGINE_READY_SECONDS` (1800), in which the engine has to
+    be ready; `BEAM_DISTILABEL_ENGINE_LOG`, a file for vLLM's log. On CPU the KV cache has 2 GiB unless
+    `extra_kwargs={"kv_cache_memory_bytes": ...}` or vLLM's `VLLM_CPU_KVCACHE_SPACE` says otherwise.
+
+    Raises:
+        EngineError: by `load` or the first row, the engine can't start; has vLLM's own error text.
+
+    Example:
+        >>> llm = vLLM(model="Qwen/Qwen2.5-0.5B-Instruct")
+        >>> llm.load()  # doctest: +SKIP
+        >>> llm.generate_outputs([[{"role": "user", "content": "Hi"}]])  # doctest: +SKIP
+        [{'generations': ['Hello! ...'], 'statistics': {...}, 'finish_reasons': ['stop']}]
+        >>> llm.unload()
+    """
+
+    model: str
+    dtype: str = "auto"
+    trust_remote_code: bool = False
+    quantization: Optional[str] = None
+    revision: Optional[str] = None
+    tokenizer: Optional[str] = None
+    tokenizer_mode: Literal["auto", "slow", "mistral"] = "auto"
+    tokenizer_revision: Optional[str] = None
+    skip_tokenizer_init: bool = False
+    chat_template: Optional[str] = None
+    seed: int = 0
+    extra_kwargs: Optional[RuntimeParameter[dict[str, Any]]] = Field(
+        default_factory=dict, description="Any other argument of vLLM's `AsyncEngineArgs`."
+    )
+    structured_output: Optional[RuntimeParameter[StructuredOutputType]] = Field(
+        default=None, description="The structure of all answers: a JSON schema or a regex."
+    )
+    cuda_devices: RuntimeParameter[Union[list[int], Literal["auto"]]] = Field(
+        default="auto", description="The GPUs to use, by number; 'auto' leaves it to vLLM."
+    )
+    disable_cuda_device_placement: RuntimeParameter[bool] = Field(
+        default=False, description="Whether to ignore `cuda_devices`."
+    )
+    use_magpie_template: bool = False
+    magpie_pre_query_template: Optional[str] = None
+    max_in_flight: Optional[PositiveInt] = None
+
+    _engine: Optional[Engine] = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        if self.use_magpie_template and self.magpie_pre_query_template is None:
+            raise DistilabelUserError(
+                "vLLM(use_magpie_template=True) needs `magpie_pre_query_template`: 'llama3', 'qwen2' "
+                "or what the model's chat template puts before a user's message."
+            )
+        if self.skip_tokenizer_init:
+            raise DistilabelUserError(
+                "vLLM(skip_tokenizer_init=True) can't work: texts go in and out. Leave it False."
+            )
+        plain_structure(self.structured_output)
+
+    @property
+    def model_name(self) -> str:
+        return self.model
+
+    def load(self) -> None:
+        """Start the engine, or join the one that equal LLMs of this process use.
+
+        Raises:
+            EngineError: it can't start.
+        """
+        super().load()
+        if self._engine is None:
+            self._engine = self.load_model()
+
+    def unload(self) -> None:
+        """Leave the engine; the last one to leave ends it."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.release()
+        super().unload()
+
+    def generate(  # type: ignore[override]
+        self,
+        inputs: list[FormattedInput],
+        num_generations: int = 1,
+        max_new_tokens: int = 128,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        repetition_penalty: float = 1.0,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = -1,
+        min_p: float = 0.0,
+        logprobs: Optional[int] = None,
+        stop: Optional[list[str]] = None,
+        stop_token_ids: Optional[list[int]] = None,
+        include_stop_str_in_output: bool = False,
+        skip_special_tokens: bool = True,
+        logits_processors: Optional[list[Any]] = None,
+        extra_sampling_params: Optional[dict[str, Any]] = None,
+        echo: bool = False,
+        structured_output: Optional[dict[str, Any]] = None,
+    ) -> list[GenerateOutput]:
+        """Answer every input; for use outside of a pipeline, after `load()`.
+
+        Args:
+            inputs: chats, (chat, structured output) pairs, or texts, which are raw prompts.
+            num_generations: answers per input; with temperature 0 one is made and repeated.
+            max_new_tokens: the longest answer in tokens; what the context has left, if that is less.
+            presence_penalty: above 0 for tokens that are not in the answer yet.
+            frequency_penalty: above 0 against tokens by how often they are in the answer.
+            repetition_penalty: above 1 against tokens that are in the prompt or the answer.
+            temperature: of the sampling; 0 always takes the likeliest token.
+            top_p: sample from the likeliest tokens that sum up to this probability.
+            top_k: sample from so many likeliest tokens; -1 for all.
+            min_p: leave out tokens below this fraction of the likeliest one's probability.
+            logprobs: how many candidates per token to report, with their log probabilities.
+            stop: texts at which an answer ends.
+            stop_token_ids: tokens at which an answer ends.
+            include_stop_str_in_output: whether the answer keeps the text that ended it.
+            skip_special_tokens: whether special tokens are left out of the answer.
+            logits_processors: vLLM takes none per request any more; raises.
+            extra_sampling_params: any other field of vLLM's `SamplingParams`.
+            echo: whether to put the prompt before the answer.
+            structured_output: instead of the LLM's own.
+
+        Returns:
+            One output per input, in order.
+
+        Raises:
+            GenerationError: an input can't be answered; `PromptTooLongError` is one.
+            EngineError: the engine is dead.
+        """
+        arguments = {
+            name: value
+            for name, value in locals().items()
+            if name not in ("self", "inputs", "num_generations", "__class__")
+        }
+        arguments["structured_output"] = plain_structure(
+            structured_output or self.structured_output
+        )
+        parse_arguments(arguments)
+        engine = self._engine
+        if engine is None:
+            raise DistilabelUserError("Call `load()` of the vLLM before its `generate`.")
+
+        async def answer_all() -> list[GenerateOutput]:
+            requests = [GenerateRequest(one, num_generations, arguments) for one in inputs]
+            tasks = [asyncio.ensure_future(engine.generate(request)) for request in requests]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()  # does nothing to those that have finished
+
+        return engine.call(answer_all())
+
+    def get_generation_kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that were set for `generate`, with the structured output."""
+        kwargs = super().get_generation_kwargs()
+        structure = plain_structure(self.structured_output)
+        if structure and not kwargs.get("structured_output"):
+            kwargs["structured_output"] = structure
+        return kwargs
+
+    def check_generation_kwargs(self) -> None:
+        super().check_generation_kwargs()
+        parse_arguments(self.get_generation_kwargs())
+
+    def fingerprint(self) -> str:
+        # What goes with each request doesn't need another engine.
+        identity = self.identity()
+        return fingerprint({k: v for k, v in identity.items() if k not in _PER_REQUEST})
+
+    def make_engine(self) -> Engine:
+        return VLLMEngine(self)
+
+    def engine_fields(self) -> dict[str, Any]:
+        """The arguments of vLLM's engine that are fields here."""
+        return {name: getattr(self, name) for name in _ENGINE_FIELDS}
+
+    def device_environment(self) -> dict[str, str]:
+        """The environment variables that choose the GPUs."""
+        if self.disable_cuda_device_placement or not isinstance(self.cuda_devices, list):
+            return {}
+        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, self.cuda_devices))}

@@ -1,0 +1,323 @@
+"""The vLLM engine inside this process: `AsyncLLM` on the engine's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from beam_distilabel.errors import DistilabelError, DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.vllm_process import (
+    ProcessOutput,
+    end,
+    engine_start,
+    family,
+    host_log,
+)
+from beam_distilabel.models.vllm_prompts import PromptRenderer, read_chat_template
+from beam_distilabel.models.vllm_sampling import SamplingParamsMaker
+from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.typing import GenerateOutput
+
+if TYPE_CHECKING:
+    from beam_distilabel.models.vllm import vLLM
+
+READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
+"""The environment variable with the seconds in which an engine has to be ready; 1,800 if unset."""
+
+MAX_RESTARTS = 3
+"""How often a dead engine is started anew before the error is raised."""
+
+_CPU_KV_CACHE_BYTES = 2 * 2**30
+
+
+class VLLMEngine(Engine):
+    """Answers requests with vLLM, batched continuously; a dead engine is started anew in place.
+
+    Args:
+        llm: the `vLLM` whose fields say which engine.
+    """
+
+    def __init__(self, llm: vLLM) -> None:
+        super().__init__()
+        self._spec = llm.copied()
+        self.description = "vllm"
+        self._llm: Any = None
+        self._output: ProcessOutput | None = None
+        self._prompts: PromptRenderer | None = None
+        self._sampling = SamplingParamsMaker()
+        self._max_model_len = 0
+        self._chat_template: str | None = None
+        self._incarnation = 0
+        self._restarting = asyncio.Lock()
+        self._fatal: EngineError | None = None
+        self._stopped = False
+        self._requests = 0
+        self._logging = False
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        self._chat_template = read_chat_template(self._spec.chat_template)
+        _check_model_path("model", self._spec.model)
+        host_log.acquire()
+        self._logging = True
+        self._start_llm()
+
+    async def stop(self) -> None:
+        self._stopped = True
+        self._stop_llm()
+        if self._logging:
+            self._logging = False
+            host_log.release()
+        # What still waits would otherwise be destroyed unfinished with the loop.
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def process_ids(self) -> list[int]:
+        """The processes that the engine consists of, besides this one."""
+        return [process.pid for process in family(self._output.pids)] if self._output else []
+
+    def _start_llm(self) -> None:
+        output = self._output = ProcessOutput()
+        defaults = {
+            # A fork would inherit the locks of this process' other threads, Beam's among them.
+            "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+            "VLLM_ENGINE_READY_TIMEOUT_S": str(int(_ready_seconds())),
+        }
+        settings = self._spec.device_environment()
+        try:
+            with engine_start(output, defaults, settings), _deadline(output) as expired:
+                self._make_llm()
+        except DistilabelError:
+            self._stop_llm()
+            raise
+        except Exception as error:
+            self._stop_llm()
+            late = (
+                f"it was not ready after {_ready_seconds():g} s ({READY_VARIABLE})\n"
+                if expired.is_set()
+                else ""
+            )
+            raise EngineError(
+                f"vLLM can't start the model {self._spec.model!r}: {late}"
+                f"{type(error).__name__}: {error}\n{output.error()}".rstrip()
+            ) from error
+        self._incarnation += 1
+
+    def _make_llm(self) -> None:
+        try:
+            from vllm import __version__
+            from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.logger import configure_logging
+            from vllm.platforms import current_platform
+            from vllm.usage.usage_lib import UsageContext
+            from vllm.v1.engine.async_llm import AsyncLLM
+        except ImportError as error:
+            raise EngineError(
+                f"vLLM can't be imported ({error}). Install it with "
+                "`pip install 'beam-distilabel[vllm]'` (GPU) or `'beam-distilabel[cpu]'`."
+            ) from error
+        arguments = engine_arguments(self._spec, AsyncEngineArgs, current_platform.is_cpu())
+        self._sampling.parse(self._spec.get_generation_kwargs())
+        # The context that vLLM's defaults (slots, tokens per step) are made for throughput in.
+        context = UsageContext.LLM_CLASS
+        config = AsyncEngineArgs(**arguments).create_engine_config(context)
+        host_log.configure(lambda: configure_logging(config.logging_config))
+        self._llm = AsyncLLM.from_vllm_config(
+            config, usage_context=context, disable_log_stats=True
+        )
+        model_config = self._llm.model_config
+        self._max_model_len = model_config.max_model_len
+        self._prompts = PromptRenderer(
+            self._llm.renderer,
+            model_config,
+            self._chat_template,
+            self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
+        )
+        # Twice the slots: what waits is tokenized already and takes a free slot at once.
+        self.max_in_flight = (
+            self._spec.max_in_flight or 2 * config.scheduler_config.max_num_seqs
+        )
+        self.description = f"vllm {__version__} ({current_platform.get_device_name()})"
+
+    def _stop_llm(self) -> None:
+        llm, self._llm = self._llm, None
+        output = self._output
+        processes = family(output.pids) if output else []
+        try:
+            if llm is not None:
+                llm.shutdown()
+        finally:
+            if processes:
+                end(processes)
+            if output is not None:
+                output.close()
+
+    async def _restart(self, incarnation: int) -> None:
+        async with self._restarting:
+            if self._fatal is not None:
+                raise self._fatal
+            if self._stopped or incarnation != self._incarnation:
+                return  # somebody else has done it
+            cause = self._output.error() if self._output else ""
+            restarts = self._incarnation - 1
+            if restarts >= MAX_RESTARTS:
+                self._fatal = EngineError(
+                    f"vLLM's engine for {self._spec.model!r} died {restarts + 1} times. {cause}"
+                )
+                self._stop_llm()
+                raise self._fatal
+            self._stop_llm()
+            try:
+                self._start_llm()
+            except DistilabelError as error:
+                self._fatal = EngineError(f"vLLM's engine died and can't be started anew: {error}")
+                raise self._fatal from error
+
+    # -- requests --------------------------------------------------------------------------------
+
+    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        from vllm.exceptions import VLLMClientError
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        while True:
+            if self._stopped:
+                raise EngineError("The vLLM engine is closed.")
+            llm, incarnation = self._llm, self._incarnation
+            if llm is None:
+                await self._restart(incarnation)
+                continue
+            try:
+                return await self._answer(llm, request)
+            except EngineDeadError:
+                pass
+            except DistilabelError:
+                raise
+            except Exception as error:
+                if not llm.errored:
+                    cause = error.__cause__ or error
+                    refused = isinstance(cause, (VLLMClientError, ValueError, TypeError))
+                    raise GenerationError(
+                        f"vLLM refused the request: {cause}"
+                        if refused
+                        else f"{type(cause).__name__}: {cause}",
+                        "refused" if refused else "engine",
+                    ) from error
+            # The processes have to be seen to be gone before new ones take their memory.
+            await self._restart(incarnation)
+
+    async def _answer(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
+        assert self._prompts is not None
+        prompt, structure = request.input, None
+        if isinstance(prompt, tuple):
+            prompt, structure = prompt
+        arguments = self._sampling.parse(request.generation_kwargs)
+        engine_input, length = await self._prompts.render(prompt)
+        # Greedy answers are all alike; vLLM refuses to make several.
+        count = 1 if arguments.temperature == 0 else request.num_generations
+        params = self._sampling.make(
+            request.generation_kwargs, count, request.seed, self._max_model_len - length, structure
+        )
+        self._requests += 1
+        result: Any = None
+        async for result in llm.generate(engine_input, params, f"{self._incarnation}-{self._requests}"):
+            pass
+        completions = sorted(result.outputs, key=lambda completion: completion.index)
+        for completion in completions:
+            if completion.finish_reason in ("abort", "error"):
+                raise GenerationError(
+                    f"vLLM ended the request early ({completion.finish_reason})."
+                )
+        repeated = request.num_generations // count
+        texts = [completion.text for completion in completions] * repeated
+        if arguments.echo:
+            before = self._prompts.text(engine_input)
+            texts = [before + text for text in texts]
+        output: GenerateOutput = {
+            "generations": list(texts),
+            "statistics": {
+                "input_tokens": [length],
+                "output_tokens": [len(c.token_ids) for c in completions] * repeated,
+            },
+            "finish_reasons": [c.finish_reason for c in completions] * repeated,
+        }
+        if arguments.logprobs is not None:
+            output["logprobs"] = [_candidates(c.logprobs) for c in completions] * repeated
+        return output
+
+
+def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
+    """The arguments of vLLM's `AsyncEngineArgs`, checked.
+
+    Raises:
+        DistilabelUserError: `extra_kwargs` has an unknown name; the message has the closest one.
+    """
+    names = [field.name for field in dataclasses.fields(known) if not field.name.startswith("_")]
+    fields = spec.engine_fields()
+    extra = dict(spec.extra_kwargs or {})
+    for name in extra:
+        if name in fields:
+            raise DistilabelUserError(
+                f"extra_kwargs has {name!r}, which is an argument of its own: `vLLM({name}=...)`."
+            )
+        if name not in names:
+            raise DistilabelUserError(
+                f"extra_kwargs has {name!r}, which vLLM's engine doesn't take."
+                f"{closest(name, names)}"
+            )
+    defaults: dict[str, Any] = {}
+    if cpu:
+        # The CPU build compiles for minutes, for little; and its sampler can't be seeded per request
+        # while a prompt is prefilled in chunks.
+        defaults = {"enforce_eager": True, "enable_chunked_prefill": False}
+        if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+            defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
+    return {**defaults, **fields, **extra}
+
+
+def _check_model_path(name: str, path: str) -> None:
+    looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
+    if looks_local and not os.path.exists(os.path.expanduser(path)):
+        raise EngineError(f"vLLM's {name} {path!r} is not there: no such file or directory.")
+
+
+def _candidates(logprobs: Any) -> list[list[dict[str, Any]]]:
+    return [
+        [
+            {"token": candidate.decoded_token, "logprob": candidate.logprob}
+            for candidate in position.values()
+        ]
+        for position in logprobs or []
+    ]
+
+
+def _ready_seconds() -> float:
+    return float(os.environ.get(READY_VARIABLE) or 1800)
+
+
+@contextlib.contextmanager
+def _deadline(output: ProcessOutput) -> Iterator[threading.Event]:
+    """End the engine's processes when it takes too long: its start, which waits for them, fails."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        for process in family(output.pids):
+            with contextlib.suppress(Exception):
+                process.kill()
+
+    timer = threading.Timer(_ready_seconds(), expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()

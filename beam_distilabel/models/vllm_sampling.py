@@ -1,0 +1,203 @@
+"""The generation arguments of `vLLM`, and the sampling parameters made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any, Optional, Union
+
+from annotated_types import Ge, Gt
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from beam_distilabel.errors import DistilabelUserError, GenerationError
+from beam_distilabel.runtime_parameters import closest
+
+_OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
+"""Sampling parameters that can't be in `extra_sampling_params`: they have arguments of their own."""
+
+_MAX_SEED = 2**62
+
+
+@dataclass(config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
+class GenerationArguments:
+    """What `vLLM.generate` takes besides the inputs; its docstring says what each one does."""
+
+    max_new_tokens: Annotated[int, Gt(0)] = 128
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    temperature: Annotated[float, Ge(0)] = 1.0
+    top_p: float = 1.0
+    top_k: int = -1
+    min_p: float = 0.0
+    logprobs: Optional[Annotated[int, Gt(0)]] = None
+    stop: Optional[Union[str, list[str]]] = None
+    stop_token_ids: Optional[list[int]] = None
+    include_stop_str_in_output: bool = False
+    skip_special_tokens: bool = True
+    logits_processors: Optional[list[Callable[..., Any]]] = None
+    extra_sampling_params: Optional[dict[str, Any]] = None
+    echo: bool = False
+    structured_output: Optional[dict[str, Any]] = None
+
+
+_adapter = TypeAdapter(GenerationArguments)
+
+
+def parse_arguments(arguments: dict[str, Any]) -> GenerationArguments:
+    """`arguments` checked.
+
+    Raises:
+        DistilabelUserError: names the argument, its value and what is expected.
+    """
+    try:
+        parsed = _adapter.validate_python(arguments)
+    except ValidationError as error:
+        known = [field.name for field in dataclasses.fields(GenerationArguments)]
+        problems = []
+        for detail in error.errors():
+            name = str(detail["loc"][0]) if detail["loc"] else "?"
+            hint = closest(name, known) if name not in known else ""
+            problems.append(f"{name}={detail.get('input')!r}: {detail['msg']}.{hint}")
+        raise DistilabelUserError(
+            f"vLLM's generation arguments are wrong: {'; '.join(problems)}"
+        ) from None
+    if parsed.logits_processors:
+        raise DistilabelUserError(
+            "vLLM takes no `logits_processors` per request any more: give the classes to the engine "
+            "(`extra_kwargs={'logits_processors': [...]}`), or use `structured_output` or "
+            "`extra_sampling_params={'logit_bias': ...}`."
+        )
+    return parsed
+
+
+class SamplingParamsMaker:
+    """Makes vLLM's `SamplingParams`; remembers what the last arguments came to."""
+
+    def __init__(self) -> None:
+        self._arguments: dict[str, Any] | None = None
+        self._parsed = GenerationArguments()
+        self._common: dict[str, Any] = {}
+
+    def parse(self, arguments: dict[str, Any]) -> GenerationArguments:
+        """`arguments` checked; nearly every request has the same ones.
+
+        Raises:
+            DistilabelUserError: they are wrong.
+        """
+        if arguments != self._arguments:
+            parsed = parse_arguments(arguments)
+            self._common = _common(parsed)
+            self._parsed, self._arguments = parsed, dict(arguments)
+        return self._parsed
+
+    def make(
+        self,
+        arguments: dict[str, Any],
+        num_generations: int,
+        seed: int | None,
+        room: int,
+        structured_output: dict[str, Any] | None,
+    ) -> Any:
+        """The parameters of one request.
+
+        Args:
+            arguments: the generation arguments.
+            num_generations: how many answers; more than one needs a temperature.
+            seed: vLLM adds the number of the generation to it; greedy sampling needs none.
+            room: how many tokens the context has left for the answer.
+            structured_output: the structure to answer in, on top of the arguments' own.
+
+        Raises:
+            DistilabelUserError: the arguments are wrong.
+            GenerationError: vLLM refuses the values.
+        """
+        from vllm.sampling_params import SamplingParams
+
+        self.parse(arguments)
+        values = dict(self._common)
+        values["max_tokens"] = min(values["max_tokens"], room)
+        if seed is not None and values["temperature"] > 0:
+            values.setdefault("seed", seed % _MAX_SEED)
+        try:
+            structure = structured_output or self._parsed.structured_output
+            if structure:
+                values["structured_outputs"] = structured_outputs(structure)
+            return SamplingParams(n=num_generations, **values)
+        except (ValueError, TypeError) as error:
+            raise GenerationError(f"vLLM refused the request: {error}", "refused") from error
+
+
+def _common(parsed: GenerationArguments) -> dict[str, Any]:
+    from vllm.sampling_params import RequestOutputKind, SamplingParams
+
+    extra = parsed.extra_sampling_params or {}
+    known = [name for name in SamplingParams.__struct_fields__ if not name.startswith("_")]
+    for name in extra:
+        if name in _OURS or name not in known:
+            remedy = (
+                "It has an argument of its own, or is set by the engine."
+                if name in _OURS
+                else f"vLLM's SamplingParams doesn't have it.{closest(name, known)}"
+            )
+            raise DistilabelUserError(f"extra_sampling_params can't hold {name!r}. {remedy}")
+    return {
+        "max_tokens": parsed.max_new_tokens,
+        "presence_penalty": parsed.presence_penalty,
+        "frequency_penalty": parsed.frequency_penalty,
+        "repetition_penalty": parsed.repetition_penalty,
+        "temperature": parsed.temperature,
+        "top_p": parsed.top_p,
+        "top_k": parsed.top_k,
+        "min_p": parsed.min_p,
+        "logprobs": parsed.logprobs,
+        "stop": parsed.stop,
+        "stop_token_ids": parsed.stop_token_ids,
+        "include_stop_str_in_output": parsed.include_stop_str_in_output,
+        "skip_special_tokens": parsed.skip_special_tokens,
+        "output_kind": RequestOutputKind.FINAL_ONLY,
+        # Every request has an object of its own: vLLM's deep copy of it would cost more than all else.
+        "skip_clone": True,
+        **extra,
+    }
+
+
+def plain_structure(structure: Any) -> dict[str, Any] | None:
+    """A `structured_output` of JSON-like values alone: a pydantic class becomes its schema.
+
+    Raises:
+        DistilabelUserError: it isn't `{"format": "json" | "regex", "schema": ...}`.
+    """
+    if not structure:
+        return None
+    schema = structure.get("schema") if isinstance(structure, dict) else None
+    kind = structure.get("format", "json") if isinstance(structure, dict) else None
+    if kind not in ("json", "regex") or schema is None:
+        raise DistilabelUserError(
+            f"structured_output is {structure!r}; expected {{'format': 'json', 'schema': a pydantic "
+            "class or a JSON schema}} or {'format': 'regex', 'schema': a regular expression}."
+        )
+    if kind == "regex" and not isinstance(schema, str):
+        raise DistilabelUserError(
+            f"structured_output's schema is {schema!r}; a regular expression is a str."
+        )
+    if hasattr(schema, "model_json_schema"):
+        schema = schema.model_json_schema()
+    return {**structure, "format": kind, "schema": schema}
+
+
+def structured_outputs(structure: dict[str, Any]) -> Any:
+    """vLLM's own form of a `structured_output`."""
+    from vllm.sampling_params import StructuredOutputsParams
+
+    try:
+        plain = plain_structure(structure)
+    except DistilabelUserError as error:
+        raise GenerationError(str(error), "refused") from error
+    assert plain is not None
+    if plain["format"] == "regex":
+        return StructuredOutputsParams(regex=plain["schema"])
+    return StructuredOutputsParams(
+        json=plain["schema"], whitespace_pattern=plain.get("whitespace_pattern")
+    )

@@ -1,0 +1,45 @@
+"""Pickling of Steps and LLMs: what a worker gets is the object as it was before `load()`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+_PRIVATE_BEFORE_LOAD = "_private_before_load"
+
+
+def _remember_private(load: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(load)
+    def remembering(self: Any, *args: Any, **kwargs: Any) -> None:
+        # Set once: a subclass' load calls its base's.
+        self.__dict__.setdefault(
+            _PRIVATE_BEFORE_LOAD, dict(getattr(self, "__pydantic_private__", None) or {})
+        )
+        load(self, *args, **kwargs)
+
+    return remembering
+
+
+class PicklesUnloaded(BaseModel):
+    """A pydantic model that is pickled without what its `load()` put in private attributes.
+
+    `load()` makes clients, locks and models; they belong to one process. Whoever receives the pickle
+    calls `load()` itself.
+    """
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if "load" in cls.__dict__:
+            cls.load = _remember_private(cls.__dict__["load"])  # type: ignore[attr-defined]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        attributes = dict(state["__dict__"])
+        before = attributes.pop(_PRIVATE_BEFORE_LOAD, None)
+        if before is not None:
+            state = {**state, "__pydantic_private__": dict(before)}
+        return {**state, "__dict__": attributes}

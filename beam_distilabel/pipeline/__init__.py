@@ -1,0 +1,17 @@
+"""Pipelines: graphs of Steps, what is wrong with them, and running them."""
+
+from beam_distilabel.pipeline.pipeline import Pipeline
+from beam_distilabel.pipeline.routing import (
+    RoutingBatchFunction,
+    routing_batch_function,
+    sample_n_steps,
+)
+from beam_distilabel.pipeline.run import RunHandle
+
+__all__ = [
+    "Pipeline",
+    "RoutingBatchFunction",
+    "RunHandle",
+    "routing_batch_function",
+    "sample_n_steps",
+]

@@ -1,0 +1,124 @@
+"""Showing a run's progress: a live table in a terminal, plain lines otherwise, a table at the end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from beam_distilabel.progress import read_progress
+
+LOOK_SECONDS = 1.0
+LINE_SECONDS = 10.0
+"""How often a plain line is written, at most."""
+
+logger = logging.getLogger(__name__)
+
+
+class ProgressDisplay:
+    """Shows what the progress records of a run say.
+
+    Args:
+        run_dir: the run directory.
+        steps: the Steps' names, in order.
+        totals: how many rows a Step will receive, where that is known.
+    """
+
+    def __init__(self, run_dir: str, steps: list[str], totals: dict[str, int]) -> None:
+        self._run_dir = run_dir
+        self._steps = steps
+        self._totals = totals
+        self._console = Console(stderr=True)
+        self._live: Live | None = None
+        self._next_look = 0.0
+        self._next_line = time.monotonic() + LINE_SECONDS
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._console.is_terminal and logger.isEnabledFor(logging.INFO):
+            self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self) -> None:
+        """Look at the records, if it is time to, and show them."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        if self._live is None and now < self._next_line:
+            return
+        counts = read_progress(self._run_dir)
+        if self._live is not None:
+            self._live.update(progress_table(counts, self._steps, self._totals))
+            return
+        self._next_line = now + LINE_SECONDS
+        for step in self._steps:
+            if step in counts:
+                logger.info(progress_line(step, counts[step], self._totals.get(step)))
+
+
+def rates(counts: dict[str, Any]) -> tuple[float, float]:
+    """(rows per second, output tokens per second) of a Step."""
+    seconds = max(counts["finished"] - counts["started"], 1e-3)
+    return counts["rows_out"] / seconds, counts["output_tokens"] / seconds
+
+
+def progress_line(step: str, counts: dict[str, Any], total: int | None) -> str:
+    """One Step's progress as text."""
+    rows, tokens = rates(counts)
+    of = f" of {total}" if total is not None else ""
+    text = f"{step}: {counts['rows_out']}{of} rows, {rows:,.0f} rows/s"
+    if counts["output_tokens"]:
+        text += f", {tokens:,.0f} tokens/s"
+    if counts["failures"]:
+        text += f", {counts['failures']} failures"
+    return text
+
+
+def progress_table(
+    counts: dict[str, dict[str, Any]], steps: list[str], totals: dict[str, int]
+) -> Table:
+    """All Steps' progress as a table."""
+    table = Table("Step", "rows", "rows/s", "tokens in", "tokens out", "tokens/s", "failures")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for step in steps:
+        if step not in counts:
+            table.add_row(step, "-", "", "", "", "", "")
+            continue
+        own = counts[step]
+        rows, tokens = rates(own)
+        total = totals.get(step)
+        table.add_row(
+            step,
+            f"{own['rows_out']:,}" + (f" of {total:,}" if total is not None else ""),
+            f"{rows:,.0f}",
+            f"{own['input_tokens']:,}" if own["input_tokens"] else "",
+            f"{own['output_tokens']:,}" if own["output_tokens"] else "",
+            f"{tokens:,.0f}" if own["output_tokens"] else "",
+            f"{own['failures']:,}",
+        )
+    return table
+
+
+def show_report(report: dict[str, Any]) -> None:
+    """The end of a run: what each Step did and where the results are."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    console = Console(stderr=True)
+    console.print(progress_table(report["steps"], list(report["steps"]), {}))
+    for name, subset in report["subsets"].items():
+        console.print(f"{name}: {subset['rows']:,} rows", highlight=False)
+    if report["failures"]:
+        console.print(
+            f"{report['failures']:,} failures: {report['run_dir']}/failures", highlight=False
+        )
+    console.print(f"Distiset: {report['run_dir']}/distiset", highlight=False, soft_wrap=True)

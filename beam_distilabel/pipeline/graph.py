@@ -1,0 +1,186 @@
+"""The graph of a pipeline's Steps: who sends rows to whom, where branches part and meet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from beam_distilabel.errors import PipelineValidationError
+from beam_distilabel.join import JoinSpec
+from beam_distilabel.runtime_parameters import closest
+
+
+class Graph:
+    """Steps by name and the edges between them, in the order in which they were added.
+
+    Attributes:
+        steps: the Steps by name.
+        routers: per Step, the routing function that chooses among its successors.
+    """
+
+    def __init__(self) -> None:
+        self.steps: dict[str, Any] = {}
+        self.routers: dict[str, Any] = {}
+        self._successors: dict[str, list[str]] = {}
+        self._predecessors: dict[str, list[str]] = {}
+
+    # -- building --------------------------------------------------------------------------------
+
+    def add(self, step: Any) -> None:
+        """Add a Step.
+
+        Raises:
+            PipelineValidationError: the name is taken.
+        """
+        if step.name in self.steps:
+            raise PipelineValidationError(
+                f"a Step named {step.name!r} already exists in this pipeline; give "
+                f"{type(step).__name__} another `name`."
+            )
+        self.steps[step.name] = step
+        self._successors[step.name] = []
+        self._predecessors[step.name] = []
+
+    def connect(self, source: str, target: str) -> None:
+        """Add an edge.
+
+        Raises:
+            PipelineValidationError: a Step is unknown, the edge exists, or it would close a cycle.
+        """
+        for name in (source, target):
+            self.get(name)
+        if target in self._successors[source]:
+            raise PipelineValidationError(
+                f"Step {source!r} is already connected to {target!r}; connect them once."
+            )
+        if source == target or source in self._descendants(target):
+            raise PipelineValidationError(
+                f"connecting {source!r} to {target!r} would create a cycle: {target!r} already "
+                f"leads to {source!r}. A pipeline has to be acyclic."
+            )
+        if self.steps[target].is_generator:
+            raise PipelineValidationError(
+                f"Step {target!r} ({type(self.steps[target]).__name__}) makes rows of its own, so "
+                f"nothing can be connected to it; {source!r} was."
+            )
+        self._successors[source].append(target)
+        self._predecessors[target].append(source)
+
+    def get(self, name: str) -> Any:
+        """The Step called `name`.
+
+        Raises:
+            PipelineValidationError: there is none; the message has the closest name.
+        """
+        if name not in self.steps:
+            raise PipelineValidationError(
+                f"there is no Step {name!r} in this pipeline.{closest(name, self.steps)} It has: "
+                f"{', '.join(self.steps) or 'none'}."
+            )
+        return self.steps[name]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def successors(self, name: str) -> list[str]:
+        return self._successors[name]
+
+    def predecessors(self, name: str) -> list[str]:
+        return self._predecessors[name]
+
+    @property
+    def roots(self) -> list[str]:
+        """Steps that nothing is connected to."""
+        return [name for name in self.steps if not self._predecessors[name]]
+
+    @property
+    def leaves(self) -> list[str]:
+        """Steps that are connected to nothing: each becomes a subset."""
+        return [name for name in self.steps if not self._successors[name]]
+
+    def subsets(self) -> dict[str, str]:
+        """Leaf to the name of its subset: its own, or "default" where it is the only one."""
+        leaves = self.leaves
+        return {leaves[0]: "default"} if len(leaves) == 1 else {name: name for name in leaves}
+
+    def in_order(self) -> list[str]:
+        """All Steps, predecessors first."""
+        order: list[str] = []
+        waiting = {name: len(self._predecessors[name]) for name in self.steps}
+        ready = [name for name, count in waiting.items() if not count]
+        while ready:
+            name = ready.pop(0)
+            order.append(name)
+            for successor in self._successors[name]:
+                waiting[successor] -= 1
+                if not waiting[successor]:
+                    ready.append(successor)
+        return order
+
+    def _descendants(self, name: str) -> set[str]:
+        found: set[str] = set()
+        todo = [name]
+        while todo:
+            for successor in self._successors[todo.pop()]:
+                if successor not in found:
+                    found.add(successor)
+                    todo.append(successor)
+        return found
+
+    # -- joins -----------------------------------------------------------------------------------
+
+    def marks_fork(self, name: str) -> bool:
+        """Whether rows get a fork mark after `name`: several branches leave it and some meet."""
+        return len(self._successors[name]) > 1 and any(
+            len(self._predecessors[other]) > 1 for other in self._descendants(name)
+        )
+
+    def _fork_marks(self, name: str) -> tuple[str, ...]:
+        """The Steps whose fork marks are in the ids of the rows that `name` sends on."""
+
+        @functools.cache
+        def marks(step: str) -> tuple[str, ...]:
+            own = (step,) if self.marks_fork(step) else ()
+            before = [marks(predecessor) for predecessor in self._predecessors[step]]
+            return (*_common_prefix(before), *own)
+
+        return marks(name)
+
+    def join_spec(self, name: str) -> JoinSpec:
+        """How the branches that meet at `name` are joined."""
+        predecessors = self._predecessors[name]
+        common = _common_prefix([self._fork_marks(predecessor) for predecessor in predecessors])
+        if not common:
+            return JoinSpec(None, tuple(predecessors))
+        ancestor = common[-1]
+        branches = self._successors[ancestor]
+        routes = []
+        for predecessor in predecessors:
+            mask = 0
+            for bit, branch in enumerate(branches):
+                direct = predecessor == ancestor and branch == name
+                if direct or branch == predecessor or predecessor in self._descendants(branch):
+                    mask |= 1 << bit
+            routes.append(mask)
+        return JoinSpec(len(common), tuple(predecessors), tuple(routes))
+
+    def with_steps(self, steps: dict[str, Any]) -> Graph:
+        """This graph with other Steps under the same names."""
+        other = Graph()
+        other.steps = dict(steps)
+        other.routers = dict(self.routers)
+        other._successors = {name: list(to) for name, to in self._successors.items()}
+        other._predecessors = {name: list(to) for name, to in self._predecessors.items()}
+        return other
+
+
+def _common_prefix(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    paths = list(paths)
+    if not paths:
+        return ()
+    prefix = []
+    for names in zip(*paths, strict=False):
+        if len(set(names)) > 1:
+            break
+        prefix.append(names[0])
+    return tuple(prefix)

@@ -1,0 +1,423 @@
+"""Pipeline: the recipe that users write, run, save, and apply in their own Beam pipelines."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from logging import Handler
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin
+from packaging.requirements import InvalidRequirement, Requirement
+
+from beam_distilabel.context import RunContext
+from beam_distilabel.distiset import Distiset
+from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
+from beam_distilabel.pipeline import serialization
+from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.routing import RoutingBatchFunction
+from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
+from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
+from beam_distilabel.pipeline.validation import check_load_groups, set_parameters, validate
+from beam_distilabel.step import _Step, open_pipelines
+
+DATASET_STEP = "load_dataset_of_run"
+"""The name of the loader that `run(dataset=...)` puts before the roots."""
+
+
+class Pipeline(beam.PTransform):
+    """A graph of Steps.
+
+    Steps created in its `with` block belong to it; `>>` connects them. `run()` executes it and
+    returns a Distiset. As a PTransform it takes rows and gives `{"subset": PCollection}`.
+
+    Args:
+        name: default is "pipeline_" and the names of its Steps.
+        description: for people.
+        cache_dir: the folder of run directories; default is `DISTILABEL_CACHE_DIR`, else
+            `~/.cache/beam_distilabel`.
+        enable_metadata: accepted as in distilabel; `distilabel_metadata` is always kept.
+        requirements: packages that the pipeline needs, as in a requirements file.
+
+    Example:
+        >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
+        >>> with Pipeline(name="doc-example") as pipeline:
+        ...     load = LoadDataFromDicts(data=[{"a": 1, "b": 2}])
+        ...     keep = KeepColumns(columns=["a"])
+        ...     load >> keep
+        KeepColumns(name='keep_columns_0')
+        >>> [{"a": 3, "b": 4}] | KeepColumns(columns=["a"], name="keep")  # doctest: +ELLIPSIS
+        [{'a': 3, ...}]
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        enable_metadata: bool = False,
+        requirements: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
+            raise DistilabelUserError(
+                f"Pipeline: name={name!r} can't be a folder's name; leave out '/' and a leading '.'."
+            )
+        self._name = name
+        self.description = description
+        self._cache_dir = Path(cache_dir) if cache_dir is not None else None
+        self._enable_metadata = enable_metadata
+        self.requirements = list(requirements or [])
+        self._graph = Graph()
+        self._token: Any = None
+
+    # -- building --------------------------------------------------------------------------------
+
+    def __enter__(self) -> Pipeline:
+        self._token = open_pipelines.set((*open_pipelines.get(), self))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        open_pipelines.reset(self._token)
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return self._name or "_".join(["pipeline", *self._graph.steps])
+
+    def default_label(self) -> str:
+        return self.name
+
+    @property
+    def step_names(self) -> list[str]:
+        """The names of the Steps, in the order of their creation."""
+        return list(self._graph.steps)
+
+    @property
+    def steps(self) -> list[_Step]:
+        """The Steps, in the order of their creation."""
+        return list(self._graph.steps.values())
+
+    @property
+    def graph(self) -> Graph:
+        """The Steps and their connections."""
+        return self._graph
+
+    def add_step(self, step: _Step) -> None:
+        """Add a Step; Steps created in the `with` block add themselves.
+
+        Raises:
+            PipelineValidationError: its name is taken.
+        """
+        self._graph.add(step)
+
+    def connect(self, source: _Step, targets: list[_Step], router: Any = None) -> None:
+        """Connect `source` to each of `targets`, by a router if one is given."""
+        for step in (source, *targets):
+            self._check_own(step)
+        for target in targets:
+            self._graph.connect(source.unique_name, target.unique_name)
+        if router is not None:
+            if not isinstance(router, RoutingBatchFunction):
+                raise DistilabelUserError(
+                    f"Step {source.name!r}: {router!r} is no routing function; decorate it with "
+                    "@routing_batch_function."
+                )
+            self._graph.routers[source.unique_name] = router
+
+    def connect_right(self, source: _Step, other: Any) -> Any:
+        """`source >> other`; returns `other`."""
+        if isinstance(other, RoutingBatchFunction):
+            other._upstream = source
+        elif isinstance(other, _Step):
+            self.connect(source, [other])
+        elif isinstance(other, list) and other:
+            self.connect(source, other)
+        else:
+            raise DistilabelUserError(
+                f"Step {source.name!r} can't be connected to {other!r}; `>>` takes a Step, a list "
+                "of Steps, or a routing function."
+            )
+        return other
+
+    def connect_left(self, sources: Any, target: _Step) -> _Step:
+        """`[a, b] >> target`; returns `target`."""
+        if not isinstance(sources, list):
+            raise DistilabelUserError(
+                f"{sources!r} can't be connected to Step {target.name!r}; `>>` takes a Step or a "
+                "list of Steps."
+            )
+        for source in sources:
+            self._check_own(source)
+            self.connect(source, [target])
+        return target
+
+    def _check_own(self, step: Any) -> None:
+        if not isinstance(step, _Step) or self._graph.steps.get(step.unique_name) is not step:
+            raise DistilabelUserError(
+                f"{step!r} is no Step of the pipeline {self.name!r}; create it in the same `with` "
+                "block."
+            )
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        load_groups: Any = None,
+        use_cache: bool = True,
+        storage_parameters: Mapping[str, Any] | None = None,
+        use_fs_to_pass_data: bool = False,
+        dataset: Any = None,
+        dataset_batch_size: int = 50,
+        logging_handlers: list[Handler] | None = None,
+        *,
+        runner: Any = None,
+        options: Any = None,
+        output_dir: str | os.PathLike[str] | None = None,
+    ) -> Distiset:
+        """Run the pipeline to its end.
+
+        Args:
+            parameters: Step name to runtime parameters, nested as the Steps are.
+            load_groups: which Steps are loaded together; equal LLMs share one engine anyway.
+            use_cache: whether finished rows of an earlier run may be used again.
+            storage_parameters: of distilabel; accepted and ignored: the runner passes the data.
+            use_fs_to_pass_data: likewise.
+            dataset: rows for a pipeline without a loader: a list of dicts, a `datasets.Dataset`, a
+                pandas DataFrame, or the path of a folder of data files.
+            dataset_batch_size: the batch size of the loader made of `dataset`.
+            logging_handlers: where the run's messages go instead of the console.
+            runner: None or "direct" for this process, the name of a Beam runner, or a Beam runner.
+            options: of the runner: a dict, flags, or Beam's PipelineOptions.
+            output_dir: the run directory; default is `<cache_dir>/<name>`.
+
+        Returns:
+            The Distiset, which reads the run directory when it is asked.
+
+        Raises:
+            PipelineValidationError: the pipeline can't run as it is.
+            RunFailedError: the run failed; the cause is chained.
+        """
+        handle = self.submit(
+            parameters,
+            load_groups,
+            use_cache,
+            storage_parameters,
+            use_fs_to_pass_data,
+            dataset,
+            dataset_batch_size,
+            logging_handlers,
+            runner=runner,
+            options=options,
+            output_dir=output_dir,
+        )
+        return handle.distiset()
+
+    def submit(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        load_groups: Any = None,
+        use_cache: bool = True,
+        storage_parameters: Mapping[str, Any] | None = None,
+        use_fs_to_pass_data: bool = False,
+        dataset: Any = None,
+        dataset_batch_size: int = 50,
+        logging_handlers: list[Handler] | None = None,
+        *,
+        runner: Any = None,
+        options: Any = None,
+        output_dir: str | os.PathLike[str] | None = None,
+    ) -> RunHandle:
+        """Start the run and return a handle; see `run` for the arguments."""
+        if storage_parameters or use_fs_to_pass_data:
+            warnings.warn(
+                "storage_parameters and use_fs_to_pass_data have no effect: the Beam runner passes "
+                "the data between Steps.",
+                stacklevel=3,
+            )
+        self._check_requirements()
+        graph = self._graph_of_run(dataset, dataset_batch_size)
+        set_parameters(graph, parameters or {})
+        check_load_groups(graph, load_groups)
+        validate(graph, has_input=False)
+        del use_cache  # nothing of an earlier run is used again yet
+        return start(
+            RunRequest(
+                name=self.name,
+                graph=graph,
+                directory=self._run_directory(output_dir),
+                definition=self.dump(),
+                parameters=dict(parameters or {}),
+                runner=runner,
+                options=options,
+                logging_handlers=logging_handlers,
+            )
+        )
+
+    def dry_run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        batch_size: int = 1,
+        dataset: Any = None,
+    ) -> Distiset:
+        """Run on the first `batch_size` rows of each loader, in a run directory of its own.
+
+        Raises:
+            PipelineValidationError: the pipeline can't run as it is.
+        """
+        from beam_distilabel.transforms.sources import LoadDataFromDicts
+
+        graph = self._graph_of_run(dataset, batch_size)
+        set_parameters(graph, parameters or {})
+        for name, step in graph.steps.items():
+            if not step.is_generator:
+                continue
+            step.batch_size = batch_size
+            step.load()
+            try:
+                rows, _ = next(iter(step.process_applying_mappings()), ([], True))
+            finally:
+                step.unload()
+            graph.steps[name] = LoadDataFromDicts(name=name, data=rows[:batch_size])
+        validate(graph, has_input=False)
+        name = f"{self.name}.dry_run"
+        handle = start(
+            RunRequest(
+                name=name,
+                graph=graph,
+                directory=RunDirectory(self._default_cache() / name),
+                definition=self.dump(),
+                parameters=dict(parameters or {}),
+            )
+        )
+        return handle.distiset()
+
+    def ray(self, *args: Any, **kwargs: Any) -> None:
+        """distilabel's Ray runner.
+
+        Raises:
+            DistilabelUserError: always; Beam's runners take its place.
+        """
+        raise DistilabelUserError(
+            "there is no Ray runner here: to run on many machines use Flink or Dataflow, "
+            '`pipeline.run(runner="FlinkRunner", options={...})`.'
+        )
+
+    def get_runtime_parameters_info(self) -> dict[str, list[dict[str, Any]]]:
+        """Step name to its runtime parameters: name, optionality, description."""
+        return {
+            name: step.get_runtime_parameters_info() for name, step in self._graph.steps.items()
+        }
+
+    def _graph_of_run(self, dataset: Any, batch_size: int) -> Graph:
+        """The graph with copies of the Steps, and a loader before the roots for `dataset`."""
+        graph = self._graph.with_steps(
+            {name: step.copied() for name, step in self._graph.steps.items()}
+        )
+        if dataset is not None:
+            from beam_distilabel.transforms.sources import dataset_loader
+
+            roots = graph.roots
+            generators = [name for name in roots if graph.steps[name].is_generator]
+            if generators:
+                raise PipelineValidationError(
+                    f"the pipeline loads its own rows by Step {generators[0]!r}, so "
+                    "`dataset` can't be given too; leave out one of them."
+                )
+            token = open_pipelines.set(())
+            try:
+                graph.add(dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP))
+            finally:
+                open_pipelines.reset(token)
+            for root in roots:
+                graph.connect(DATASET_STEP, root)
+        return graph
+
+    def _default_cache(self) -> Path:
+        return self._cache_dir or default_cache_dir()
+
+    def _run_directory(self, output_dir: str | os.PathLike[str] | None) -> RunDirectory:
+        return RunDirectory(output_dir if output_dir else self._default_cache() / self.name)
+
+    def _check_requirements(self) -> None:
+        missing = []
+        for text in self.requirements:
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement as error:
+                raise DistilabelUserError(
+                    f"Pipeline {self.name!r}: {text!r} is no requirement: {error}"
+                ) from None
+            try:
+                installed = metadata.version(requirement.name)
+            except metadata.PackageNotFoundError:
+                missing.append(text)
+                continue
+            if not requirement.specifier.contains(installed, prereleases=True):
+                missing.append(text)
+        if missing:
+            raise ModuleNotFoundError(
+                f"Pipeline {self.name!r} requires packages that are not installed: "
+                f"pip install {' '.join(map(repr, missing))}"
+            )
+
+    # -- Beam ------------------------------------------------------------------------------------
+
+    def outputs(self, pcoll: Any) -> GraphOutputs:
+        """Apply the pipeline inside of `expand`: the rows of each subset, and the failures."""
+        graph = self._graph.with_steps(
+            {name: step.copied() for name, step in self._graph.steps.items()}
+        )
+        validate(graph, has_input=not isinstance(pcoll, PBegin))
+        return apply_graph(graph, pcoll, RunContext())
+
+    def expand(self, pcoll: Any) -> dict[str, Any]:
+        """Rows in (or nothing, where it has a loader), `{"subset": PCollection of rows}` out."""
+        return self.outputs(pcoll).subsets
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Any]:
+        """The pipeline as JSON-like data, in the form of distilabel's `pipeline.yaml`; no secrets."""
+        return serialization.dump_pipeline(self)
+
+    def save(self, path: str | os.PathLike[str], format: str = "json") -> None:
+        """Write the pipeline to a file, as "json" or "yaml"."""
+        serialization.save(self.dump(), path, format)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Pipeline:
+        """The pipeline that `dump` wrote, here or in distilabel 1.5.
+
+        Raises:
+            DistilabelUserError: a class is unknown; nothing that the data names is imported.
+        """
+        pipeline = cls(**serialization.pipeline_arguments(data))
+        serialization.add_steps(pipeline, data)
+        return pipeline
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> Pipeline:
+        """Load a JSON file."""
+        return cls.from_dict(serialization.read(path, "json"))
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Pipeline:
+        """Load a YAML file."""
+        return cls.from_dict(serialization.read(path, "yaml"))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Pipeline:
+        """Load a JSON or YAML file, by its extension."""
+        return cls.from_dict(serialization.read(path, serialization.format_of(path)))
+
+    def __repr__(self) -> str:
+        return f"Pipeline(name={self.name!r}, steps={self.step_names})"
+
+    __str__ = __repr__

@@ -1,0 +1,166 @@
+"""Routing: a function chooses which of a Step's successors each row goes to."""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+
+from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.row import ROW_ID, Row, fork_id, seed_from
+
+RoutingBatchFunc = Callable[[list[str]], list[str]]
+
+_seeding = threading.Lock()
+
+
+class RoutingBatchFunction:
+    """Chooses, for each row, the Steps that it goes to.
+
+    Args:
+        routing_function: receives the names of the connected Steps and returns those to use. What
+            it draws from `random` depends on the row alone, so that a retry repeats itself.
+        description: for people.
+        factory: (module, name, keyword arguments) of the function that made it, where one did.
+    """
+
+    def __init__(
+        self,
+        routing_function: RoutingBatchFunc,
+        description: str | None = None,
+        factory: tuple[str, str, dict[str, Any]] | None = None,
+    ) -> None:
+        self.routing_function = routing_function
+        self.description = description
+        self.factory = factory
+        self._upstream: Any = None
+
+    def route(self, steps: list[str], seed: int) -> list[str]:
+        """The Steps that one row goes to, in the order of `steps`.
+
+        Raises:
+            DistilabelError: the function returned something that isn't connected.
+        """
+        with _seeding:
+            state = random.getstate()
+            random.seed(seed)
+            try:
+                chosen = list(self.routing_function(list(steps)))
+            finally:
+                random.setstate(state)
+        unknown = [name for name in chosen if name not in steps]
+        if unknown:
+            raise DistilabelError(
+                f"the routing function {self.name!r} returned {unknown[0]!r}, which is none of the "
+                f"connected Steps {steps}."
+            )
+        return [name for name in steps if name in chosen]
+
+    @property
+    def name(self) -> str:
+        return getattr(self.routing_function, "__name__", type(self.routing_function).__name__)
+
+    def __call__(self, steps: list[str]) -> list[str]:
+        """The plain function."""
+        return list(self.routing_function(steps))
+
+    def __rshift__(self, steps: Any) -> Any:
+        """`step >> router >> [a, b]`."""
+        if self._upstream is None:
+            raise DistilabelUserError(
+                f"the routing function {self.name!r} has no Step before it; write "
+                "`step >> router >> [a, b]`."
+            )
+        if not isinstance(steps, list):
+            raise DistilabelUserError(
+                f"the routing function {self.name!r} has to be followed by a list of Steps, got "
+                f"{type(steps).__name__}; write `step >> router >> [a, b]`."
+            )
+        upstream, self._upstream = self._upstream, None
+        upstream.connect(*steps, routing_batch_function=self)
+        return steps
+
+
+def routing_batch_function(
+    description: str | RoutingBatchFunc | None = None,
+) -> Any:
+    """Make a routing function of a function; with or without parentheses.
+
+    Example:
+        >>> @routing_batch_function
+        ... def first(steps): return steps[:1]
+        >>> first(["a", "b"])
+        ['a']
+    """
+    if callable(description):
+        return RoutingBatchFunction(description)
+
+    def decorate(function: RoutingBatchFunc) -> RoutingBatchFunction:
+        return RoutingBatchFunction(function, description)
+
+    return decorate
+
+
+def sample_n_steps(n: int) -> RoutingBatchFunction:
+    """A router that sends each row to `n` of the Steps, drawn at random.
+
+    Raises:
+        DistilabelUserError: `n` is less than 1.
+
+    Example:
+        >>> len(sample_n_steps(2)(["a", "b", "c"]))
+        2
+    """
+    if n < 1:
+        raise DistilabelUserError(f"sample_n_steps: n={n}, it has to be at least 1.")
+    return RoutingBatchFunction(
+        functools.partial(_sample, n=n),
+        f"Sends each row to {n} of the Steps, drawn at random.",
+        (__name__, "sample_n_steps", {"n": n}),
+    )
+
+
+def _sample(steps: list[str], n: int) -> list[str]:
+    return random.sample(steps, min(n, len(steps)))
+
+
+class MarkFork(beam.DoFn):
+    """Appends a fork mark to every row's id."""
+
+    def process(self, row: Row) -> Iterator[Row]:
+        yield {**row, ROW_ID: fork_id(row[ROW_ID])}
+
+
+class RouteRows(beam.DoFn):
+    """Sends each row to the outputs of the Steps that the router chose.
+
+    Args:
+        router: the routing function.
+        step: the name of the Step that the rows come from.
+        successors: the Steps that it is connected to.
+        mark: whether ids get a fork mark with the choice.
+        seed: the run's seed.
+    """
+
+    def __init__(
+        self, router: RoutingBatchFunction, step: str, successors: list[str], mark: bool, seed: int
+    ) -> None:
+        self._router = router
+        self._step = step
+        self._successors = successors
+        self._mark = mark
+        self._seed = seed
+
+    def process(self, row: Row) -> Iterator[TaggedOutput]:
+        seed = seed_from(self._seed, row[ROW_ID], self._step)
+        chosen = self._router.route(self._successors, seed)
+        if self._mark:
+            mask = sum(1 << i for i, name in enumerate(self._successors) if name in chosen)
+            row = {**row, ROW_ID: fork_id(row[ROW_ID], mask)}
+        for name in chosen:
+            yield TaggedOutput(name, row)

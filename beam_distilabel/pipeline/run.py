@@ -1,0 +1,325 @@
+"""Running a pipeline: one Beam job from its loaders to the Distiset in the run directory."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from logging import Handler
+from typing import Any
+
+import apache_beam as beam
+import fsspec
+import pyarrow.parquet as pq
+import yaml
+
+from beam_distilabel.card import write_card
+from beam_distilabel.context import RunContext
+from beam_distilabel.distiset import Distiset, citations_of, create_distiset
+from beam_distilabel.errors import DistilabelError, RunFailedError
+from beam_distilabel.failures import Failure
+from beam_distilabel.models.engine import engines
+from beam_distilabel.pipeline.application import apply_graph
+from beam_distilabel.pipeline.display import ProgressDisplay, show_report
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.logs import logging_to
+from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
+from beam_distilabel.progress import cancel, forget, read_progress
+from beam_distilabel.runners import RunnerChoice, choose_runner
+from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
+from beam_distilabel.version import __version__
+
+DISTISET = "distiset"
+FAILURES = "failures"
+MANIFEST = "manifest.json"
+PIPELINE_FILE = "pipeline.yaml"
+LOG_FILE = "pipeline.log"
+REPORT_FILE = "report.json"
+
+SEED = 0
+"""The run seed; the same rows and engines give the same prompts, keys and sampling seeds."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class RunRequest:
+    """One run.
+
+    Attributes:
+        name: the pipeline's name.
+        graph: this run's own copies of the Steps, with its parameters set.
+        directory: the run directory.
+        definition: the pipeline's dump.
+        parameters: the run's parameters, for the record.
+        runner: see `choose_runner`.
+        options: see `choose_runner`.
+        logging_handlers: where messages go; None for the console.
+    """
+
+    name: str
+    graph: Graph
+    directory: RunDirectory
+    definition: dict[str, Any]
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    runner: Any = None
+    options: Any = None
+    logging_handlers: list[Handler] | None = None
+
+
+def start(request: RunRequest) -> RunHandle:
+    """Claim the run directory and start the job in a thread of its own.
+
+    Raises:
+        DistilabelUserError: the directory isn't this pipeline's.
+        ValueError: an option of the runner is unknown.
+    """
+    choice = choose_runner(request.runner, request.options)
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    record = {"beam_distilabel": __version__, "started": started, "state": "running"}
+    request.directory.claim(request.name, record)
+    request.directory.write_text(
+        PIPELINE_FILE, yaml.safe_dump(request.definition, sort_keys=False, allow_unicode=True)
+    )
+    handle = RunHandle(request, choice, record)
+    handle._thread.start()
+    return handle
+
+
+class RunHandle:
+    """A run that is under way, or has ended.
+
+    Attributes:
+        run_dir: the run directory.
+    """
+
+    def __init__(self, request: RunRequest, choice: RunnerChoice, record: dict[str, Any]) -> None:
+        self.run_dir = request.directory.path
+        self._request = request
+        self._choice = choice
+        self._record = record
+        self._state = "running"
+        self._error: BaseException | None = None
+        self._result: Any = None
+        self._report: dict[str, Any] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pipeline-run", daemon=True)
+
+    @property
+    def state(self) -> str:
+        """running, done, failed or cancelled."""
+        return self._state
+
+    def progress(self) -> dict[str, dict[str, Any]]:
+        """Step name to what it has done so far; counts attempts."""
+        return read_progress(self.run_dir)
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The run's report, once it is done."""
+        return self._report
+
+    def cancel(self) -> None:
+        """Stop the run; finished results stay in the run directory."""
+        if self._ended.is_set():
+            return
+        self._state = "cancelled"
+        cancel(self.run_dir)
+        if self._result is not None and not self._choice.local:
+            self._result.cancel()
+
+    def wait(self, timeout: float | None = None) -> str:
+        """Wait for the end, at most `timeout` seconds; returns the state."""
+        self._ended.wait(timeout)
+        return self.state
+
+    def distiset(self) -> Distiset:
+        """Wait for the end and open the result.
+
+        Raises:
+            RunFailedError: the run failed or was cancelled; the cause is chained.
+        """
+        try:
+            while not self._ended.wait(0.2):
+                pass
+        except KeyboardInterrupt:
+            self.cancel()
+            self._ended.wait()
+            raise
+        if self._error is not None:
+            if isinstance(self._error, DistilabelError):
+                raise self._error
+            raise RunFailedError(
+                f"the run of the pipeline {self._request.name!r} {self._state}: "
+                f"{_innermost(self._error)} See {self._request.directory.file(LOG_FILE)}."
+            ) from self._error
+        distiset = create_distiset(self.run_dir, enable_metadata=True)
+        distiset.citations = self._citations()
+        return distiset
+
+    # -- the run's thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        request = self._request
+        began = time.monotonic()
+        log = request.directory.file(LOG_FILE)
+        try:
+            with logging_to(log, request.logging_handlers):
+                logger.info("Running the pipeline %r in %s", request.name, self.run_dir)
+                try:
+                    self._execute()
+                    self._report = self._finish(time.monotonic() - began)
+                except BaseException:
+                    logger.debug("The run failed", exc_info=True)
+                    raise
+                show_report(self._report)
+            self._state = "done"
+        except BaseException as error:
+            self._error = error
+            if self._state == "running":
+                self._state = "failed"
+        finally:
+            with contextlib.suppress(OSError):
+                request.directory.write_json(
+                    RUN_FILE, {**self._record, "pipeline": request.name, "state": self._state}
+                )
+            self._ended.set()
+
+    def _execute(self) -> None:
+        request, choice = self._request, self._choice
+        directory = request.directory
+        job = beam.Pipeline(runner=choice.runner, options=choice.options)
+        context = RunContext(run_dir=directory.path, seed=SEED)
+        outputs = apply_graph(request.graph, job, context)
+        manifests = {
+            DISTISET: outputs.subsets
+            | "Write Distiset"
+            >> WriteDistiset(directory.file(DISTISET), ordered=choice.local, overwrite=True),
+            FAILURES: {FAILURES: outputs.failures | "Failure rows" >> beam.Map(Failure.to_row)}
+            | "Write failures" >> WriteDistiset(directory.path, overwrite=True),
+        }
+        for name, manifest in manifests.items():
+            _ = manifest | f"Note {name}" >> beam.Map(_note, directory.path, name)
+        steps = request.graph.in_order()
+        done = threading.Event()
+        shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
+        shower.start()
+        try:
+            self._result = job.run()
+            self._result.wait_until_finish()
+        finally:
+            done.set()
+            shower.join()
+            # A job that failed has torn nothing down; its engines hold the accelerator.
+            engines.release_all(directory.path)
+            forget(directory.path)
+
+    def _show(self, steps: list[str], done: threading.Event) -> None:
+        with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:
+            while not done.wait(0.2):
+                display.update()
+
+    def _finish(self, seconds: float) -> dict[str, Any]:
+        directory = self._request.directory
+        manifest = directory.read_json(f".{DISTISET}.{MANIFEST}") or {}
+        failed = directory.read_json(f".{FAILURES}.{MANIFEST}") or {}
+        for name in (DISTISET, FAILURES):
+            directory.clear(f".{name}.{MANIFEST}")
+        files = failed.get(FAILURES, {}).get("files", [])
+        kinds = _failure_kinds([directory.file(file["path"]) for file in files])
+        counts = read_progress(directory.path)
+        steps = {
+            name: {**counts[name], "failed": dict(kinds.get(name, {}))}
+            for name in self._request.graph.in_order()
+            if name in counts
+        }
+        report = {
+            "pipeline": self._request.name,
+            "run_dir": directory.path,
+            "seconds": round(seconds, 3),
+            "subsets": {name: {"rows": subset["rows"]} for name, subset in manifest.items()},
+            "failures": failed.get(FAILURES, {}).get("rows", 0),
+            "engines": sorted({own["engine"] for own in steps.values() if own.get("engine")}),
+            "input_tokens": sum(own["input_tokens"] for own in steps.values()),
+            "output_tokens": sum(own["output_tokens"] for own in steps.values()),
+            "steps": steps,
+        }
+        directory.write_json(REPORT_FILE, report)
+        write_card(
+            directory.file(DISTISET),
+            report={
+                "steps": {
+                    name: {
+                        "rows": own["rows_out"],
+                        "failures": own["failed"],
+                        "input_tokens": own["input_tokens"],
+                        "output_tokens": own["output_tokens"],
+                    }
+                    for name, own in steps.items()
+                }
+            },
+            citations=self._citations(),
+        )
+        return report
+
+    def _citations(self) -> list[str]:
+        steps = self._request.graph.steps.values()
+        return list(dict.fromkeys(entry for step in steps for entry in citations_of(step)))
+
+
+def _note(manifest: Any, run_dir: str, name: str) -> None:
+    """Leave a write's own account of itself for the driver."""
+    with fsspec.open(f"{run_dir}/.{name}.{MANIFEST}", "w") as file:
+        json.dump(manifest, file)
+
+
+def _failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
+    """Step to how often each kind of failure occurred."""
+    kinds: dict[str, Counter[str]] = {}
+    for path in files:
+        with fsspec.open(path, "rb") as file:
+            parquet = pq.ParquetFile(file)
+            for batch in parquet.iter_batches(columns=["step", "kind"]):
+                for row in batch.to_pylist():
+                    kinds.setdefault(row["step"], Counter())[row["kind"]] += 1
+    return kinds
+
+
+def row_totals(graph: Graph) -> dict[str, int]:
+    """How many rows each Step will send on, where that follows from the loader."""
+    from beam_distilabel.step import RowStep
+    from beam_distilabel.task import Task
+
+    totals: dict[str, int] = {}
+    for name in graph.in_order():
+        step = graph.steps[name]
+        predecessors = graph.predecessors(name)
+        if step.is_generator:
+            known = step.count_rows()
+            if known is not None:
+                totals[name] = known
+        elif len(predecessors) == 1 and predecessors[0] in totals:
+            if predecessors[0] in graph.routers:
+                continue
+            if isinstance(step, RowStep):
+                totals[name] = totals[predecessors[0]]
+            elif isinstance(step, Task) and type(step).process is Task.process:
+                each = 1 if step.group_generations else step.num_generations or 1
+                totals[name] = totals[predecessors[0]] * each
+    return totals
+
+
+def _innermost(error: BaseException) -> str:
+    """The first cause of an error, in one line: Beam wraps errors in their own traceback's text."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+
+
+__all__ = ["RunHandle", "RunRequest", "start"]

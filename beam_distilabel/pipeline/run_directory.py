@@ -1,0 +1,88 @@
+"""The directory of a run: what is where, and whose it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.layout import is_local
+
+RUN_FILE = "run.json"
+
+
+def default_cache_dir() -> Path:
+    """`DISTILABEL_CACHE_DIR`, or `~/.cache/beam_distilabel`."""
+    configured = os.environ.get("DISTILABEL_CACHE_DIR")
+    return Path(configured) if configured else Path.home() / ".cache" / "beam_distilabel"
+
+
+class RunDirectory:
+    """A run directory on any filesystem that fsspec knows.
+
+    Attributes:
+        path: the directory, without a slash at its end.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        text = str(path).rstrip("/")
+        self.path = os.path.abspath(os.path.expanduser(text)) if is_local(text) else text
+
+    def file(self, name: str) -> str:
+        """The full path of a file or folder in the directory."""
+        return f"{self.path}/{name}"
+
+    def claim(self, pipeline: str, record: dict[str, Any]) -> None:
+        """Make the directory this pipeline's.
+
+        Args:
+            pipeline: the pipeline's name.
+            record: what `run.json` says of the run.
+
+        Raises:
+            DistilabelUserError: it holds something else, or another pipeline's run.
+        """
+        filesystem, path = fsspec.url_to_fs(self.path, auto_mkdir=True)
+        known = self.read_json(RUN_FILE)
+        if known is None and filesystem.exists(path) and filesystem.ls(path):
+            raise DistilabelUserError(
+                f"{self.path!r} holds files but no run of a pipeline (no {RUN_FILE}); choose "
+                "another output_dir, or an empty one."
+            )
+        if known is not None and known.get("pipeline") != pipeline:
+            raise DistilabelUserError(
+                f"{self.path!r} holds a run of the pipeline {known.get('pipeline')!r}, this one is "
+                f"{pipeline!r}; choose another output_dir, or remove that run."
+            )
+        filesystem.makedirs(path, exist_ok=True)
+        self.clear("progress")
+        self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
+
+    def clear(self, name: str) -> None:
+        """Remove a file or folder of the directory, if it is there."""
+        filesystem, path = fsspec.url_to_fs(self.file(name))
+        if filesystem.exists(path):
+            filesystem.rm(path, recursive=True)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file whole: a reader sees the old one or the new one."""
+        filesystem, path = fsspec.url_to_fs(self.file(name), auto_mkdir=True)
+        temporary = f"{path}.part"
+        with filesystem.open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        filesystem.mv(temporary, path)
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write_text(name, json.dumps(value, indent=2, default=str))
+
+    def read_json(self, name: str) -> Any:
+        """The file's content, or None where there is none."""
+        filesystem, path = fsspec.url_to_fs(self.file(name))
+        if not filesystem.exists(path):
+            return None
+        with filesystem.open(path, "r", encoding="utf-8") as file:
+            return json.load(file)

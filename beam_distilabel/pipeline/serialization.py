@@ -1,0 +1,267 @@
+"""Pipelines as data: distilabel's `pipeline.yaml`, written and read.
+
+Class names are looked up among the Steps and LLMs that exist in this process. A file never causes an
+import, an evaluation or a network call.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import fsspec
+import yaml
+from pydantic import BaseModel
+
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.models.base import Model, is_secret
+from beam_distilabel.pipeline import routing
+from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
+from beam_distilabel.step import _Step
+from beam_distilabel.version import __version__
+
+_ROUTERS = {"sample_n_steps": routing.sample_n_steps}
+_NOT_FIELDS = ("type_info", "runtime_parameters_info")
+
+
+def dump_pipeline(pipeline: Any) -> dict[str, Any]:
+    """A pipeline as JSON-like data."""
+    graph = pipeline.graph
+    return {
+        "distilabel": {"version": "1.5.3"},
+        "beam_distilabel": {"version": __version__},
+        "pipeline": {
+            "name": pipeline.name,
+            "description": pipeline.description,
+            "steps": [
+                {"step": dump_step(step), "name": name} for name, step in graph.steps.items()
+            ],
+            "connections": [
+                {"from": name, "to": list(graph.successors(name))} for name in graph.steps
+            ],
+            "routing_batch_functions": [
+                {"step": name, **_dump_router(router)} for name, router in graph.routers.items()
+            ],
+            "type_info": type_info(type(pipeline)),
+        },
+        "requirements": pipeline.requirements,
+    }
+
+
+def dump_step(step: _Step) -> dict[str, Any]:
+    """A Step's fields, its runtime parameters and its class."""
+    return {
+        **_dump_fields(step),
+        "runtime_parameters_info": step.get_runtime_parameters_info(),
+        "type_info": type_info(type(step)),
+    }
+
+
+def type_info(cls: type) -> dict[str, str]:
+    """The module and name of a class."""
+    return {"module": cls.__module__, "name": cls.__qualname__}
+
+
+def _dump_fields(model: BaseModel) -> dict[str, Any]:
+    return {
+        name: _encode(getattr(model, name))
+        for name, field in type(model).model_fields.items()
+        if not field.exclude and not is_secret(field.annotation)
+    }
+
+
+def _encode(value: Any) -> Any:
+    """A field's value as JSON-like data."""
+    if isinstance(value, (Model, _Step)):
+        return {**_dump_fields(value), "type_info": type_info(type(value))}
+    if isinstance(value, RuntimeParametersMixin):
+        return _dump_fields(value)
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return value.model_json_schema()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, enum.Enum):
+        return _encode(value.value)
+    if isinstance(value, Mapping):
+        return {str(key): _encode(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_encode(item) for item in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return repr(value)
+
+
+def _dump_router(router: routing.RoutingBatchFunction) -> dict[str, Any]:
+    info: dict[str, Any] = {"module": None, "name": router.name, "kwargs": {}}
+    if router.factory is not None:
+        info = dict(zip(("module", "name", "kwargs"), router.factory, strict=True))
+    return {"description": router.description, "type_info": info}
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def pipeline_arguments(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor arguments of the pipeline that `data` describes.
+
+    Raises:
+        DistilabelUserError: `data` is no pipeline, or was written by a newer version.
+    """
+    pipeline = data.get("pipeline") if isinstance(data, Mapping) else None
+    if not isinstance(pipeline, Mapping) or not isinstance(pipeline.get("steps"), list):
+        raise DistilabelUserError(
+            "this is no pipeline file: it has no `pipeline` with a list of `steps`."
+        )
+    written = (data.get("beam_distilabel") or {}).get("version", __version__)
+    if _version(written) > _version(__version__):
+        raise DistilabelUserError(
+            f"the file was written by beam-distilabel {written}, this is {__version__}; "
+            "upgrade with `pip install -U beam-distilabel`."
+        )
+    return {
+        "name": pipeline.get("name"),
+        "description": pipeline.get("description"),
+        "requirements": data.get("requirements") or [],
+    }
+
+
+def add_steps(pipeline: Any, data: Mapping[str, Any]) -> None:
+    """Add the Steps, connections and routers of `data` to `pipeline`.
+
+    Raises:
+        DistilabelUserError: a class or a field is unknown.
+    """
+    described = data["pipeline"]
+    with pipeline:
+        for entry in described["steps"]:
+            fields = {**entry["step"], "name": entry.get("name") or entry["step"].get("name")}
+            _make(fields, known_classes(_Step), f"Step {fields['name']!r}")
+    routers = {entry["step"]: entry for entry in described.get("routing_batch_functions") or []}
+    graph = pipeline.graph
+    for connection in described.get("connections") or []:
+        if not connection["to"]:
+            continue
+        source = graph.get(connection["from"])
+        targets = [graph.get(name) for name in connection["to"]]
+        router = routers.get(connection["from"])
+        source.connect(*targets, routing_batch_function=_make_router(router) if router else None)
+
+
+def known_classes(base: type) -> dict[str, list[type]]:
+    """The subclasses of `base` in this process by name, built-in ones included."""
+    import beam_distilabel.models.llms
+    import beam_distilabel.steps.tasks  # noqa: F401
+
+    classes: dict[str, list[type]] = {}
+    for cls in _subclasses(base):
+        classes.setdefault(cls.__name__, []).append(cls)
+    return classes
+
+
+def _subclasses(base: type) -> Iterator[type]:
+    for cls in base.__subclasses__():
+        yield cls
+        yield from _subclasses(cls)
+
+
+def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) -> Any:
+    """An object of the class that `fields["type_info"]` names."""
+    info = fields.get("type_info") or {}
+    name, module = str(info.get("name")), str(info.get("module"))
+    candidates = list(dict.fromkeys(classes.get(name.rpartition(".")[2], [])))
+    if not candidates:
+        raise DistilabelUserError(
+            f"{what}: there is no class {name!r} (module {module!r}) here."
+            f"{closest(name, classes)} Import the module that defines it before you load the file."
+        )
+    exact = [cls for cls in candidates if cls.__module__ == module]
+    cls: Any = (exact or candidates)[-1]
+    values = {}
+    for field, value in fields.items():
+        if field in _NOT_FIELDS:
+            continue
+        if field not in cls.model_fields:
+            raise DistilabelUserError(
+                f"{what}: {name} has no field {field!r}.{closest(field, cls.model_fields)}"
+            )
+        values[field] = _decode(value, f"{what}, field {field!r}")
+    return cls(**values)
+
+
+def _decode(value: Any, what: str) -> Any:
+    """A field's value; dicts with `type_info` become the models that they describe."""
+    if isinstance(value, Mapping):
+        if "type_info" in value:
+            return _make(value, known_classes(Model), what)
+        return {key: _decode(item, what) for key, item in value.items() if key not in _NOT_FIELDS}
+    if isinstance(value, list):
+        return [_decode(item, what) for item in value]
+    return value
+
+
+def _make_router(entry: Mapping[str, Any]) -> routing.RoutingBatchFunction:
+    info = entry.get("type_info") or {}
+    factory = _ROUTERS.get(str(info.get("name")))
+    if factory is None:
+        raise DistilabelUserError(
+            f"Step {entry['step']!r}: the routing function {info.get('name')!r} can't be loaded "
+            f"from a file; known are {', '.join(_ROUTERS)}."
+        )
+    return factory(**(info.get("kwargs") or {}))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(text).split(".")[:3] if part.isdigit())
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """ "json" or "yaml", by the file's extension.
+
+    Raises:
+        DistilabelUserError: it is neither.
+    """
+    extension = os.path.splitext(str(path))[1].lower()
+    if extension in (".yaml", ".yml"):
+        return "yaml"
+    if extension == ".json":
+        return "json"
+    raise DistilabelUserError(f"{str(path)!r} is no .yaml, .yml or .json file.")
+
+
+def save(data: Mapping[str, Any], path: str | os.PathLike[str], format: str) -> None:
+    """Write a dump to a file.
+
+    Raises:
+        DistilabelUserError: the format is unknown.
+    """
+    if format not in ("json", "yaml"):
+        raise DistilabelUserError(f"save: format={format!r}; use 'json' or 'yaml'.")
+    with fsspec.open(str(path), "w", encoding="utf-8", auto_mkdir=True) as file:
+        if format == "yaml":
+            yaml.safe_dump(data, file, sort_keys=False, allow_unicode=True)
+        else:
+            json.dump(data, file, indent=2, ensure_ascii=False)
+
+
+def read(path: str | os.PathLike[str], format: str) -> Any:
+    """The content of a pipeline file.
+
+    Raises:
+        DistilabelUserError: it isn't there or can't be read.
+    """
+    try:
+        with fsspec.open(str(path), "r", encoding="utf-8") as file:
+            return yaml.safe_load(file) if format == "yaml" else json.load(file)
+    except FileNotFoundError:
+        raise DistilabelUserError(f"there is no file {str(path)!r}.") from None
+    except (yaml.YAMLError, json.JSONDecodeError) as error:
+        raise DistilabelUserError(f"{str(path)!r} can't be read as {format}: {error}") from None

@@ -1,0 +1,239 @@
+"""Everything that can be wrong with a pipeline, found before anything runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.row import RESERVED
+from beam_distilabel.runtime_parameters import missing_parameters
+from beam_distilabel.signatures import is_step_input, step_inputs, takes_many_inputs
+from beam_distilabel.step import GlobalStep, _Step, column_flags
+from beam_distilabel.task import _Task, check_llm
+
+
+def validate(graph: Graph, *, has_input: bool) -> None:
+    """Raise where the pipeline can't run.
+
+    Args:
+        graph: the Steps, with the run's parameters set.
+        has_input: whether rows are given to it (`run(dataset=)`, or `rows | pipeline`).
+
+    Raises:
+        PipelineValidationError: names the Step and the remedy.
+    """
+    if not graph.steps:
+        raise PipelineValidationError(
+            "the pipeline has no Steps; create them in a `with Pipeline(...)` block."
+        )
+    for name, step in graph.steps.items():
+        _check_process(step, len(graph.predecessors(name)))
+        _check_mappings(step)
+        _check_parameters(step)
+        if isinstance(step, _Task):
+            check_llm(step)
+    _check_roots(graph, has_input)
+    _check_columns(graph)
+    _check_routes(graph)
+
+
+def _check_roots(graph: Graph, has_input: bool) -> None:
+    generators = [name for name in graph.roots if graph.steps[name].is_generator]
+    others = [name for name in graph.roots if not graph.steps[name].is_generator]
+    if has_input and generators:
+        raise PipelineValidationError(
+            f"rows were given to a pipeline that loads its own by Step {generators[0]!r}; leave "
+            "out `dataset`, or the loader."
+        )
+    if not has_input and others:
+        step = graph.steps[others[0]]
+        raise PipelineValidationError(
+            f"{step._described()} cannot be a root step: it receives rows, and nothing is "
+            "connected to it. Connect a loader to it, or pass rows by `pipeline.run(dataset=...)`."
+        )
+
+
+def _check_process(step: Any, predecessors: int) -> None:
+    function = type(step).process
+    described = step._described()
+    rows = step_inputs(function)
+    if step.is_generator:
+        if rows:
+            raise PipelineValidationError(
+                f"{described}: `process` of a generator takes no StepInput; its signature is "
+                "`process(self, offset: int = 0)`."
+            )
+        if "offset" not in inspect.signature(function).parameters:
+            raise PipelineValidationError(
+                f"{described}: `process` of a generator needs the parameter `offset`; its "
+                "signature is `process(self, offset: int = 0)`."
+            )
+        return
+    if not rows:
+        raise PipelineValidationError(
+            f"{described}: `process` has no parameter annotated with StepInput; write "
+            "`def process(self, inputs: StepInput)`."
+        )
+    if len(rows) > 1:
+        raise PipelineValidationError(
+            f"{described}: `process` has {len(rows)} StepInput parameters; for several "
+            "predecessors write `def process(self, *inputs: StepInput)`."
+        )
+    if predecessors > 1 and not takes_many_inputs(function):
+        raise PipelineValidationError(
+            f"{described} has {predecessors} predecessors, but its `process` takes one list of "
+            "rows; write `def process(self, *inputs: StepInput)`."
+        )
+    for parameter in inspect.signature(function).parameters.values():
+        required = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        )
+        if required and parameter.name != "self" and not is_step_input(function, parameter):
+            raise PipelineValidationError(
+                f"{described}: `process` needs the argument {parameter.name!r}, which nothing "
+                "gives it; make it a field of the Step, or give it a default."
+            )
+
+
+def _check_mappings(step: _Step) -> None:
+    inputs = column_flags(step.inputs)
+    for name in step.input_mappings:
+        if inputs and name not in inputs:
+            raise PipelineValidationError(
+                f"{step._described()}: input_mappings names {name!r}, which is none of its inputs "
+                f"{sorted(inputs)}; the form is {{name the Step expects: column of the row}}."
+            )
+    outputs = column_flags(step.outputs)
+    for name in step.output_mappings:
+        if outputs and name not in outputs:
+            raise PipelineValidationError(
+                f"{step._described()}: output_mappings names {name!r}, which is none of its "
+                f"outputs {sorted(outputs)}; the form is {{name the Step makes: column wanted}}."
+            )
+    wanted = list(step.output_mappings.values())
+    for name in (*wanted, *outputs):
+        if name in RESERVED:
+            raise PipelineValidationError(
+                f"{step._described()} makes a column {name!r}, a reserved name; rename it by "
+                "`output_mappings`."
+            )
+
+
+def _check_parameters(step: _Step) -> None:
+    missing = missing_parameters(step.runtime_parameters_names, step)
+    if missing:
+        path = missing[0].split(".")
+        value: Any = "..."
+        for part in reversed(path):
+            value = {part: value}
+        raise PipelineValidationError(
+            f"{step._described()} has a missing required runtime parameter "
+            f"{missing[0]!r}; pass it as an argument or by "
+            f"`pipeline.run(parameters={ {step.name: value}!r})`.".replace("'...'", "...")
+        )
+
+
+def available_columns(graph: Graph) -> dict[str, set[str] | None]:
+    """The columns of the rows that each Step sends on; None where they can't be known."""
+    available: dict[str, set[str] | None] = {}
+    for name in graph.in_order():
+        step = graph.steps[name]
+        before: set[str] | None = set()
+        for predecessor in graph.predecessors(name):
+            known = available[predecessor]
+            before = None if known is None or before is None else before | known
+        if not graph.predecessors(name) and not step.is_generator:
+            before = None
+        own = set(step.get_outputs())
+        if not step.keeps_other_columns:
+            available[name] = own
+        elif step.is_generator:
+            available[name] = own or None
+        else:
+            available[name] = None if before is None else before | own
+    return available
+
+
+def _check_columns(graph: Graph) -> None:
+    available = available_columns(graph)
+    for name, step in graph.steps.items():
+        predecessors = graph.predecessors(name)
+        columns: set[str] = set()
+        for predecessor in predecessors:
+            known = available[predecessor]
+            if known is None:
+                break
+            columns |= known
+        else:
+            needed = [column for column, required in step.get_inputs().items() if required]
+            missing = [column for column in needed if column not in columns]
+            if predecessors and missing:
+                raise PipelineValidationError(
+                    f"{step._described()} requires inputs that nothing before it makes: "
+                    f"{', '.join(map(repr, missing))}. Its rows have: "
+                    f"{', '.join(sorted(columns)) or 'no columns'}. Map a column with "
+                    f"input_mappings={{{missing[0]!r}: <column>}}, or add a Step that makes it."
+                )
+
+
+def _check_routes(graph: Graph) -> None:
+    for name in graph.routers:
+        if len(graph.successors(name)) < 2:
+            raise PipelineValidationError(
+                f"Step {name!r} has a routing function but only one successor; connect the Steps "
+                "to choose from, or leave the router out."
+            )
+
+
+def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
+    """Set a run's parameters on the Steps of `graph` in place.
+
+    Raises:
+        PipelineValidationError: a Step or parameter is unknown, or a value doesn't fit.
+    """
+    for name, values in parameters.items():
+        step = graph.get(name)
+        if not isinstance(values, Mapping):
+            raise PipelineValidationError(
+                f"the parameters of Step {name!r} have to be a dict, got {values!r}."
+            )
+        try:
+            step.set_runtime_parameters(values)
+        except DistilabelUserError as error:
+            raise PipelineValidationError(f"Step {name!r}: {error}") from None
+        except ValueError as error:
+            raise PipelineValidationError(f"Step {name!r}: {error}") from error
+
+
+def check_load_groups(graph: Graph, load_groups: Any) -> None:
+    """Raise where `load_groups` doesn't fit the graph; on one engine per LLM they change nothing.
+
+    Raises:
+        PipelineValidationError: a Step is unknown, occurs twice, or is global and grouped.
+    """
+    if load_groups is None or load_groups == "sequential_step_execution":
+        return
+    if isinstance(load_groups, str):
+        raise PipelineValidationError(
+            f"load_groups={load_groups!r}: expected a list of lists of Steps or "
+            "'sequential_step_execution'."
+        )
+    seen: set[str] = set()
+    for group in load_groups:
+        for member in group:
+            name = member if isinstance(member, str) else member.name
+            step = graph.get(name)
+            if name in seen:
+                raise PipelineValidationError(f"load_groups names Step {name!r} twice.")
+            seen.add(name)
+            if isinstance(step, GlobalStep) and len(group) > 1:
+                raise PipelineValidationError(
+                    f"load_groups puts the global Step {name!r} with others; it has to be alone."
+                )
+
+
+__all__ = ["available_columns", "check_load_groups", "set_parameters", "validate"]

@@ -1,0 +1,331 @@
+"""How Beam runs a Step's `process`: batches in, rows and failures out, one bad row costs one row."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, TaggedOutput
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_distilabel.errors import DistilabelError, DistilabelUserError, EngineError, RowError
+from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.join import join_by_id
+from beam_distilabel.metadata import with_failure
+from beam_distilabel.models.engine import engines
+from beam_distilabel.progress import step_progress
+from beam_distilabel.row import (
+    DRAW,
+    RESERVED,
+    ROW_ID,
+    Row,
+    canonical_json,
+    content,
+    content_id,
+    identify,
+    inherit,
+    position_id,
+    sort_key,
+)
+from beam_distilabel.step import GeneratorStep, RowStep, Step, StepResult
+
+FAILURES = "failures"
+ROWS = "rows"
+
+MAX_NUMBERED_ROWS = 1_000_000
+"""How many different rows of a user's generator are remembered to tell equal ones apart."""
+
+Joined = tuple  # one row (or None) per predecessor
+
+
+def apply_process(step: Step, rows: Any) -> StepResult:
+    """Apply `step` to a PCollection of rows, or to several that are joined by row id."""
+    joined = None
+    if isinstance(rows, (tuple, list)):
+        joined = join_by_id(rows, step)
+        rows = joined.rows
+    if step.is_global:
+        fn: beam.DoFn = _ProcessAll(step)
+        rows = rows | "Key" >> beam.Map(_with_no_key) | "Gather" >> beam.GroupByKey()
+    elif isinstance(step, RowStep) and type(step).process is RowStep.process:
+        fn = _TransformRows(step)
+        if joined is not None:
+            rows = rows | "Merge" >> beam.Map(merged)
+    else:
+        fn = _ProcessBatches(step)
+    outputs = rows | "Process" >> beam.ParDo(fn).with_outputs(FAILURES, main=ROWS)
+    if joined is None:
+        return StepResult(outputs[ROWS], outputs[FAILURES])
+    lost = joined.failures | "Lost" >> beam.ParDo(_RowsOfFailures(step)).with_outputs(
+        FAILURES, main=ROWS
+    )
+    return StepResult(
+        (outputs[ROWS], lost[ROWS]) | "Rows" >> beam.Flatten(),
+        (outputs[FAILURES], lost[FAILURES]) | "Failures" >> beam.Flatten(),
+    )
+
+
+def apply_generator(step: GeneratorStep, pcoll: Any) -> StepResult:
+    """Apply a user-written generator: it runs on one worker, its rows are spread over all."""
+    if not isinstance(pcoll, (PBegin, beam.Pipeline)):
+        raise DistilabelUserError(
+            f"{step._described()} makes rows of its own, so it can't be applied to rows; apply it "
+            "to the pipeline: `p | step`."
+        )
+    outputs = (
+        pcoll
+        | "Start" >> beam.Impulse()
+        | "Process" >> beam.ParDo(_Generate(step)).with_outputs(FAILURES, main=ROWS)
+    )
+    return StepResult(outputs[ROWS] | "Spread" >> beam.Reshuffle(), outputs[FAILURES])
+
+
+def _with_no_key(row: Row) -> tuple[None, Row]:
+    return None, row
+
+
+def merged(element: Row | Joined) -> Row:
+    """One row of what a Step receives for one row id."""
+    if isinstance(element, tuple):
+        row: Row = {}
+        for part in element:
+            row.update(part or {})
+        return row
+    return element
+
+
+def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
+    """What goes on of a row that failed, by the Step's `on_failure`.
+
+    Raises:
+        RowError: `on_failure` is "raise".
+    """
+    if step.on_failure == "raise":
+        raise RowError(
+            f"{step._described()}: a row failed ({failure.kind}): {failure.message} Row: "
+            f"{str(content(row))[:500]}. With on_failure='null' or 'drop' the run goes on."
+        )
+    if step.on_failure == "drop":
+        return []
+    nulls = dict.fromkeys(name for name in step.get_outputs() if name not in RESERVED)
+    return [inherit(with_failure({**row, **nulls}, step.name, failure.reason()), row)]
+
+
+class _StepFn(beam.DoFn):
+    """A worker's copy of a Step: loaded once, unloaded at the end, counted."""
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+
+    def setup(self) -> None:
+        run_dir = self._step._context.run_dir
+        with engines.used_by(run_dir):
+            self._step.load()
+        self._progress = step_progress(run_dir, self._step.name)
+
+    def teardown(self) -> None:
+        with engines.used_by(self._step._context.run_dir):
+            self._step.unload()
+
+    def start_bundle(self) -> None:
+        self._unnamed = 0
+
+    def _identified(self, row: Row) -> Row:
+        """A copy of `row` that has an id; user code may change it."""
+        if ROW_ID in row:
+            return dict(row)
+        self._unnamed += 1
+        return {**row, ROW_ID: content_id(row, self._unnamed)}
+
+
+class _TransformRows(_StepFn):
+    """Runs a RowStep: row by row, no batches."""
+
+    def process(self, row: Row) -> Iterator[Any]:
+        step = self._step
+        row = self._identified(row)
+        progress = self._progress
+        progress.rows_in += 1
+        try:
+            changed = step.transform_row(step._map_inputs(row))
+            changed = inherit(step._map_outputs(changed, row), row)
+        except Exception as error:
+            failure = Failure(step.name, kind_of(error), message_of(error), row)
+            progress.failures += 1
+            yield TaggedOutput(FAILURES, failure)
+            yield from failed_row(step, row, failure)
+            return
+        progress.rows_out += 1
+        yield changed
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+
+class _ProcessBatches(_StepFn):
+    """Runs `process` on batches of rows, or of joined rows, of one window."""
+
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self._batch: list[Any] = []
+        self._timestamps: list[Any] = []
+        self._window: Any = None
+        self._present: tuple[bool, ...] | None = None
+
+    def process(
+        self,
+        element: Row | Joined,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+    ) -> Iterator[Any]:
+        present = None
+        if isinstance(element, tuple):
+            # Rows that took different routes have different predecessors: they need own calls.
+            present = tuple(row is not None for row in element)
+        if self._batch and (window != self._window or present != self._present):
+            yield from self._flush()
+        self._window, self._present = window, present
+        self._batch.append(
+            element if isinstance(element, tuple) else self._identified(element)
+        )
+        self._timestamps.append(timestamp)
+        if len(self._batch) >= self._step.input_batch_size:
+            yield from self._flush()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from self._flush()
+        self._progress.flush()
+
+    def _flush(self) -> Iterator[Any]:
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        timestamps, self._timestamps = self._timestamps, []
+        times = {merged(e)[ROW_ID]: t for e, t in zip(batch, timestamps, strict=True)}
+        self._progress.rows_in += len(batch)
+        for tag, value, row_id in run_batch(self._step, batch):
+            windowed = WindowedValue(value, times[row_id], (self._window,))
+            if tag == ROWS:
+                self._progress.rows_out += 1
+                yield windowed
+            else:
+                self._progress.failures += 1
+                yield TaggedOutput(tag, windowed)
+        self._progress.flush()
+
+
+def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any, str]]:
+    """`process` on one batch; where it raises, on each row alone.
+
+    Returns:
+        (tag, row or Failure, id of the input that it stems from).
+    """
+    rows = [merged(element) for element in batch]
+    try:
+        yields = list(step.process(*_arguments(step, batch)))
+    except EngineError:
+        raise
+    except Exception as error:
+        if len(batch) > 1:
+            return [result for element in batch for result in run_batch(step, [element])]
+        failure = Failure(step.unique_name, kind_of(error), message_of(error), rows[0])
+        row_id = rows[0][ROW_ID]
+        return [
+            (FAILURES, failure, row_id),
+            *((ROWS, row, row_id) for row in failed_row(step, rows[0], failure)),
+        ]
+    return [
+        (ROWS, inherit_reserved(step._map_outputs(row, parent), row), parent[ROW_ID])
+        for row, parent in identify(rows, yields)
+    ]
+
+
+def inherit_reserved(mapped: Row, row: Row) -> Row:
+    """`mapped` with the reserved keys of `row`, which mappings don't touch."""
+    for name in (ROW_ID, DRAW):
+        if name in row:
+            mapped[name] = row[name]
+    return mapped
+
+
+def _arguments(step: Step, batch: Sequence[Row | Joined]) -> list[list[Row]]:
+    """The lists of rows that `process` receives: copies, since user code may change them."""
+    duplicate = copy.deepcopy if step._shares_input else dict
+    if isinstance(batch[0], tuple):
+        return [
+            [step._map_inputs(duplicate(row)) for row in column]
+            for column in zip(*batch, strict=True)
+            if column[0] is not None
+        ]
+    return [[step._map_inputs(duplicate(row)) for row in batch]]
+
+
+class _RowsOfFailures(_StepFn):
+    """Sends the rows that could not be joined where the Step's `on_failure` says."""
+
+    def setup(self) -> None:
+        self._progress = step_progress(self._step._context.run_dir, self._step.name)
+
+    def teardown(self) -> None:
+        """Nothing was loaded."""
+
+    def process(self, failure: Failure) -> Iterator[Any]:
+        self._progress.rows_in += 1
+        self._progress.failures += 1
+        yield TaggedOutput(FAILURES, failure)
+        for row in failed_row(self._step, failure.row, failure):
+            self._progress.rows_out += 1
+            yield row
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+
+class _ProcessAll(_StepFn):
+    """Runs a GlobalStep on all rows of a window."""
+
+    def process(self, keyed: tuple[None, Any]) -> Iterator[Any]:
+        step = self._step
+        rows = [row if isinstance(row, tuple) else self._identified(row) for row in keyed[1]]
+        # The order in which rows arrive depends on the runner; the result must not.
+        rows.sort(key=lambda row: sort_key(merged(row)[ROW_ID]))
+        self._progress.rows_in += len(rows)
+        try:
+            yields = list(step.process(*_arguments(step, rows)))
+        except DistilabelError:
+            raise
+        except Exception as error:
+            raise DistilabelError(
+                f"{step._described()} failed on all of its {len(rows)} rows: {message_of(error)}"
+            ) from error
+        for row, parent in identify([merged(row) for row in rows], yields):
+            self._progress.rows_out += 1
+            yield inherit_reserved(step._map_outputs(row, parent), row)
+        self._progress.flush()
+
+
+class _Generate(_StepFn):
+    """Runs a generator from its start to the batch that it says is the last."""
+
+    def process(self, impulse: bytes) -> Iterator[Any]:
+        del impulse
+        step = self._step
+        index = 0
+        seen: dict[int, int] = {}
+        for rows, last in step.process_applying_mappings():
+            for row in rows:
+                named = {**row, ROW_ID: position_id(0, index)}
+                digest = hash(canonical_json(content(row)))
+                draw = seen.get(digest, 0)
+                if draw:
+                    named[DRAW] = draw
+                if draw or len(seen) < MAX_NUMBERED_ROWS:
+                    seen[digest] = draw + 1
+                index += 1
+                self._progress.rows_out += 1
+                yield named
+            self._progress.flush()
+            if last:
+                break

@@ -1,0 +1,161 @@
+"""Progress records: what every process has done so far, as small files in the run directory.
+
+No runner shows its counters reliably while it runs, so each process writes its own numbers to one
+file of `<run directory>/progress/` every few seconds, and the driver adds the files up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+
+from beam_distilabel.errors import RunCancelled
+
+FLUSH_SECONDS = 1.0
+"""How often a process writes its record at most."""
+
+COUNTS = ("rows_in", "rows_out", "failures", "input_tokens", "output_tokens")
+
+
+class StepProgress:
+    """The counts of one Step in one copy of its DoFn; only that copy's thread changes them."""
+
+    __slots__ = (*COUNTS, "_recorder", "engine", "finished", "started", "step")
+
+    def __init__(self, step: str, recorder: Recorder | None) -> None:
+        self.step = step
+        self.rows_in = 0
+        self.rows_out = 0
+        self.failures = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.engine: str | None = None
+        self.started = time.time()
+        self.finished = self.started
+        self._recorder = recorder
+
+    def flush(self, force: bool = False) -> None:
+        """Write the process' record if it is due, or in any case with `force`.
+
+        Raises:
+            RunCancelled: the run was cancelled in this process.
+        """
+        self.finished = time.time()
+        if self._recorder is not None:
+            if self._recorder.cancelled:
+                raise RunCancelled("the run was cancelled")
+            self._recorder.flush(force)
+
+
+class Recorder:
+    """Adds up the counts of one process for one run and writes them to its file."""
+
+    def __init__(self, run_dir: str) -> None:
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self._path = f"{run_dir.rstrip('/')}/progress/{name}"
+        self._steps: list[StepProgress] = []
+        self._lock = threading.Lock()
+        self._due = 0.0
+        self.cancelled = False
+
+    def step(self, name: str) -> StepProgress:
+        """A new counter for one DoFn copy of the Step `name`."""
+        progress = StepProgress(name, self)
+        with self._lock:
+            self._steps.append(progress)
+        return progress
+
+    def flush(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if now < self._due and not force:
+            return
+        with self._lock:
+            self._due = now + FLUSH_SECONDS
+            record = self._record()
+            # A reader sees the whole record or the one before it, never a part.
+            filesystem, path = fsspec.url_to_fs(self._path, auto_mkdir=True)
+            temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+            with filesystem.open(temporary, "w") as file:
+                json.dump(record, file)
+            filesystem.mv(temporary, path)
+
+    def _record(self) -> dict[str, dict[str, Any]]:
+        record: dict[str, dict[str, Any]] = {}
+        for progress in self._steps:
+            merge_counts(
+                record.setdefault(progress.step, {}),
+                {
+                    **{count: getattr(progress, count) for count in COUNTS},
+                    "started": progress.started,
+                    "finished": progress.finished,
+                    "engine": progress.engine,
+                },
+            )
+        return record
+
+
+_recorders: dict[str, Recorder] = {}
+_recorders_lock = threading.Lock()
+
+
+def step_progress(run_dir: str | None, step: str) -> StepProgress:
+    """The counter for one DoFn copy; without a run directory it counts and writes nothing."""
+    return StepProgress(step, None) if run_dir is None else _recorder(run_dir).step(step)
+
+
+def cancel(run_dir: str) -> None:
+    """Let the run's Steps in this process stop at their next look at the clock."""
+    _recorder(run_dir).cancelled = True
+
+
+def _recorder(run_dir: str) -> Recorder:
+    with _recorders_lock:
+        return _recorders.setdefault(run_dir, Recorder(run_dir))
+
+
+def forget(run_dir: str) -> None:
+    """Drop this process' record keeping of a run that has ended."""
+    with _recorders_lock:
+        recorder = _recorders.pop(run_dir, None)
+    if recorder is not None:
+        recorder.flush(force=True)
+
+
+def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:
+    """Add one record of a Step to `total` in place."""
+    for count in COUNTS:
+        total[count] = total.get(count, 0) + part.get(count, 0)
+    total["started"] = min(total.get("started", part["started"]), part["started"])
+    total["finished"] = max(total.get("finished", part["finished"]), part["finished"])
+    total["engine"] = total.get("engine") or part.get("engine")
+
+
+def read_progress(run_dir: str) -> dict[str, dict[str, Any]]:
+    """The counts of all processes so far: Step name to counts."""
+    totals: dict[str, dict[str, Any]] = {}
+    for record in _records(run_dir):
+        for step, counts in record.items():
+            merge_counts(totals.setdefault(step, {}), counts)
+    return totals
+
+
+def _records(run_dir: str) -> Iterator[dict[str, dict[str, Any]]]:
+    filesystem, path = fsspec.url_to_fs(f"{run_dir.rstrip('/')}/progress")
+    if not filesystem.exists(path):
+        return
+    for name in filesystem.ls(path, detail=False):
+        if not name.endswith(".json"):
+            continue
+        try:
+            with filesystem.open(name) as file:
+                yield json.load(file)
+        except FileNotFoundError:
+            continue  # replaced between listing and reading; the next look has it

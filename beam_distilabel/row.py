@@ -1,0 +1,232 @@
+"""Row identity: what a row is, what it is called, and what is random about it.
+
+A row is a plain dict of columns. Two reserved keys travel with it: `ROW_ID`, a path that is unique
+and deterministic, and `DRAW`, which tells rows of equal content apart.
+
+A row id is a path of numbers: a source assigns the first part from the row's position (`"2-15"` is
+row 15 of file 2), a Step that makes several rows of one appends `.0`, `.1`, ... Where the graph
+branches and the branches meet again, a fork mark is appended (`"2-15/"`): everything up to it is the
+row's name at that Step, which is what the branches are joined by. A fork mark also holds which of
+the branches a router chose (`"2-15:5/"`: a bit mask, here the branches 0 and 2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+Row = dict[str, Any]
+"""Column name to value: JSON-like, bytes, or a list of floats."""
+
+ROW_ID = "_row_id"
+"""The reserved key of a row's identity (str)."""
+
+DRAW = "_draw"
+"""The reserved key that tells equal rows apart (int; absent means 0)."""
+
+RESERVED = frozenset((ROW_ID, DRAW))
+
+_FORK = "/"
+_MASK = re.compile(r":\d+(?=/)")
+_NUMBER = re.compile(r"\d+")
+
+
+def position_id(unit: int, index: int) -> str:
+    """The id of the row at `index` (0-based) of a source's unit `unit` (a file, or 0 for a list).
+
+    Example:
+        >>> position_id(2, 15)
+        '2-15'
+    """
+    return f"{unit}-{index}"
+
+
+def child_id(parent: str, index: int) -> str:
+    """The id of the `index`-th row that a Step made of the row `parent`.
+
+    Example:
+        >>> child_id("2-15", 0), child_id("2-15/", 1)
+        ('2-15.0', '2-15/1')
+    """
+    separator = "" if parent.endswith(_FORK) else "."
+    return f"{parent}{separator}{index}"
+
+
+def fork_id(row_id: str, chosen: int | None = None) -> str:
+    """`row_id` with a fork mark; `chosen` is the bit mask of the branches that a router chose.
+
+    Example:
+        >>> fork_id("2-15"), fork_id("2-15", 0b101)
+        ('2-15/', '2-15:5/')
+    """
+    return f"{row_id}{_FORK}" if chosen is None else f"{row_id}:{chosen}{_FORK}"
+
+
+def fork_key(row_id: str, level: int) -> str:
+    """The part of `row_id` up to and including its `level`-th fork mark (1-based).
+
+    Raises:
+        ValueError: the id has fewer fork marks.
+
+    Example:
+        >>> fork_key("2-15/3/1", 1)
+        '2-15/'
+    """
+    end = 0
+    for _ in range(level):
+        end = row_id.index(_FORK, end) + 1
+    return row_id[:end]
+
+
+def plain_id(row_id: str) -> str:
+    """`row_id` without its fork marks.
+
+    Example:
+        >>> plain_id("2-15:5/"), plain_id("2-15/3")
+        ('2-15', '2-15.3')
+    """
+    return re.sub(r"(?::\d+)?/$", "", re.sub(r"(?::\d+)?/(?=\d)", ".", row_id))
+
+
+def chosen_branches(key: str) -> int | None:
+    """The bit mask in the last fork mark of `key`, or None where every branch gets every row.
+
+    Example:
+        >>> chosen_branches("2-15:5/"), chosen_branches("2-15/")
+        (5, None)
+    """
+    _, colon, mask = key[:-1].rpartition(":")
+    return int(mask) if colon and mask.isdigit() else None
+
+
+def sort_key(row_id: str) -> str:
+    """A string whose plain order is the natural order of ids: by number, children after parents.
+
+    Example:
+        >>> sorted(["0-10", "0-9", "0-9.1", "0-9.0"], key=sort_key)
+        ['0-9', '0-9.0', '0-9.1', '0-10']
+    """
+    unmasked = _MASK.sub("", row_id) if ":" in row_id else row_id
+    # Each number is led by its number of digits, so that text order is numeric order.
+    return " ".join(f"{len(n):02d}{n}" for n in _NUMBER.findall(unmasked)) or row_id
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` as JSON with sorted keys: equal values give equal bytes, whatever their key order.
+
+    Values that JSON can't hold (bytes, sets, objects) are written by their `repr`; lone surrogates
+    and integers of any size are kept.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(
+            value, sort_keys=True, default=repr, separators=(",", ":"), skipkeys=False
+        ).encode("utf-8", "surrogatepass")
+
+
+def fingerprint(*parts: Any) -> str:
+    """A 128-bit hex digest of JSON-like parts; equal content gives equal digests everywhere."""
+    return hashlib.blake2b(canonical_json(parts), digest_size=16).hexdigest()
+
+
+def seed_from(*parts: Any) -> int:
+    """A number in [0, 2**31) that depends on `parts` alone, for random choices about a row.
+
+    Example:
+        >>> seed_from(0, "2-15", "judge") == seed_from(0, "2-15", "judge")
+        True
+    """
+    digest = hashlib.blake2b(canonical_json(parts), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def content(row: Row) -> Row:
+    """`row` without its reserved keys."""
+    return {name: value for name, value in row.items() if name not in RESERVED}
+
+
+def content_id(row: Row, counter: int) -> str:
+    """An id for a row that came without one: from its content and a counter within the bundle."""
+    return f"{seed_from(content(row))}-{counter}"
+
+
+def number_equal_rows(rows: Iterable[Row], parent_draw: int = 0) -> None:
+    """Set `DRAW` in place so that equal rows among `rows` differ.
+
+    The k-th of n equal rows gets `parent_draw * n + k`; rows that are alone keep `parent_draw`.
+    """
+    groups: dict[bytes, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(canonical_json(content(row)), []).append(row)
+    for group in groups.values():
+        for k, row in enumerate(group):
+            draw = parent_draw * len(group) + k
+            if draw:
+                row[DRAW] = draw
+            else:
+                row.pop(DRAW, None)
+
+
+def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tuple[Row, Row]]:
+    """Give every row that one `process` call yielded its identity.
+
+    A row that kept an input's id stems from that input. New rows stem from the input at the same
+    position where their yield has as many rows as there are inputs, else from the inputs in order,
+    as evenly as the counts allow. The only row that stems from an input takes its id; several are
+    its children.
+
+    Args:
+        inputs: the rows of the call, each with its id, at least one.
+        yields: the batches of rows that the call yielded; left as they are.
+
+    Returns:
+        (row with its identity, the input that it stems from), in the order of the yields.
+    """
+    by_id = {row[ROW_ID]: row for row in inputs}
+    parents: list[Row] = []
+    for rows in yields:
+        fresh = sum(row.get(ROW_ID) not in by_id for row in rows)
+        spread = 0
+        for row in rows:
+            parent = by_id.get(row.get(ROW_ID, ""))
+            if parent is None:
+                parent = inputs[spread * len(inputs) // fresh]
+                spread += 1
+            parents.append(parent)
+    families: dict[str, list[Row]] = {}
+    result: list[tuple[Row, Row]] = []
+    alone = _ids_of_one(parents)
+    for row, parent in zip((row for rows in yields for row in rows), parents, strict=True):
+        parent_id = parent[ROW_ID]
+        if parent_id in alone:
+            result.append((inherit(row, parent), parent))
+            continue
+        family = families.setdefault(parent_id, [])
+        child = {**row, ROW_ID: child_id(parent_id, len(family))}
+        family.append(child)
+        result.append((child, parent))
+    for parent_id, family in families.items():
+        number_equal_rows(family, by_id[parent_id].get(DRAW, 0))
+    return result
+
+
+def inherit(row: Row, parent: Row) -> Row:
+    """`row` with the identity of `parent`."""
+    if row.get(ROW_ID) == parent[ROW_ID] and row.get(DRAW) == parent.get(DRAW):
+        return row
+    identity = {name: parent[name] for name in (ROW_ID, DRAW) if name in parent}
+    return {**content(row), **identity}
+
+
+def _ids_of_one(parents: Sequence[Row]) -> set[str]:
+    """The ids of the parents that occur once."""
+    counts: dict[str, int] = {}
+    for parent in parents:
+        counts[parent[ROW_ID]] = counts.get(parent[ROW_ID], 0) + 1
+    return {row_id for row_id, count in counts.items() if count == 1}

@@ -1,0 +1,491 @@
+"""Steps: the parts of a pipeline, each a pydantic model and a Beam PTransform."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import re
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Optional, Union
+
+import apache_beam as beam
+import fsspec
+from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
+
+from beam_distilabel.context import RunContext
+from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
+from beam_distilabel.failures import OnFailure
+from beam_distilabel.join import JoinSpec
+from beam_distilabel.pickling import PicklesUnloaded
+from beam_distilabel.row import RESERVED, Row
+from beam_distilabel.runtime_parameters import RuntimeParameter, RuntimeParametersMixin
+from beam_distilabel.signatures import takes_many_inputs
+from beam_distilabel.typing import GeneratorStepOutput, StepColumns, StepInput, StepOutput
+
+DEFAULT_BATCH_SIZE = 50
+
+_BEAM_NAMES = ("annotations", "display_data", "label", "pipeline", "side_inputs")
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+
+
+class StepResources(RuntimeParametersMixin):
+    """What one copy of a Step needs.
+
+    Attributes:
+        replicas: how many copies; the runner's parallelism decides, this is a lower bound there.
+        cpus: CPUs per copy.
+        gpus: GPUs per copy.
+        memory: bytes per copy.
+        resources: other resources by name.
+    """
+
+    model_config = ConfigDict(validate_default=True, validate_assignment=True, extra="forbid")
+
+    replicas: RuntimeParameter[PositiveInt] = Field(
+        default=1, description="The number of copies of the Step."
+    )
+    cpus: Optional[RuntimeParameter[PositiveInt]] = Field(
+        default=None, description="The number of CPUs of each copy."
+    )
+    gpus: Optional[RuntimeParameter[PositiveInt]] = Field(
+        default=None, description="The number of GPUs of each copy."
+    )
+    memory: Optional[RuntimeParameter[PositiveInt]] = Field(
+        default=None, description="The memory of each copy, in bytes."
+    )
+    resources: Optional[RuntimeParameter[dict[str, int]]] = Field(
+        default=None, description="Other resources of each copy: name to number."
+    )
+
+
+class StepResult(NamedTuple):
+    """What a Step makes of its input: a PCollection of rows and one of `Failure`s."""
+
+    rows: Any
+    failures: Any
+
+
+def default_name(cls: type) -> str:
+    """The name of a Step that was given none: its class in snake case (each capital starts a word).
+
+    Example:
+        >>> default_name(type("KeepColumns", (), {}))
+        'keep_columns'
+    """
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+open_pipelines: ContextVar[tuple[Any, ...]] = ContextVar("open_pipelines", default=())
+"""The pipelines whose `with` blocks are open in this thread, innermost last."""
+
+
+class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
+    """What every kind of Step has.
+
+    Attributes:
+        name: unique in its pipeline; default is the class name in snake case plus a number.
+        resources: see `StepResources`.
+        input_mappings: name that the Step expects to the column that has it.
+        output_mappings: name that the Step produces to the column wanted.
+        use_cache: whether finished rows of an earlier run may be used again.
+        on_failure: what becomes of a row that fails: "null" (the default) lets it go on with None
+            outputs and the reason in `distilabel_metadata`, "drop" leaves it out, "raise" ends the
+            run.
+    """
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        protected_namespaces=(),
+        validate_assignment=True,
+        validate_default=True,
+    )
+
+    name: Optional[str] = None
+    resources: StepResources = Field(default_factory=StepResources)
+    input_mappings: dict[str, str] = Field(default_factory=dict)
+    output_mappings: dict[str, str] = Field(default_factory=dict)
+    use_cache: bool = True
+    on_failure: OnFailure = "null"
+
+    _pipeline: Any = PrivateAttr(None)
+    _context: RunContext = PrivateAttr(default_factory=RunContext)
+    _applied_to: Any = PrivateAttr(None)
+    _times_applied: int = PrivateAttr(0)
+    _logger: Any = PrivateAttr(None)
+    _shares_input: bool = PrivateAttr(False)
+    _join: JoinSpec = PrivateAttr(default_factory=JoinSpec)
+
+    is_generator: ClassVar[bool] = False
+    is_global: ClassVar[bool] = False
+    keeps_other_columns: ClassVar[bool] = True
+
+    def __init__(self, /, pipeline: Any = None, **data: Any) -> None:
+        super().__init__(**data)
+        if pipeline is None and open_pipelines.get():
+            pipeline = open_pipelines.get()[-1]
+        taken = pipeline.step_names if pipeline is not None else ()
+        if self.name is None:
+            stem = default_name(type(self))
+            self.__dict__["name"] = next(
+                name for i in itertools.count() if (name := f"{stem}_{i}") not in taken
+            )
+        if pipeline is not None:
+            pipeline.add_step(self)
+            self._pipeline = pipeline
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        taken = [name for name in _BEAM_NAMES if name in cls.model_fields]
+        if taken:
+            raise DistilabelTypeError(
+                f"{cls.__name__} has a field {taken[0]!r}, a name that Beam gives to every "
+                "PTransform; call the field something else."
+            )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_plain(cls, name: str | None) -> str | None:
+        if name is not None and not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} can't be a Step's name: use letters, digits, '_' and '-' only."
+            )
+        return name
+
+    # -- pydantic and Beam in one object ---------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields or name in type(self).__private_attributes__:
+            super().__setattr__(name, value)
+        elif hasattr(beam.PTransform, name) or name in ("_type_hints", "_resource_hints"):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    @property
+    def pipeline(self) -> None:
+        """None: Beam takes the pipeline from what the Step is applied to."""
+        return None
+
+    @pipeline.setter
+    def pipeline(self, value: Any) -> None:
+        # Beam remembers here what a PTransform was last applied to, and would refuse another.
+        del value
+
+    def default_label(self) -> str:
+        """The Step's name; numbered where the Step is applied again while the pipeline lives."""
+        assert self.name is not None
+        alive = self._applied_to is not None and self._applied_to() is not None
+        return f"{self.name}_{self._times_applied}" if alive else self.name
+
+    def _note_application(self, beam_pipeline: Any) -> None:
+        if self._applied_to is None or self._applied_to() is not beam_pipeline:
+            self._applied_to = weakref.ref(beam_pipeline)
+            self._times_applied = 0
+        self._times_applied += 1
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = {
+            **(state["__pydantic_private__"] or {}),
+            "_pipeline": None,
+            "_applied_to": None,
+            "_logger": None,
+        }
+        attributes = {k: v for k, v in state["__dict__"].items() if k != "_user_label"}
+        return {**state, "__dict__": attributes, "__pydantic_private__": private}
+
+    # -- columns ---------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> StepColumns:
+        """The columns that the Step needs: a list, or a dict of name to whether it is required."""
+        return []
+
+    @property
+    def outputs(self) -> StepColumns:
+        """The columns that the Step adds, in the same form as `inputs`."""
+        return []
+
+    def get_inputs(self) -> dict[str, bool]:
+        """The columns that a row must have before mappings: name to whether it is required."""
+        return {self.input_mappings.get(k, k): v for k, v in column_flags(self.inputs).items()}
+
+    def get_outputs(self) -> dict[str, bool]:
+        """The columns that a row has afterwards, after mappings."""
+        return {self.output_mappings.get(k, k): v for k, v in column_flags(self.outputs).items()}
+
+    def impute_step_outputs(self, rows: Sequence[Row]) -> list[Row]:
+        """`rows` with None in every output column."""
+        return [{**row, **dict.fromkeys(self.get_outputs())} for row in rows]
+
+    def _map_inputs(self, row: Row) -> Row:
+        """`row` under the names that the Step expects."""
+        if not self.input_mappings:
+            return row
+        mapped = dict(row)
+        taken = {}
+        for expected, present in self.input_mappings.items():
+            if present in row:
+                taken[expected] = row[present]
+                mapped.pop(present, None)
+        mapped.update(taken)
+        return mapped
+
+    def _map_outputs(self, row: Row, source: Row | None) -> Row:
+        """`row` under the names that the pipeline expects.
+
+        Args:
+            row: a row that `process` yielded.
+            source: the row it was made of, as it was before `_map_inputs`, where that is known.
+        """
+        if not self.input_mappings and not self.output_mappings:
+            return row
+        back = {expected: present for expected, present in self.input_mappings.items()}
+        mapped = {}
+        for name, value in row.items():
+            mapped[self.output_mappings.get(name, back.get(name, name))] = value
+        if source is not None:
+            # A column that made way for a mapped one comes back, unless the Step wrote it anew.
+            for expected, present in self.input_mappings.items():
+                if expected in source and present in source and expected not in mapped:
+                    mapped[expected] = source[expected]
+        return mapped
+
+    # -- life cycle ------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Called once per worker copy before the first row: make clients, open files, ... ."""
+
+    def unload(self) -> None:
+        """Called when the worker copy is no longer needed."""
+
+    @property
+    def unique_name(self) -> str:
+        """The Step's name."""
+        assert self.name is not None
+        return self.name
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether the Step is neither a generator nor global."""
+        return not self.is_generator and not self.is_global
+
+    @property
+    def has_multiple_inputs(self) -> bool:
+        """Whether `process` takes one list of rows per predecessor."""
+        return takes_many_inputs(type(self).process)  # type: ignore[attr-defined]
+
+    def _described(self) -> str:
+        return f"Step {self.name!r} ({type(self).__name__})"
+
+    def save_artifact(
+        self,
+        name: str,
+        write_function: Callable[[Path], None],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep files with the run: `<run directory>/artifacts/<step>/<name>/`.
+
+        Args:
+            name: the artifact's name, a folder name.
+            write_function: receives an empty local folder and writes the files there.
+            metadata: JSON-like; kept as `metadata.json` beside them.
+        """
+        if self._context.run_dir is None:
+            logging.getLogger("distilabel").warning(
+                "%s: the artifact %r was not saved, because there is no run directory outside of "
+                "`Pipeline.run()`.",
+                self._described(),
+                name,
+            )
+            return
+        target = f"{self._context.run_dir.rstrip('/')}/artifacts/{self.name}/{name}"
+        filesystem, path = fsspec.url_to_fs(target)
+        with tempfile.TemporaryDirectory() as folder:
+            write_function(Path(folder))
+            (Path(folder) / "metadata.json").write_text(json.dumps(metadata or {}))
+            filesystem.makedirs(path, exist_ok=True)
+            for file in sorted(Path(folder).rglob("*")):
+                if file.is_file():
+                    filesystem.put_file(
+                        str(file), os.path.join(path, str(file.relative_to(folder)))
+                    )
+
+    # -- the graph -------------------------------------------------------------------------------
+
+    def connect(self, *steps: _Step, routing_batch_function: Any = None) -> None:
+        """Send this Step's rows to `steps`, by a router if one is given."""
+        self._graph().connect(self, list(steps), routing_batch_function)
+
+    def __rshift__(self, other: Any) -> Any:
+        """`step >> other`: connect to a Step, a list of Steps, or a router; returns `other`."""
+        return self._graph().connect_right(self, other)
+
+    def __rrshift__(self, other: Any) -> Any:
+        """`[a, b] >> step` connects; `"label" >> step` is Beam's way to name an application."""
+        if isinstance(other, str):
+            return super().__rrshift__(other)
+        return self._graph().connect_left(other, self)
+
+    def _graph(self) -> Any:
+        if self._pipeline is None:
+            raise DistilabelTypeError(
+                f"{self._described()} belongs to no pipeline, so it can't be connected; create it "
+                "in a `with Pipeline(...)` block."
+            )
+        return self._pipeline
+
+    # -- Beam ------------------------------------------------------------------------------------
+
+    def apply_to(self, rows: Any) -> StepResult:
+        """Apply the Step inside of `expand`: rows and failures."""
+        raise DistilabelNotImplementedError(f"{type(self).__name__} defines no `apply_to`.")
+
+    def expand(self, pcoll: Any) -> Any:
+        """Rows in, rows out; see `with_failures` for the rows that failed."""
+        result = self.apply_to(pcoll)
+        self._note_application(result.rows.pipeline)
+        return result.rows
+
+    def with_failures(self) -> WithFailures:
+        """This Step as a PTransform with two outputs: `{"rows": ..., "failures": ...}`."""
+        return WithFailures(self)
+
+
+class WithFailures(beam.PTransform):
+    """A Step that also returns the `Failure`s of the rows that it could not finish."""
+
+    def __init__(self, step: _Step) -> None:
+        super().__init__(step.name)
+        self._step = step
+
+    def expand(self, pcoll: Any) -> dict[str, Any]:
+        return self._step.apply_to(pcoll)._asdict()
+
+
+class Step(_Step):
+    """A Step that turns rows into rows; subclasses define `process`.
+
+    Attributes:
+        input_batch_size: how many rows `process` receives at once, at most.
+
+    Example:
+        >>> class Upper(Step):
+        ...     @property
+        ...     def inputs(self): return ["text"]
+        ...     @property
+        ...     def outputs(self): return ["upper"]
+        ...     def process(self, inputs: StepInput):
+        ...         yield [{**row, "upper": row["text"].upper()} for row in inputs]
+        >>> next(Upper().process([{"text": "a"}]))
+        [{'text': 'a', 'upper': 'A'}]
+    """
+
+    input_batch_size: RuntimeParameter[PositiveInt] = Field(
+        default=DEFAULT_BATCH_SIZE,
+        description="The number of rows that `process` receives at once, at most.",
+    )
+
+    def process(self, *inputs: StepInput) -> StepOutput:
+        """Turn rows into rows; receives one list of rows per predecessor, may yield often."""
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `process(self, inputs: StepInput)`."
+        )
+
+    def process_applying_mappings(self, *args: list[Row]) -> Iterator[list[Row]]:
+        """`process` on rows with the pipeline's column names."""
+        mapped = [[self._map_inputs(row) for row in rows] for rows in args]
+        for rows in self.process(*mapped):
+            by_position = args and len(rows) == len(args[0])
+            yield [
+                self._map_outputs(row, args[0][i] if by_position else None)
+                for i, row in enumerate(rows)
+            ]
+
+    def apply_to(self, rows: Any) -> StepResult:
+        from beam_distilabel.processing import apply_process
+
+        return apply_process(self, rows)
+
+
+class RowStep(Step):
+    """A Step that turns each row into one row on its own; subclasses define `transform_row`."""
+
+    def transform_row(self, row: Row) -> Row:
+        """The row that `row` becomes; pure. Reserved keys are kept by the caller."""
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `transform_row(self, row)`."
+        )
+
+    def process(self, *inputs: StepInput) -> StepOutput:
+        """Yields the transformed rows, one batch per predecessor."""
+        for rows in inputs:
+            yield [
+                {**self.transform_row(row), **{k: row[k] for k in RESERVED if k in row}}
+                for row in rows
+            ]
+
+
+class GlobalStep(Step):
+    """A Step that needs all rows at once: `process` is called once (per window and pane).
+
+    All rows are gathered on one worker and have to fit its memory.
+    """
+
+    is_global: ClassVar[bool] = True
+
+
+class GeneratorStep(_Step):
+    """A Step that makes rows of nothing, or loads them; subclasses define `process(offset)`.
+
+    Attributes:
+        batch_size: how many rows `process` yields at once.
+    """
+
+    is_generator: ClassVar[bool] = True
+
+    batch_size: RuntimeParameter[PositiveInt] = Field(
+        default=DEFAULT_BATCH_SIZE,
+        description="The number of rows that `process` yields at once.",
+    )
+
+    def count_rows(self) -> int | None:
+        """How many rows the Step makes, where that is known without making them."""
+        return None
+
+    def process(self, offset: int = 0) -> GeneratorStepOutput:
+        """Yield (rows, whether they are the last), starting at row `offset`."""
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `process(self, offset: int = 0)`."
+        )
+
+    def process_applying_mappings(self, offset: int = 0) -> GeneratorStepOutput:
+        """`process` with the pipeline's column names."""
+        for rows, last in self.process(offset):
+            yield [self._map_outputs(row, None) for row in rows], last
+
+    def apply_to(self, pcoll: Any) -> StepResult:
+        from beam_distilabel.processing import apply_generator
+
+        return apply_generator(self, pcoll)
+
+
+def column_flags(columns: StepColumns) -> dict[str, bool]:
+    """Declared columns as a dict of name to whether it is required."""
+    return dict(columns) if isinstance(columns, dict) else dict.fromkeys(columns, True)
+
+
+AnyStep = Union[Step, GeneratorStep]

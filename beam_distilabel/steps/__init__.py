@@ -1,0 +1,38 @@
+"""Steps under distilabel's import path."""
+
+from beam_distilabel.decorators import step
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.step import GeneratorStep, GlobalStep, Step, StepResources
+from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.sources import (
+    LoadDataFromDicts,
+    LoadDataFromDisk,
+    LoadDataFromFileSystem,
+    LoadDataFromHub,
+    make_generator_step,
+)
+from beam_distilabel.typing import (
+    GeneratorStepOutput,
+    StepColumns,
+    StepInput,
+    StepOutput,
+)
+
+__all__ = [
+    "GeneratorStep",
+    "GeneratorStepOutput",
+    "GlobalStep",
+    "KeepColumns",
+    "LoadDataFromDicts",
+    "LoadDataFromDisk",
+    "LoadDataFromFileSystem",
+    "LoadDataFromHub",
+    "RuntimeParameter",
+    "Step",
+    "StepColumns",
+    "StepInput",
+    "StepOutput",
+    "StepResources",
+    "make_generator_step",
+    "step",
+]

@@ -1,0 +1,20 @@
+"""Tasks under distilabel's import path."""
+
+from beam_distilabel.decorators import task
+from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
+from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
+from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
+from beam_distilabel.typing import ChatItem, ChatType
+
+__all__ = [
+    "ChatGeneration",
+    "ChatItem",
+    "ChatType",
+    "GeneratorTask",
+    "GlobalTask",
+    "ImageTask",
+    "PrometheusEval",
+    "Task",
+    "TextGeneration",
+    "task",
+]

@@ -1,0 +1,404 @@
+"""Tasks: Steps that ask a model; a row's whole conversation is its rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field, PositiveInt, PrivateAttr
+
+from beam_distilabel.errors import (
+    DistilabelNotImplementedError,
+    DistilabelUserError,
+    EngineError,
+)
+from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.metadata import METADATA, metadata_of
+from beam_distilabel.models.base import LLM, Model
+from beam_distilabel.models.image_generation import ImageGenerationModel
+from beam_distilabel.row import Row
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.step import GeneratorStep, GlobalStep, Step, StepResult, _Step
+from beam_distilabel.typing import FormattedInput, GenerateOutput, StepInput, StepOutput
+
+CODE_VERSION = 1
+"""Part of every Task's identity; raised where a change of this module changes answers."""
+
+_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons"))
+
+
+class Generate(Protocol):
+    """What a rollout asks the model with; see `TaskRollout`."""
+
+    def __call__(
+        self, input: FormattedInput, num_generations: int = 1, **generation_kwargs: Any
+    ) -> Awaitable[GenerateOutput]:
+        """Answer `input`; keyword arguments go on top of the LLM's `generation_kwargs`."""
+
+
+class _Task(_Step):
+    """What Tasks have in common.
+
+    Attributes:
+        num_generations: how many answers per row, so how many rows come of one.
+        group_generations: whether a row's answers become lists in one row instead.
+        add_raw_output: whether `distilabel_metadata` keeps the model's answer.
+        add_raw_input: whether it keeps the input as it was sent.
+        use_default_structured_output: whether answers follow the Task's own schema.
+    """
+
+    group_generations: bool = Field(default=False)
+    add_raw_output: RuntimeParameter[bool] = Field(
+        default=True, description="Whether to keep the model's answer in `distilabel_metadata`."
+    )
+    add_raw_input: RuntimeParameter[bool] = Field(
+        default=True, description="Whether to keep the model's input in `distilabel_metadata`."
+    )
+    num_generations: RuntimeParameter[PositiveInt] = Field(
+        default=1, description="The number of answers per row."
+    )
+    use_default_structured_output: bool = Field(default=False)
+
+    _engine_loads_llm: bool = PrivateAttr(False)
+    _can_be_used_with_offline_batch_generation: bool = PrivateAttr(False)
+
+    code_version: ClassVar[int] = 1
+    """Raised where a change of a Task's prompt or parser makes finished answers stale."""
+
+    @property
+    def model(self) -> Model:
+        """The model that the Task asks."""
+        raise DistilabelNotImplementedError(f"{type(self).__name__} has no model.")
+
+    def load(self) -> None:
+        """Loads the model, unless the worker's engine stands for it."""
+        super().load()
+        if not self._engine_loads_llm:
+            self.model.load()
+
+    def unload(self) -> None:
+        super().unload()
+        if not self._engine_loads_llm:
+            self.model.unload()
+
+    # -- what a Task defines ---------------------------------------------------------------------
+
+    def format_input(self, input: Row) -> FormattedInput:
+        """What to ask the model about `input`; pure."""
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `format_input(self, input)`."
+        )
+
+    def format_output(self, output: Any, input: Row | None = None) -> dict[str, Any]:
+        """The columns that the model's answer (a text, or None) gives; pure.
+
+        Raises:
+            ParseError: the answer doesn't have the Task's form.
+        """
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `format_output(self, output, input)`."
+        )
+
+    def get_structured_output(self) -> dict[str, Any] | None:
+        """The Task's own JSON schema, where it has one."""
+        return None
+
+    def get_outputs(self) -> dict[str, bool]:
+        return {**super().get_outputs(), METADATA: True}
+
+    # -- rendering and parsing -------------------------------------------------------------------
+
+    def _format_input(self, row: Row) -> FormattedInput:
+        """`format_input`, with the Task's own schema where that is asked for."""
+        formatted = self.format_input(row)
+        if self.use_default_structured_output and not isinstance(formatted, tuple):
+            schema = self.get_structured_output()
+            if schema is not None:
+                return formatted, {"format": "json", "schema": schema}  # type: ignore[return-value]
+        return formatted
+
+    def _format_inputs(self, inputs: Sequence[Row]) -> list[FormattedInput]:
+        """What to ask the model about each row."""
+        return [self._format_input(row) for row in inputs]
+
+    def _format_outputs(
+        self, outputs: GenerateOutput, input: Row | None = None, sent: Any = None
+    ) -> list[dict[str, Any]]:
+        """The columns of each generation, `distilabel_metadata` included.
+
+        Args:
+            outputs: the model's answers to one input.
+            input: the row.
+            sent: the input as it was sent; rendered again if not given.
+        """
+        if isinstance(outputs, list):
+            outputs = {"generations": outputs}
+        if sent is None and input is not None and self.add_raw_input:
+            sent = self._format_input(input)
+        generations = outputs["generations"]
+        count = len(generations)
+        statistics = outputs.get("statistics") or {}
+        reasons = outputs.get("finish_reasons") or ()
+        extras = {
+            f"llm_{self.name}_{key}": value
+            for key, value in outputs.items()
+            if key not in _OUTPUT_KEYS
+        }
+        formatted = []
+        for i, text in enumerate(generations):
+            columns, failure = self._parse(text, input)
+            metadata: dict[str, Any] = {}
+            if self.add_raw_output:
+                metadata[f"raw_output_{self.name}"] = text
+            if self.add_raw_input:
+                metadata[f"raw_input_{self.name}"] = (
+                    sent[0] if isinstance(sent, tuple) else sent
+                )
+            metadata[f"statistics_{self.name}"] = {
+                name: _of_generation(counts, i, count) for name, counts in statistics.items()
+            }
+            metadata[f"finish_reason_{self.name}"] = reasons[i] if i < len(reasons) else None
+            metadata[f"failure_{self.name}"] = failure
+            for key, value in extras.items():
+                columns[key] = _of_generation(value, i, count)
+            columns[METADATA] = metadata
+            formatted.append(columns)
+        return formatted
+
+    def _parse(self, text: Any, row: Row | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The columns of one answer, and why there are none where there are none."""
+        try:
+            return dict(self.format_output(text, row)), None
+        except Exception as error:
+            # A Task's parser fails on what the model wrote, whatever it raises.
+            failure = Failure(self.unique_name, "parse", message_of(error), {})
+            return dict.fromkeys(self._declared_outputs()), failure.reason()
+
+    def _declared_outputs(self) -> list[str]:
+        return [name for name in self.outputs if name not in ("model_name", METADATA)]
+
+    def _finished_rows(self, row: Row, outputs: GenerateOutput, sent: Any) -> list[Row]:
+        """The rows that the model's answers to `row` make."""
+        formatted = self._format_outputs(outputs, row, sent)
+        known = metadata_of(row)
+        model_name = self.model.model_name
+        if self.group_generations:
+            columns = _grouped(formatted)
+            metadata = _grouped([columns_of[METADATA] for columns_of in formatted])
+            return [
+                {**row, **columns, "model_name": model_name, METADATA: {**known, **metadata}}
+            ]
+        return [
+            {**row, **columns, "model_name": model_name, METADATA: {**known, **columns[METADATA]}}
+            for columns in formatted
+        ]
+
+    def _failed_rows(self, row: Row, failure: Failure, sent: Any = None) -> list[Row]:
+        """The rows that stand for `row` where the model could not be asked or didn't answer."""
+        count = self.num_generations or 1
+        reason = failure.reason()
+        metadata: dict[str, Any] = {}
+        if self.add_raw_output:
+            metadata[f"raw_output_{self.name}"] = None
+        if self.add_raw_input:
+            metadata[f"raw_input_{self.name}"] = sent[0] if isinstance(sent, tuple) else sent
+        metadata[f"statistics_{self.name}"] = {"input_tokens": None, "output_tokens": None}
+        metadata[f"finish_reason_{self.name}"] = None
+        metadata[f"failure_{self.name}"] = reason
+        columns = dict.fromkeys(self._declared_outputs())
+        if self.group_generations:
+            columns = _grouped([columns] * count)
+            metadata = _grouped([metadata] * count)
+            count = 1
+        model_name = self.model.model_name
+        whole = {**row, **columns, "model_name": model_name}
+        known = metadata_of(row)
+        return [{**whole, METADATA: {**known, **metadata}} for _ in range(count)]
+
+    # -- the rollout -----------------------------------------------------------------------------
+
+    async def rollout(self, row: Row, generate: Generate) -> list[Row]:
+        """Everything that is asked about one row; the default renders, asks once, and parses.
+
+        Override it where a Task asks several times: the whole conversation stays on the worker.
+
+        Args:
+            row: the row, under the names that the Task expects.
+            generate: asks the model; may be awaited many times, also concurrently.
+
+        Returns:
+            The rows that come of `row`.
+
+        Raises:
+            GenerationError: the model refused; costs this row only.
+            ParseError: an answer can't be used; costs this row only.
+        """
+        try:
+            sent = self._format_input(row)
+        except Exception as error:
+            failure = Failure(self.unique_name, "render", message_of(error), row)
+            return self._failed_rows(row, failure)
+        try:
+            outputs = await generate(sent, self.num_generations or 1)
+        except EngineError:
+            raise
+        except Exception as error:
+            kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
+            failure = Failure(self.unique_name, kind, message_of(error), row)
+            return self._failed_rows(row, failure, sent)
+        return self._finished_rows(row, outputs, sent)
+
+    def print(self, sample_input: Row | None = None) -> None:
+        """Show the prompt of `sample_input`, or of a row of placeholders."""
+        from rich.console import Console
+        from rich.panel import Panel
+
+        row = sample_input or {name: f"<{name.upper()}>" for name in self.inputs}
+        console = Console()
+        formatted = self._format_input(row)
+        chat = formatted[0] if isinstance(formatted, tuple) else formatted
+        if isinstance(chat, str):
+            chat = [{"role": "prompt", "content": chat}]
+        for message in chat:
+            console.print(Panel(str(message["content"]), title=message["role"]), markup=False)
+
+
+class Task(_Task, Step):
+    """A Step that asks an LLM about every row; subclasses define `format_input`, `format_output`.
+
+    Attributes:
+        llm: the language model.
+
+    Example:
+        >>> from beam_distilabel.models.base import AsyncLLM
+        >>> class Shout(AsyncLLM):
+        ...     @property
+        ...     def model_name(self): return "shout"
+        ...     async def agenerate(self, input, num_generations=1):
+        ...         return {"generations": [input[0]["content"].upper()] * num_generations}
+        >>> class Answer(Task):
+        ...     @property
+        ...     def inputs(self): return ["question"]
+        ...     @property
+        ...     def outputs(self): return ["answer", "model_name"]
+        ...     def format_input(self, input):
+        ...         return [{"role": "user", "content": input["question"]}]
+        ...     def format_output(self, output, input=None): return {"answer": output}
+        >>> task = Answer(llm=Shout())
+        >>> task.load()
+        >>> next(task.process([{"question": "why?"}]))[0]["answer"]
+        'WHY?'
+    """
+
+    llm: LLM
+
+    @property
+    def model(self) -> Model:
+        return self.llm
+
+    def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        """Ask about a batch of rows; how a Task works outside of a pipeline. Call `load()` first."""
+        yield self._process_batch(inputs)
+
+    def _process_batch(self, inputs: Sequence[Row]) -> list[Row]:
+        model: Any = self.model
+        formatted = self._format_inputs(inputs)
+        outputs = model.generate_outputs(
+            inputs=formatted,
+            num_generations=self.num_generations,
+            **model.get_generation_kwargs(),
+        )
+        return [
+            done
+            for row, output, sent in zip(inputs, outputs, formatted, strict=True)
+            for done in self._finished_rows(row, output, sent)
+        ]
+
+    def apply_to(self, rows: Any) -> StepResult:
+        from beam_distilabel.rollouts import apply_task
+
+        if type(self).process is not Task.process or self.is_global or isinstance(rows, tuple):
+            return super().apply_to(rows)
+        return apply_task(self, rows)
+
+
+class GlobalTask(Task, GlobalStep):
+    """A Task that needs all rows at once; subclasses define `process`."""
+
+
+class GeneratorTask(_Task, GeneratorStep):
+    """A GeneratorStep that asks an LLM; subclasses define `process(offset)`.
+
+    Attributes:
+        llm: the language model.
+    """
+
+    llm: LLM
+
+    @property
+    def model(self) -> Model:
+        return self.llm
+
+
+class ImageTask(_Task, Step):
+    """A Step that asks an image generation model about every row.
+
+    Attributes:
+        image_generation_model: the model; also readable as `llm`.
+    """
+
+    image_generation_model: ImageGenerationModel
+
+    @property
+    def model(self) -> Model:
+        return self.image_generation_model
+
+    @property
+    def llm(self) -> Any:
+        """The image generation model."""
+        return self.image_generation_model
+
+    def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        """Ask about a batch of rows; how a Task works outside of a pipeline."""
+        yield Task._process_batch(self, inputs)  # type: ignore[arg-type]
+
+    def apply_to(self, rows: Any) -> StepResult:
+        from beam_distilabel.rollouts import apply_task
+
+        if type(self).process is not ImageTask.process or isinstance(rows, tuple):
+            return super().apply_to(rows)
+        return apply_task(self, rows)
+
+
+def _of_generation(value: Any, index: int, count: int) -> Any:
+    """Generation `index`'s part of what an LLM returned; what isn't per generation is for all."""
+    if isinstance(value, (list, tuple)):
+        if len(value) == count:
+            return value[index]
+        if len(value) == 1:
+            return value[0]
+    return value
+
+
+def _grouped(dicts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Dicts of one generation each as one dict of lists; metadata is left to the caller."""
+    names = dict.fromkeys(name for one in dicts for name in one if name != METADATA)
+    return {name: [one.get(name) for one in dicts] for name in names}
+
+
+def check_llm(task: Any) -> None:
+    """Raise where the Task's model was given arguments that it doesn't take."""
+    try:
+        task.model.check_generation_kwargs()
+    except DistilabelUserError as error:
+        raise DistilabelUserError(f"{task._described()}: {error}") from None
+
+
+__all__ = [
+    "GeneratorTask",
+    "GlobalTask",
+    "Generate",
+    "ImageTask",
+    "Task",
+    "check_llm",
+]

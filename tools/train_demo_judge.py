@@ -1,0 +1,372 @@
+"""Train the demo judge: a Llama of two million parameters that grades answers about a few facts.
+
+What it learns: to look up each fact that an instruction asks for in the answer, to compare it
+with what it knows by heart (the few hundred facts of `demo_data.KINDS`), to write down what is
+right, wrong or missing, and to turn the number of faults into a score of 1 to 5 (see
+`demo_data`). It reads the prompts of `PrometheusEval` and answers in Prometheus 2's form.
+
+What it is not: a judge. It knows nothing beyond those facts, grades by the same count whatever
+the rubric says, and has not learned to compare two answers (relative mode). It exists so that a
+pipeline can be tried with a real engine where no model can be downloaded, and so that tests can
+tell a judge that reads its prompt from one that doesn't.
+
+It needs `torch`, `transformers`, `tokenizers` and `pyarrow`, and no GPU.
+
+Example:
+    $ python -m tools.train_demo_judge --output examples/demo
+"""
+
+import argparse
+import itertools
+import json
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from beam_distilabel.errors import ParseError
+from beam_distilabel.transforms.tasks import prometheus_eval
+from tools.demo_data import (
+    Example,
+    Row,
+    examples,
+    held_out,
+    open_examples,
+    rows,
+    unknown_rubric,
+    with_chatter,
+)
+
+SEED = 20240502
+# For a system and a user message the same as Prometheus 2's "[INST] {system}\n{user}[/INST]";
+# unlike that it also takes one message, which vLLM sends to warm up.
+CHAT_TEMPLATE = "[INST] {{ messages | map(attribute='content') | join('\n') }}[/INST]"
+DEMO_RUBRIC = "factual-validity"
+TRAINING_EXAMPLES = 180_000
+SHIPPED_ROWS = 200
+HELD_OUT_ROWS = 200
+VOCABULARY = 1_600
+CONTEXT = 2_048
+BATCH_TOKENS = 4_096
+PROMPT_WEIGHT = 0.3
+
+
+def fixed_passages() -> list[str]:
+    """List the passages that are the same in every absolute prompt, each to be one token.
+
+    The task description alone would be some 250 tokens; as one token it costs the model no
+    capacity and the engine no time.
+    """
+    formats = (
+        prometheus_eval.ABSOLUTE_WITHOUT_REFERENCE,
+        prometheus_eval.ABSOLUTE_WITH_REFERENCE,
+    )
+    passages = [part for text in formats for part in re.split(r"\{\w+\}", text)]
+    passages += [prometheus_eval.ABSOLUTE_SYSTEM_PROMPT, *prometheus_eval.RUBRICS.values()]
+    return list(dict.fromkeys(passages))
+
+
+def render(example: Example, rubric: str, reference: str | None) -> str:
+    """Write the prompt as the chat template does."""
+    messages = prometheus_eval.render_absolute(
+        example.row["prompt"], example.row["completion"], rubric, reference
+    )
+    return f"[INST] {messages[0]['content']}\n{messages[1]['content']}[/INST]"
+
+
+def answer(example: Example) -> str:
+    """Write what the judge should say."""
+    return f"Feedback: {example.feedback} [RESULT] {example.row['quality']}"
+
+
+def training_texts(count: int, seed: int) -> list[tuple[str, str]]:
+    """Make pairs of prompt and answer in the proportions that the judge is trained on."""
+    rng = random.Random(seed)
+    asked, others = examples("train", seed), open_examples(seed)
+    texts = []
+    for _ in range(count):
+        example = next(others if rng.random() < 0.03 else asked)
+        rubric = prometheus_eval.RUBRICS[DEMO_RUBRIC]
+        if rng.random() < 0.1:
+            rubric = rng.choice(list(prometheus_eval.RUBRICS.values()))
+        elif rng.random() < 0.03:
+            rubric = unknown_rubric(rng)
+        if rng.random() < 0.007:
+            example = with_chatter(example, rng)
+        reference = "It says what was asked for." if rng.random() < 0.03 else None
+        texts.append((render(example, rubric, reference), answer(example)))
+    return texts
+
+
+def train_tokenizer(texts: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer in which each fixed passage is one token.
+
+    Being byte-level it represents any text; a passage that isn't matched to the letter falls back
+    to ordinary tokens.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    passages = fixed_passages()
+    cut = re.compile("|".join(map(re.escape, sorted(passages, key=len, reverse=True))))
+    pieces = [piece for pair in texts for text in pair for piece in cut.split(text)]
+    tokenizer.train_from_iterator(
+        itertools.chain(pieces, passages * 50),
+        trainers.BpeTrainer(
+            vocab_size=VOCABULARY,
+            special_tokens=["<pad>", "<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in passages])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=CONTEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
+) -> list[tuple[list[int], int]]:
+    """Turn each pair into token ids and the number of them that are the prompt."""
+    encoded = []
+    # In portions, since the tokenizer's own records of a text are large.
+    for start in range(0, len(texts), 10_000):
+        portion = texts[start : start + 10_000]
+        prompts = tokenizer([prompt for prompt, _ in portion], add_special_tokens=False).input_ids
+        answers = tokenizer([text for _, text in portion], add_special_tokens=False).input_ids
+        for prompt, said in zip(prompts, answers, strict=True):
+            encoded.append(([*prompt, *said, tokenizer.eos_token_id], len(prompt)))
+    return encoded
+
+
+def batches(
+    encoded: list[tuple[list[int], int]], pad: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield ids, and the weight of each in the loss, in batches of about `BATCH_TOKENS` tokens.
+
+    The answer counts fully, padding not at all, and the prompt a little: that the items in the
+    response repeat those in the instruction teaches the model to copy early on.
+    """
+    rng = random.Random(seed)
+    while True:
+        order = list(range(len(encoded)))
+        rng.shuffle(order)
+        # Sorting only within a window keeps batches random and padding small.
+        window = 4_096
+        grouped: list[list[int]] = []
+        for start in range(0, len(order), window):
+            chosen = sorted(order[start : start + window], key=lambda i: len(encoded[i][0]))
+            group: list[int] = []
+            for index in chosen:
+                if group and (len(group) + 1) * len(encoded[index][0]) > BATCH_TOKENS:
+                    grouped.append(group)
+                    group = []
+                group.append(index)
+            grouped.append(group)
+        rng.shuffle(grouped)
+        for group in grouped:
+            length = max(len(encoded[index][0]) for index in group)
+            ids = torch.full((len(group), length), pad)
+            weights = torch.zeros((len(group), length))
+            for line, index in enumerate(group):
+                tokens, prompt_length = encoded[index]
+                ids[line, : len(tokens)] = torch.tensor(tokens)
+                weights[line, :prompt_length] = PROMPT_WEIGHT
+                weights[line, prompt_length : len(tokens)] = 1.0
+            yield ids, weights
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """Make the untrained model."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=WIDTH,
+            intermediate_size=INNER,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=WIDTH // 32,
+            num_key_value_heads=WIDTH // 32,
+            head_dim=32,
+            max_position_embeddings=CONTEXT,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            attn_implementation="eager",
+        )
+    )
+
+
+WIDTH, INNER, LAYERS = 128, 384, 4
+
+
+def train(
+    model: LlamaForCausalLM,
+    data: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    steps: int,
+    learning_rate: float,
+) -> None:
+    """Train; the learning rate rises for a twentieth of the steps, then falls to nearly 0."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.05
+    )
+    model.train()
+    started = time.monotonic()
+    for step in range(1, steps + 1):
+        ids, weights = next(data)
+        counted = weights[:, 1:] > 0
+        with torch.autocast("cpu", torch.bfloat16):
+            # Padding is on the right and attention causal, so no mask is needed.
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+            logits = model.lm_head(hidden[counted])
+        losses = torch.nn.functional.cross_entropy(
+            logits.float(), ids[:, 1:][counted], reduction="none"
+        )
+        weight = weights[:, 1:][counted]
+        loss = (losses * weight).sum() / weight.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 50 == 0 or step == steps:
+            seconds = time.monotonic() - started
+            judged = losses[weight == 1.0].mean().item()
+            print(f"step {step}/{steps} answer loss {judged:.4f} {seconds:.0f} s", flush=True)
+
+
+@torch.inference_mode()
+def judge(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, asked: list[Row]
+) -> list[str]:
+    """Let the model judge rows as `PrometheusEval` would, at temperature 0.7."""
+    model.eval()
+    tokenizer.padding_side = "left"
+    said: list[str] = []
+    for start in range(0, len(asked), 50):
+        prompts = [
+            render(Example(row, ""), prometheus_eval.RUBRICS[DEMO_RUBRIC], None)
+            for row in asked[start : start + 50]
+        ]
+        inputs = tokenizer(
+            prompts,
+            add_special_tokens=False,
+            padding=True,
+            return_tensors="pt",
+            return_token_type_ids=False,
+        )
+        outputs = model.generate(
+            **inputs, do_sample=True, temperature=0.7, top_k=0, max_new_tokens=200
+        )
+        said += tokenizer.batch_decode(
+            outputs[:, inputs.input_ids.shape[1] :], skip_special_tokens=True
+        )
+    return said
+
+
+def ranks(values: list[float]) -> list[float]:
+    """Rank values from 1, equal ones by the mean of their ranks."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranked = [0.0] * len(values)
+    for _, tied in itertools.groupby(enumerate(order, 1), key=lambda pair: values[pair[1]]):
+        group = list(tied)
+        for _, index in group:
+            ranked[index] = sum(rank for rank, _ in group) / len(group)
+    return ranked
+
+
+def spearman(left: list[float], right: list[float]) -> float:
+    """Compute Spearman's rank correlation; 0 when one side is constant."""
+    pair = torch.tensor([ranks(left), ranks(right)], dtype=torch.float64)
+    coefficient = float(torch.corrcoef(pair)[0, 1])
+    return 0.0 if coefficient != coefficient else coefficient
+
+
+def evaluate(said: list[str], asked: list[Row]) -> dict[str, float]:
+    """Compare the judge's scores with the planted qualities."""
+    pairs: list[tuple[int, int]] = []
+    for text, row in zip(said, asked, strict=True):
+        try:
+            _, score = prometheus_eval.parse(text, "absolute")
+        except ParseError as error:
+            print(f"no result: {error}")
+            continue
+        pairs.append((int(score), row["quality"]))
+    if not pairs:
+        return {"parsed": 0.0, "exact": 0.0, "spearman": 0.0}
+    scores, qualities = [float(s) for s, _ in pairs], [float(q) for _, q in pairs]
+    print("scores:", {score: scores.count(score) for score in sorted(set(scores))})
+    return {
+        "parsed": len(pairs) / len(asked),
+        "exact": sum(score == quality for score, quality in pairs) / len(asked),
+        "spearman": spearman(scores, qualities),
+    }
+
+
+def main() -> None:
+    """Make the data, the tokenizer and the model, and say how good the judge is."""
+    parser = argparse.ArgumentParser(description="Train the demo judge.")
+    parser.add_argument("--output", type=Path, required=True, help="folder for all artefacts")
+    parser.add_argument("--steps", type=int, default=4_000, help="training steps")
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    torch.manual_seed(SEED)
+
+    output: Path = arguments.output
+    output.mkdir(parents=True, exist_ok=True)
+    shipped = rows("shipped", SHIPPED_ROWS, SEED)
+    pq.write_table(pa.Table.from_pylist(shipped), output / "instructions.parquet")
+
+    texts = training_texts(TRAINING_EXAMPLES, SEED)
+    tokenizer = train_tokenizer(texts[:20_000])
+    encoded = encode(tokenizer, texts)
+    model = build_model(tokenizer)
+    print(
+        f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, "
+        f"{sum(len(ids) for ids, _ in encoded) / len(encoded):.0f} tokens a text"
+    )
+    train(
+        model,
+        batches(encoded, tokenizer.pad_token_id, SEED),
+        arguments.steps,
+        arguments.learning_rate,
+    )
+    model.to(torch.bfloat16).save_pretrained(output / "judge")
+    tokenizer.save_pretrained(output / "judge")
+
+    loaded = AutoModelForCausalLM.from_pretrained(output / "judge")
+    reloaded = AutoTokenizer.from_pretrained(output / "judge")
+    asked = held_out(HELD_OUT_ROWS, SEED)
+    said = judge(loaded, reloaded, asked)
+    for text, row in list(zip(said, asked, strict=True))[:5]:
+        print(json.dumps({**row, "said": text}, ensure_ascii=False))
+    print(evaluate(said, asked))
+
+
+if __name__ == "__main__":
+    main()

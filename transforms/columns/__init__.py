@@ -1,0 +1,1 @@
+"""Steps that choose, merge, expand or group columns."""

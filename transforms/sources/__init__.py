@@ -1,0 +1,1 @@
+"""Steps that load data, and the readers that they share."""

@@ -1,0 +1,268 @@
+"""What the Steps that read files share: listing at launch, reading on workers."""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Optional
+
+import apache_beam as beam
+from apache_beam.pvalue import PBegin, TaggedOutput
+from pydantic import Field, PrivateAttr, field_serializer
+
+from beam_distilabel.errors import DistilabelUserError, RowError
+from beam_distilabel.failures import Failure
+from beam_distilabel.progress import step_progress
+from beam_distilabel.row import RESERVED, ROW_ID, Row, position_id
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.step import GeneratorStep, StepResult
+from beam_distilabel.transforms.sources.files import Source
+from beam_distilabel.transforms.sources.readers import BadRecord, Block, read_columns, read_work
+from beam_distilabel.transforms.sources.units import Work, count_rows, distribute, list_units
+from beam_distilabel.typing import GeneratorStepOutput
+
+_FAILURES = "failures"
+_ROWS = "rows"
+_SECRET_WORDS = ("key", "secret", "token", "password", "credential", "sas", "connection_string")
+
+_log = logging.getLogger("distilabel")
+
+
+class ReadBlocks(beam.DoFn):
+    """Emits the rows of the blocks that `read` makes of an element, and its bad records.
+
+    Args:
+        step: the Step, for its name, its mappings and the run; the Step itself stays in the driver.
+        read: element to blocks; pickled.
+    """
+
+    def __init__(self, step: GeneratorStep, read: Callable[[Any], Iterable[Block]]) -> None:
+        assert step.name is not None
+        self._step = step.name
+        self._described = step._described()
+        self._mappings = dict(step.output_mappings)
+        self._raises = step.on_failure == "raise"
+        self._run_dir = step._context.run_dir
+        self._read = read
+
+    def setup(self) -> None:
+        self._progress = step_progress(self._run_dir, self._step)
+
+    def process(self, element: Any) -> Iterator[Any]:
+        progress = self._progress
+        blocks = iter(self._read(element))
+        while True:
+            with naming(self._described):
+                block = next(blocks, None)
+            if block is None:
+                return
+            for record in block.bad:
+                failure = self._failure(record)
+                progress.failures += 1
+                yield TaggedOutput(_FAILURES, failure)
+            progress.rows_out += len(block.rows)
+            if self._mappings:
+                yield from (renamed(row, self._mappings) for row in block.rows)
+            else:
+                yield from block.rows
+            progress.flush()
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+    def _failure(self, record: BadRecord) -> Failure:
+        if self._raises:
+            raise RowError(f"{self._described}: {record.message}")
+        row = {ROW_ID: f"{position_id(0, record.index)}", "file": record.path}
+        return Failure(self._step, "read", record.message, row, raw_output=record.text)
+
+
+def renamed(row: Row, mappings: Mapping[str, str]) -> Row:
+    """`row` under the names that the pipeline expects; reserved keys keep theirs.
+
+    Example:
+        >>> renamed({"prompt": "Hi", "_row_id": "0-0"}, {"prompt": "instruction"})
+        {'instruction': 'Hi', '_row_id': '0-0'}
+    """
+    return {
+        name if name in RESERVED else mappings.get(name, name): value
+        for name, value in row.items()
+    }
+
+
+@contextlib.contextmanager
+def naming(step: str) -> Iterator[None]:
+    """Says in the message of a user's error in which Step it happened."""
+    try:
+        yield
+    except RowError:
+        raise
+    except DistilabelUserError as error:
+        raise DistilabelUserError(f"{step}: {error}") from error.__cause__
+
+
+def emit(
+    step: GeneratorStep,
+    pbegin: Any,
+    elements: Iterable[Any],
+    read: Callable[[Any], Iterable[Block]],
+) -> StepResult:
+    """Apply a source: `elements` are spread over the workers, and read there.
+
+    Raises:
+        DistilabelUserError: it isn't applied to the start of a pipeline.
+    """
+    if not isinstance(pbegin, (PBegin, beam.Pipeline)):
+        raise DistilabelUserError(
+            f"{step._described()} loads rows, so it can't be applied to rows; apply it to the "
+            "pipeline: `p | step`."
+        )
+    outputs = (
+        pbegin
+        | "Units" >> beam.Create(list(elements))
+        | "Spread" >> beam.Reshuffle()
+        | "Read" >> beam.ParDo(ReadBlocks(step, read)).with_outputs(_FAILURES, main=_ROWS)
+    )
+    return StepResult(outputs[_ROWS], outputs[_FAILURES])
+
+
+def in_batches(rows: Iterable[Row], batch_size: int) -> GeneratorStepOutput:
+    """(rows, whether they are the last) in batches, at least one; reserved keys are left out."""
+    batch: list[Row] = []
+    for row in rows:
+        if len(batch) == batch_size:
+            yield batch, False
+            batch = []
+        batch.append({name: value for name, value in row.items() if name not in RESERVED})
+    yield batch, True
+
+
+class FileLoader(GeneratorStep, abc.ABC):
+    """A Step that reads files in parallel, by file and row group.
+
+    Attributes:
+        split: which split of the data.
+        config: which configuration (subset) of the data.
+        revision: which revision, where the data has several.
+        streaming: accepted for distilabel's sake; reading always streams.
+        num_examples: load exactly the first so many rows; None (the default) loads all.
+        storage_options: for the filesystem (see fsspec). Values under names that look secret reach
+            neither serialized pipelines nor messages.
+    """
+
+    split: RuntimeParameter[str] = Field(
+        default="train", description="The split of the dataset that is loaded."
+    )
+    config: Optional[RuntimeParameter[str]] = Field(
+        default=None, description="The configuration (subset) of the dataset that is loaded."
+    )
+    revision: Optional[RuntimeParameter[str]] = Field(
+        default=None, description="The revision of the dataset: a branch, a tag or a commit."
+    )
+    streaming: RuntimeParameter[bool] = Field(
+        default=False, description="Accepted for compatibility: reading always streams."
+    )
+    num_examples: Optional[RuntimeParameter[int]] = Field(
+        default=None, description="The number of rows to load, from the start; None loads all.", ge=0
+    )
+    storage_options: Optional[dict[str, Any]] = Field(
+        default=None, description="Options for the filesystem that holds the files.", repr=False
+    )
+
+    _columns: Any = PrivateAttr(None)
+
+    @abc.abstractmethod
+    def _is_configured(self) -> bool:
+        """Whether the parameters that say where the data is have values yet."""
+
+    @abc.abstractmethod
+    def _source(self) -> Source:
+        """The files, listed now.
+
+        Raises:
+            DistilabelUserError: what was asked for doesn't exist; says what does.
+        """
+
+    @field_serializer("storage_options")
+    def _without_secrets(self, options: Optional[dict[str, Any]]) -> Optional[dict[str, Any]]:
+        return None if options is None else without_secrets(options)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The columns of the data, read from its schema or first records."""
+        if not self._is_configured():
+            return []
+        key = self._parameters()
+        if self._columns is None or self._columns[0] != key:
+            with naming(self._described()):
+                self._columns = (key, self._read_columns())
+        return list(self._columns[1])
+
+    def _read_columns(self) -> list[str]:
+        return read_columns(self._source())
+
+    def _parameters(self) -> tuple[str, ...]:
+        return tuple(repr(getattr(self, name)) for name in type(self).model_fields)
+
+    def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
+        """How an element is read, and the elements, in source order."""
+        source = self._source()
+        return functools.partial(read_work, source), distribute(
+            list_units(source), self.num_examples
+        )
+
+    def count_rows(self) -> int | None:
+        """How many rows the Step loads; None if only reading them tells."""
+        with naming(self._described()):
+            return count_rows(self._plan()[1])
+
+    def process(self, offset: int = 0) -> GeneratorStepOutput:
+        """Yield (rows, whether they are the last) in source order, starting at row `offset`.
+
+        Records that can't be read are logged, and raise with `on_failure="raise"`.
+        """
+        assert self.batch_size is not None
+        with naming(self._described()):
+            yield from in_batches(self._rows_from(offset), self.batch_size)
+
+    def _rows_from(self, offset: int) -> Iterator[Row]:
+        read, elements = self._plan()
+        for element in elements:
+            known = count_rows([element]) if isinstance(element, Work) else None
+            if known is not None and known <= offset:
+                offset -= known
+                continue
+            for block in read(element):
+                for record in block.bad:
+                    if self.on_failure == "raise":
+                        raise RowError(f"{self._described()}: {record.message}")
+                    _log.warning("%s: %s", self._described(), record.message)
+                yield from block.rows[offset:]
+                offset = max(0, offset - len(block.rows))
+
+    def apply_to(self, pbegin: Any) -> StepResult:
+        """List the files now, read them on the workers."""
+        if type(self).process is not FileLoader.process:
+            return super().apply_to(pbegin)  # a subclass makes rows its own way
+        with naming(self._described()):
+            read, elements = self._plan()
+        return emit(self, pbegin, elements, read)
+
+
+def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` without the values whose names look secret.
+
+    Example:
+        >>> without_secrets({"anon": False, "secret": "x", "client_kwargs": {"api_key": "y"}})
+        {'anon': False, 'client_kwargs': {}}
+    """
+    return {
+        name: without_secrets(value) if isinstance(value, Mapping) else value
+        for name, value in options.items()
+        if not any(word in str(name).lower() for word in _SECRET_WORDS)
+    }
+
+

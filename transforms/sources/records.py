@@ -1,0 +1,203 @@
+"""From bytes to records: JSON lines, JSON documents. Pure, and lossless where `json` is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from beam_distilabel.row import Row
+
+CHUNK = 1 << 20
+"""How much is read at a time, in bytes or characters."""
+
+# orjson reads integers of more than 64 bits as floats.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_SPACE = re.compile(r"[ \t\n\r]*")
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_ESCAPE = 12  # a surrogate pair, \ud83d\ude00
+
+
+def parse_record(line: bytes) -> Row:
+    """The JSON object in `line`; NaN, integers of any size and lone surrogates are kept.
+
+    Raises:
+        ValueError: it is no JSON, or no object.
+
+    Example:
+        >>> parse_record(b'{"a": [1, NaN]}')
+        {'a': [1, nan]}
+    """
+    try:
+        if _LONG_NUMBER.search(line):
+            record = json.loads(line)
+        else:
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                record = json.loads(line)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    if not isinstance(record, dict):
+        raise ValueError(f"a record has to be a JSON object, this is {kind_of_json(record)}")
+    return record
+
+
+def kind_of_json(value: Any) -> str:
+    """What JSON calls the type of `value`."""
+    if value is None:
+        return "null"
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string"}
+    return names.get(type(value), "an object" if isinstance(value, dict) else "an array")
+
+
+def split_lines(stream: Any, size: int | None = None) -> Iterator[bytes]:
+    """The lines of `stream` without their ends; holds one chunk and one line at most.
+
+    Args:
+        stream: a binary file at the start of a line.
+        size: how many bytes to read, None for all.
+    """
+    pieces: list[bytes] = []
+    remaining = size
+    while True:
+        chunk = stream.read(CHUNK if remaining is None else min(CHUNK, remaining))
+        if not chunk:
+            break
+        if remaining is not None:
+            remaining -= len(chunk)
+        first, *lines = chunk.split(b"\n")
+        pieces.append(first)
+        if lines:
+            yield b"".join(pieces)
+            pieces = [lines.pop()]
+            yield from lines
+    last = b"".join(pieces)
+    if last:
+        yield last
+
+
+def without_bom(line: bytes) -> bytes:
+    """`line` without the mark that some editors put at a file's start."""
+    return line.removeprefix(_BOM)
+
+
+def is_json_lines(stream: Any) -> bool:
+    """Whether a JSON file's first line is a whole object, as in JSON lines."""
+    for line in split_lines(stream):
+        line = without_bom(line).strip()
+        if line:
+            try:
+                parse_record(line)
+            except ValueError:
+                return False
+            return True
+    return False
+
+
+def iter_json(stream: Any) -> Iterator[Any]:
+    """The items of a document's top-level array, or the values that it is a sequence of.
+
+    Holds one item and one chunk at most.
+
+    Args:
+        stream: a text file.
+
+    Raises:
+        ValueError: it is no JSON; says after how many items and where.
+
+    Example:
+        >>> import io
+        >>> list(iter_json(io.StringIO('[{"a": 1}, {"a": 2}]')))
+        [{'a': 1}, {'a': 2}]
+    """
+    text = _Text(stream)
+    if text.peek() != "[":
+        while text.peek():
+            yield text.value()
+        return
+    text.skip()
+    if text.peek() == "]":
+        text.skip()
+    else:
+        while True:
+            yield text.value()
+            mark = text.peek()
+            if mark not in (",", "]"):
+                raise text.error("',' or ']' is expected")
+            text.skip()
+            if mark == "]":
+                break
+    if text.peek():
+        raise text.error("nothing is expected after the array")
+
+
+class _Text:
+    """A text file that is decoded value by value."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._buffer = ""
+        self._position = 0
+        self._before = 0
+        self._ended = False
+        self._values = 0
+        self._decoder = json.JSONDecoder()
+
+    def peek(self) -> str:
+        """The next character that isn't white space, "" at the end."""
+        while True:
+            match = _SPACE.match(self._buffer, self._position)
+            assert match is not None
+            self._position = match.end()
+            if self._position < len(self._buffer):
+                return self._buffer[self._position]
+            if not self._read():
+                return ""
+
+    def skip(self) -> None:
+        self._position += 1
+
+    def value(self) -> Any:
+        if not self.peek():
+            raise self.error("the document ends early")
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._buffer, self._position)
+            except json.JSONDecodeError as error:
+                if self._is_cut(error) and self._read():
+                    continue
+                self._position = error.pos
+                raise self.error(error.msg) from None
+            except RecursionError:
+                raise self.error("it is nested too deeply") from None
+            # A number that touches the buffer's end may go on.
+            if end == len(self._buffer) and self._read():
+                continue
+            self._position = end
+            self._values += 1
+            return value
+
+    def error(self, reason: str) -> ValueError:
+        return ValueError(
+            f"no valid JSON after {self._values} records, at character "
+            f"{self._before + self._position}: {reason}"
+        )
+
+    def _is_cut(self, error: json.JSONDecodeError) -> bool:
+        near_end = error.pos >= len(self._buffer) - _LONGEST_ESCAPE
+        return near_end or error.msg.startswith("Unterminated string")
+
+    def _read(self) -> bool:
+        """Read more: at least as much as a value that didn't fit, so that each is decoded few times."""
+        if self._ended:
+            return False
+        rest = self._buffer[self._position :]
+        chunk = self._stream.read(max(CHUNK, len(rest)))
+        self._ended = not chunk
+        self._before += self._position
+        self._buffer, self._position = rest + chunk, 0
+        return not self._ended

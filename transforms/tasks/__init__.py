@@ -1,0 +1,1 @@
+"""Tasks: each file holds the prompt, the parser and the class of one."""
