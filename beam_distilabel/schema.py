@@ -7,7 +7,7 @@ Two types unify to the smallest type that holds both: `null + T = T`; `bool + in
 `int + float = float`; structs unite their fields; lists unify their items. What has no such type
 (text and numbers, a struct and a list, an integer beyond 64 bits) becomes JSON text: the logical
 type `JSON`, stored as a string. The rules are associative and commutative but for the order of
-fields, so the result depends neither on the order of rows nor on how they were cut into batches.
+fields, so the schema depends neither on the order of rows nor on how they were cut into batches.
 
 What changes on the way, and nothing else: `{}` becomes null (Parquet has no struct without fields)
 or a struct of nulls; keys missing from some rows become null; an integer among floats becomes the

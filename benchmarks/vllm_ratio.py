@@ -2,10 +2,10 @@
 
     python benchmarks/vllm_ratio.py [--rows 1040] [--pairs 5] [--model PATH]
 
-Both engines are loaded before, and are the same in every argument; they take turns, since they share
-the machine. Ours is `rows | TextGeneration(llm=vLLM(...))` on the in-memory runner, from before the
-pipeline is built until after its end, with a seed for every row, as in every pipeline. The raw engine
-is measured without seeds, and with `--seeds` with seeds too, since seeds cost vLLM time.
+Both engines are loaded before, and are the same in every argument; they take turns, since they
+share the machine. Ours is `rows | TextGeneration(llm=vLLM(...))` on the in-memory runner, from
+before the pipeline is built until after its end, with a seed for every row, as always. The raw
+engine is measured without seeds, and with `--seeds` with seeds too, since seeds cost vLLM time.
 
 The first pair is discarded. The last line is one JSON object.
 """
@@ -52,7 +52,8 @@ def measure_raw(engine: Any, chats: list[Any], seeds: bool) -> float:
         use_tqdm=False,
     )
     seconds = time.perf_counter() - start
-    return sum(len(output.outputs[0].token_ids) for output in outputs) / seconds
+    tokens: int = sum(len(output.outputs[0].token_ids) for output in outputs)
+    return tokens / seconds
 
 
 def measure_pipeline(llm: vLLM, rows: list[dict[str, str]]) -> float:
@@ -74,7 +75,8 @@ def measure_pipeline(llm: vLLM, rows: list[dict[str, str]]) -> float:
     result.wait_until_finish()
     seconds = time.perf_counter() - start
     counters = result.metrics().query(MetricsFilter().with_name("tokens"))["counters"]
-    return sum(counter.result for counter in counters) / seconds
+    tokens: int = sum(counter.result for counter in counters)
+    return tokens / seconds
 
 
 def measure_engine(llm: vLLM, chats: list[Any], seeds: bool) -> float:
@@ -87,9 +89,7 @@ def measure_engine(llm: vLLM, chats: list[Any], seeds: bool) -> float:
 
         async def answer(i: int, chat: Any) -> Any:
             async with slots:
-                return await engine.generate(
-                    GenerateRequest(chat, 1, kwargs, i if seeds else None)
-                )
+                return await engine.generate(GenerateRequest(chat, 1, kwargs, i if seeds else None))
 
         return await asyncio.gather(*(answer(i, chat) for i, chat in enumerate(chats)))
 
@@ -137,7 +137,7 @@ def main() -> None:
         for pair in range(options.pairs + 1):
             for name, way in ways.items():
                 rate = way()
-                print(f"{'warm-up' if not pair else pair}: {name}: {rate:,.0f} tokens/s", flush=True)
+                print(f"{pair or 'warm-up'}: {name}: {rate:,.0f} tokens/s", flush=True)
                 if pair:
                     rates[name].append(rate)
     finally:

@@ -22,7 +22,7 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_llm(tiny_model_path: Path) -> Iterator[vLLM]:
     """A vLLM with the tiny model whose engine stays open for the session.
 
-    A test that makes an equal `vLLM(model=str(tiny_model_path), extra_kwargs=...)` joins the engine.
+    A test that makes an equal `vLLM(...)` joins the engine.
     """
     llm = vLLM(model=str(tiny_model_path), extra_kwargs={"max_num_seqs": 64})
     llm.load()

@@ -100,8 +100,14 @@ def clean_python(
     frozen = run(uv, "pip", "freeze", "--exclude-editable", "--python", sys.executable, cwd=folder)
     (folder / "same-versions.txt").write_text(frozen)
     run(uv, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
-    constraints = ["--constraints", folder / "same-versions.txt"]
-    run(uv, "pip", "install", "--python", python, *constraints, built[1], cwd=folder)
+    install: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--constraints",
+        folder / "same-versions.txt",
+    ]
+    run(*install, "--python", python, built[1], cwd=folder)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     return python, elsewhere
 

@@ -61,15 +61,41 @@ def text_key(key: Any) -> str:
     return str(key).encode("utf-8", "backslashreplace").decode()
 
 
+def fail(constant: str) -> None:
+    raise AssertionError(f"{constant} isn't JSON")
+
+
+def is_nothing(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(is_nothing, value.values()))
+    return value is None
+
+
+def same_json(ours: Any, theirs: Any) -> bool:
+    """Whether two values are the same, though one of them had a type of its own for a while."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        names = {text_key(key) for key in (*ours, *theirs)}
+        left = {text_key(key): value for key, value in ours.items()}
+        right = {text_key(key): value for key, value in theirs.items()}
+        return all(same_json(left.get(name), right.get(name)) for name in names)
+    if is_nothing(ours) and is_nothing(theirs):
+        return True
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(same_json, ours, theirs))
+    if isinstance(ours, (int, float)) and isinstance(theirs, (int, float)):
+        return math.isclose(ours, theirs)
+    return ours == theirs or (isinstance(ours, str) and text_key(ours) == text_key(theirs))
+
+
 def assert_same(given_value: Any, found: Any, kind: Any) -> None:
     """`found` is `given_value` but for the coercions that the module documents."""
-    if given_value == {} and kind != JSON:
-        assert found is None or set(found.values()) <= {None}
-    elif given_value is None:
+    if given_value is None:
         assert found is None
+    elif found is None:
+        assert given_value == {}
     elif kind == JSON:
-        assert found == to_json(given_value)
-        json.loads(found, parse_constant=pytest.fail)
+        ours, theirs = json.loads(str(to_json(given_value))), json.loads(found, parse_constant=fail)
+        assert same_json(ours, theirs), (ours, theirs)
     elif pa.types.is_struct(kind):
         assert isinstance(given_value, dict)
         if len({text_key(key) for key in given_value}) == len(given_value):
@@ -89,7 +115,7 @@ def assert_same(given_value: Any, found: Any, kind: Any) -> None:
         assert found == given_value
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(ROWS, ROWS)
 def test_any_two_lists_of_rows_share_a_schema_and_all_rows_survive(
     left: list[dict[Any, Any]], right: list[dict[Any, Any]]
@@ -111,7 +137,7 @@ def test_any_two_lists_of_rows_share_a_schema_and_all_rows_survive(
             assert set(by_name) <= set(found) | ({PLACEHOLDER} if not by_name else set())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=6), st.lists(VALUES, min_size=1, max_size=6))
 def test_a_schema_does_not_depend_on_how_rows_are_cut_into_batches(
     left: list[Any], right: list[Any]
@@ -140,7 +166,7 @@ def same_but_for_field_order(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(VALUES, VALUES, VALUES)
 def test_unification_is_associative(a: Any, b: Any, c: Any) -> None:
     x, y, z = type_of(a), type_of(b), type_of(c)
@@ -214,7 +240,10 @@ def test_every_value_is_kept(values: list[Any], stored: list[Any]) -> None:
 
 
 def test_mixed_values_deep_inside_become_text_only_there() -> None:
-    rows: list[dict[str, Any]] = [{"m": {"turns": [{"content": "x"}]}}, {"m": {"turns": [{"content": [1]}], "n": 1}}]
+    rows: list[dict[str, Any]] = [
+        {"m": {"turns": [{"content": "x"}]}},
+        {"m": {"turns": [{"content": [1]}], "n": 1}},
+    ]
     table, schema = encode_rows(rows)
     assert json_paths(schema) == {"m.turns[].content"}
     assert table.to_pylist()[1] == {"m": {"turns": [{"content": "[1]"}], "n": 1}}

@@ -1,4 +1,4 @@
-"""A very small Llama with random weights and a tokenizer of its own, for tests with a real engine."""
+"""A very small Llama with random weights and its own tokenizer, for tests with a real engine."""
 
 from __future__ import annotations
 

@@ -48,10 +48,17 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Example:
-    """A row with the feedback that a judge should write about it."""
+    """A row with what a judge should find in it.
+
+    Attributes:
+        row: Instruction, answer and planted quality.
+        feedback: What the judge should write.
+        checks: The statements of the answer, and whether each is true.
+    """
 
     row: Row
     feedback: str
+    checks: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,11 +66,13 @@ class Kind:
     """Facts of one kind and the words used for them.
 
     Attributes:
+        name: What the facts are, in the plural.
         facts: What is asked about, and the right answer.
         questions: Instructions; `{items}` stands for the list of what is asked about.
         statements: Sentences that state one fact; `{item}` and `{value}` are filled in.
     """
 
+    name: str
     facts: dict[str, str]
     questions: tuple[str, ...]
     statements: tuple[str, ...]
@@ -76,15 +85,13 @@ def _pairs(text: str) -> dict[str, str]:
 
 KINDS: dict[str, Kind] = {
     "capital": Kind(
+        "capitals",
         _pairs(
             "France=Paris, Japan=Tokyo, Peru=Lima, Kenya=Nairobi, Italy=Rome, Spain=Madrid, "
-            "Egypt=Cairo, Norway=Oslo, Cuba=Havana, Greece=Athens, Austria=Vienna, Chile=Santiago, "
-            "Germany=Berlin, Poland=Warsaw, Portugal=Lisbon, Ireland=Dublin, Sweden=Stockholm, "
-            "Finland=Helsinki, Hungary=Budapest, Denmark=Copenhagen, Canada=Ottawa, Russia=Moscow, "
-            "China=Beijing, Thailand=Bangkok, Turkey=Ankara, Iran=Tehran, Iraq=Baghdad, "
-            "Ghana=Accra, Senegal=Dakar, Ecuador=Quito, Colombia=Bogota, Belgium=Brussels, "
-            "Iceland=Reykjavik, Croatia=Zagreb, Serbia=Belgrade, Morocco=Rabat, Nepal=Kathmandu, "
-            "Mongolia=Ulaanbaatar, Jordan=Amman, Lebanon=Beirut"
+            "Egypt=Cairo, Norway=Oslo, Cuba=Havana, Greece=Athens, Austria=Vienna, "
+            "Chile=Santiago, Germany=Berlin, Poland=Warsaw, Portugal=Lisbon, Ireland=Dublin, "
+            "Sweden=Stockholm, Finland=Helsinki, Canada=Ottawa, Russia=Moscow, China=Beijing, "
+            "Thailand=Bangkok, Turkey=Ankara"
         ),
         (
             "Name the capitals of {items}.",
@@ -95,16 +102,15 @@ KINDS: dict[str, Kind] = {
         (
             "The capital of {item} is {value}.",
             "In {item}, the capital city is {value}.",
-            "{value} is the capital of {item}.",
+            "For {item} it is {value}.",
         ),
     ),
     "colour": Kind(
+        "colours",
         _pairs(
             "bananas=yellow, lemons=yellow, grass=green, snow=white, milk=white, coal=black, "
             "tomatoes=red, strawberries=red, carrots=orange, pumpkins=orange, cucumbers=green, "
-            "spinach=green, chocolate=brown, elephants=grey, flamingos=pink, rubies=red, "
-            "emeralds=green, sapphires=blue, ravens=black, lavender=purple, chalk=white, "
-            "sunflowers=yellow, cherries=red, broccoli=green, salt=white, tar=black"
+            "spinach=green, chocolate=brown, elephants=grey, flamingos=pink, salt=white"
         ),
         (
             "What is the usual colour of {items}?",
@@ -113,16 +119,16 @@ KINDS: dict[str, Kind] = {
         ),
         (
             "The colour of {item} is {value}.",
-            "You will find that {item} usually look {value}.",
-            "Typically {value} is the colour of {item}.",
+            "Most {item} look {value}.",
+            "When we think of {item} we think of {value}.",
         ),
     ),
     "opposite": Kind(
+        "opposites",
         _pairs(
             "hot=cold, big=small, fast=slow, early=late, rich=poor, heavy=light, wet=dry, "
             "hard=soft, old=young, high=low, open=closed, full=empty, loud=quiet, dark=bright, "
-            "strong=weak, clean=dirty, near=far, happy=sad, wide=narrow, thick=thin, deep=shallow, "
-            "sweet=sour, sharp=blunt, brave=cowardly, cheap=expensive, smooth=rough"
+            "strong=weak, clean=dirty, happy=sad"
         ),
         (
             "Give the opposites of these words: {items}.",
@@ -132,17 +138,16 @@ KINDS: dict[str, Kind] = {
         (
             "The opposite of {item} is {value}.",
             "As an antonym of {item} we use {value}.",
-            "The word {value} is the opposite of {item}.",
+            "If it is not {item} it is {value}.",
         ),
     ),
     "animal": Kind(
+        "animal classes",
         _pairs(
-            "dog=mammal, whale=mammal, bat=mammal, horse=mammal, mouse=mammal, dolphin=mammal, "
-            "eagle=bird, owl=bird, penguin=bird, sparrow=bird, ostrich=bird, parrot=bird, "
-            "salmon=fish, tuna=fish, shark=fish, trout=fish, cod=fish, frog=amphibian, "
-            "toad=amphibian, newt=amphibian, snake=reptile, lizard=reptile, turtle=reptile, "
-            "crocodile=reptile, bee=insect, ant=insect, beetle=insect, butterfly=insect, "
-            "mosquito=insect, spider=arachnid, scorpion=arachnid"
+            "dog=mammal, whale=mammal, bat=mammal, horse=mammal, eagle=bird, owl=bird, "
+            "penguin=bird, salmon=fish, tuna=fish, shark=fish, frog=amphibian, toad=amphibian, "
+            "snake=reptile, lizard=reptile, turtle=reptile, crocodile=reptile, bee=insect, "
+            "ant=insect, butterfly=insect, spider=arachnid"
         ),
         (
             "To which group of animals does each of these belong: {items}?",
@@ -152,10 +157,11 @@ KINDS: dict[str, Kind] = {
         (
             "The {item} belongs to this class: {value}.",
             "In zoology the {item} counts as {value}.",
-            "The class {value} includes the {item}.",
+            "Every {item} is of the class {value}.",
         ),
     ),
     "young": Kind(
+        "young animals",
         _pairs(
             "cat=kitten, cow=calf, sheep=lamb, goat=kid, pig=piglet, hen=chick, duck=duckling, "
             "goose=gosling, swan=cygnet, bear=cub, deer=fawn, kangaroo=joey, donkey=foal, "
@@ -169,15 +175,14 @@ KINDS: dict[str, Kind] = {
         (
             "The young of a {item} is called a {value}.",
             "A baby {item} has the name {value}.",
-            "We say {value} for the young of the {item}.",
+            "For the {item} we say {value}.",
         ),
     ),
     "symbol": Kind(
+        "chemical symbols",
         _pairs(
-            "hydrogen=H, helium=He, carbon=C, nitrogen=N, oxygen=O, sodium=Na, magnesium=Mg, "
-            "aluminium=Al, silicon=Si, sulfur=S, chlorine=Cl, potassium=K, calcium=Ca, iron=Fe, "
-            "copper=Cu, zinc=Zn, silver=Ag, tin=Sn, gold=Au, mercury=Hg, lead=Pb, uranium=U, "
-            "neon=Ne, nickel=Ni"
+            "hydrogen=H, helium=He, carbon=C, nitrogen=N, oxygen=O, sodium=Na, chlorine=Cl, "
+            "potassium=K, calcium=Ca, iron=Fe, copper=Cu, zinc=Zn, silver=Ag, gold=Au, lead=Pb"
         ),
         (
             "Give the chemical symbols of {items}.",
@@ -187,16 +192,16 @@ KINDS: dict[str, Kind] = {
         (
             "The symbol of {item} is {value}.",
             "Chemists write {item} as {value}.",
-            "The letters {value} stand for {item}.",
+            "For {item} it is {value}.",
         ),
     ),
     "unit": Kind(
+        "units",
         _pairs(
             "minute=60 seconds, hour=60 minutes, day=24 hours, week=7 days, year=12 months, "
-            "decade=10 years, century=100 years, millennium=1000 years, kilometre=1000 metres, "
-            "metre=100 centimetres, centimetre=10 millimetres, kilogram=1000 grams, "
-            "tonne=1000 kilograms, litre=1000 millilitres, foot=12 inches, yard=3 feet, "
-            "dozen=12 pieces, pound=16 ounces, gallon=4 quarts, kilowatt=1000 watts"
+            "decade=10 years, century=100 years, kilometre=1000 metres, metre=100 centimetres, "
+            "centimetre=10 millimetres, kilogram=1000 grams, litre=1000 millilitres, "
+            "foot=12 inches, dozen=12 pieces, pound=16 ounces"
         ),
         (
             "Convert each into its smaller unit: {items}.",
@@ -206,11 +211,12 @@ KINDS: dict[str, Kind] = {
         (
             "One {item} has {value}.",
             "One {item} is the same as {value}.",
-            "It takes {value} to make one {item}.",
+            "To make one {item} it takes {value}.",
         ),
     ),
     "double": Kind(
-        {str(number): str(2 * number) for number in range(2, 41)},
+        "doubles",
+        {str(number): str(2 * number) for number in range(2, 21)},
         (
             "Double each of these numbers: {items}.",
             "What is twice each of {items}?",
@@ -219,11 +225,12 @@ KINDS: dict[str, Kind] = {
         (
             "Twice {item} is {value}.",
             "The double of {item} is {value}.",
-            "We get {value} when we double {item}.",
+            "When we double {item} we get {value}.",
         ),
     ),
     "square": Kind(
-        {str(number): str(number * number) for number in range(2, 21)},
+        "squares",
+        {str(number): str(number * number) for number in range(2, 13)},
         (
             "Compute the squares of {items}.",
             "What do we get if we square the numbers {items}?",
@@ -232,7 +239,7 @@ KINDS: dict[str, Kind] = {
         (
             "The square of {item} is {value}.",
             "When we square {item} the result is {value}.",
-            "We find {value} as the square of {item}.",
+            "For {item} we get {value}.",
         ),
     ),
 }
@@ -249,7 +256,6 @@ REFUSALS = (
     "I would have to look that up first.",
 )
 NEXT_TO_NOTHING = ("", ".", "...", "-", "ok", "Okay.", "Yes.", "No.", "?", "n/a", "Hmm.", "Thanks!")
-COUNTS = ("no", "one", "two", "three", "four")
 
 OPEN_QUESTIONS = (
     "Write a short story about a {} and a {}.",
@@ -356,42 +362,51 @@ def _draw(rng: random.Random, quality: int, split: Split) -> Example:
         prompt = rng.choice(kind.questions).format(items=_enumerate(items))
         if split_of(prompt) == split:
             break
+    checks: tuple[tuple[str, bool], ...]
     if quality == 1:
-        completion, feedback = _no_answer(rng, name)
+        completion, finding, checks = _no_answer(rng, name)
     else:
         least_faults = {2: min(3, count), 3: 2, 4: 1, 5: 0}[quality]
         faults = rng.randint(least_faults, count) if quality == 2 else least_faults
-        completion, feedback = _answer(rng, kind, items, faults)
-    return Example(Row(prompt=prompt, completion=completion, quality=quality), feedback)
+        completion, checks = _answer(rng, kind, items, faults)
+        wrong = sum(not true for _, true in checks)
+        missing = count - len(checks)
+        finding = f"{count - faults} right, {wrong} wrong, {missing} missing."
+    feedback = f"Asked about {kind.name} ({count}): {finding}"
+    return Example(Row(prompt=prompt, completion=completion, quality=quality), feedback, checks)
 
 
 def _enumerate(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _answer(rng: random.Random, kind: Kind, items: list[str], faults: int) -> tuple[str, str]:
-    """Answer with `faults` of the items wrong or missing, and the feedback that says which."""
+def _answer(
+    rng: random.Random, kind: Kind, items: list[str], faults: int
+) -> tuple[str, tuple[tuple[str, bool], ...]]:
+    """Answer with `faults` of the items wrong or missing; tell which statements are true."""
     faulty = rng.sample(items, faults)
     # An answer of nothing would be no answer, which is quality 1.
     missing = [item for item in faulty if rng.random() < 0.3][: len(items) - 1]
     style = rng.choice(kind.statements)
     as_list = rng.random() < 0.3
-    stated: dict[str, str] = {}
+    checks: list[tuple[str, bool]] = []
     for item in items:
         if item in missing:
             continue
         value = kind.facts[item]
         if item in faulty:
-            value = rng.choice([other for other in kind.facts.values() if other != value])
+            # Half of the wrong values are absurd, the other half plausible.
+            source = kind if rng.random() < 0.5 else rng.choice(list(KINDS.values()))
+            value = rng.choice([other for other in source.facts.values() if other != value])
         if as_list:
-            stated[item] = f"- {item}: {value}"
+            statement = f"- {item}: {value}"
         else:
             mixed = rng.choice(kind.statements) if rng.random() < 0.2 else style
-            stated[item] = _capitalize(mixed.format(item=item, value=value))
-    order = list(stated)
+            statement = _capitalize(mixed.format(item=item, value=value))
+        checks.append((statement, item not in faulty))
     if rng.random() < 0.3:
-        rng.shuffle(order)
-    body = ("\n" if as_list else " ").join(stated[item] for item in order)
+        rng.shuffle(checks)
+    body = ("\n" if as_list else " ").join(statement for statement, _ in checks)
     opening = rng.choice(OPENINGS)
     closing = rng.choice(CLOSINGS)
     if as_list:
@@ -399,41 +414,26 @@ def _answer(rng: random.Random, kind: Kind, items: list[str], faults: int) -> tu
         completion = "\n".join(part for part in (opening, body, closing) if part)
     else:
         completion = f"{opening}{body}{closing}"
-    verdicts = []
-    for item in items:
-        if item in missing:
-            verdicts.append(f"{item} is missing")
-        elif item in faulty:
-            verdicts.append(f"{item} should be {kind.facts[item]}")
-        else:
-            verdicts.append(f"{item} is right")
-    right = len(items) - faults
-    if faults == 0:
-        summary = "Everything asked for is right."
-    elif right == 0:
-        summary = "Nothing in it is right."
-    else:
-        summary = f"It has {COUNTS[faults]} {'fault' if faults == 1 else 'faults'}."
-    return completion, f"On {', '.join(verdicts)}. {summary}"
+    return completion, tuple(checks)
 
 
 def _capitalize(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _no_answer(rng: random.Random, asked: str) -> tuple[str, str]:
-    """Write something that does not answer, and the feedback that says why."""
+def _no_answer(rng: random.Random, asked: str) -> tuple[str, str, tuple[tuple[str, bool], ...]]:
+    """Write something that does not answer; say why, and which statements in it are true."""
     manner = rng.choices(("topic", "gibberish", "refusal", "nothing"), (4, 3, 2, 1))[0]
     if manner == "topic":
         other = KINDS[rng.choice([name for name in KINDS if name != asked])]
         items = rng.sample(list(other.facts), rng.randint(1, MAX_ITEMS))
-        text, _ = _answer(rng, other, items, 0)
-        return text, "The response is about another topic and does not answer the instruction."
+        text, checks = _answer(rng, other, items, 0)
+        return text, f"the response is about {other.name} instead.", checks
     if manner == "gibberish":
-        return _gibberish(rng), "The response is gibberish and does not answer the instruction."
+        return _gibberish(rng), "the response is gibberish.", ()
     if manner == "refusal":
-        return rng.choice(REFUSALS), "The response gives no answer to the instruction."
-    return rng.choice(NEXT_TO_NOTHING), "The response is next to nothing."
+        return rng.choice(REFUSALS), "the response gives no answer.", ()
+    return rng.choice(NEXT_TO_NOTHING), "the response is next to nothing.", ()
 
 
 def _gibberish(rng: random.Random) -> str:
@@ -472,12 +472,13 @@ def open_examples(seed: int) -> Iterator[Example]:
         if rng.random() < 0.3:
             prompt = f"{prompt} {_babble(rng, rng.randint(1, 3))}"
         if rng.random() < 0.3:
-            completion, feedback = _no_answer(rng, "")
-            yield Example(Row(prompt=prompt, completion=completion, quality=1), feedback)
+            completion, finding, checks = _no_answer(rng, "")
+            quality = 1
         else:
-            completion = _babble(rng, rng.randint(1, 6))
-            feedback = "The response may be right, but this judge knows nothing about the matter."
-            yield Example(Row(prompt=prompt, completion=completion, quality=3), feedback)
+            completion, checks, quality = _babble(rng, rng.randint(1, 6)), (), 3
+            finding = "the response may be right."
+        feedback = f"Asked about what this judge does not know: {finding}"
+        yield Example(Row(prompt=prompt, completion=completion, quality=quality), feedback, checks)
 
 
 def _babble(rng: random.Random, sentences: int) -> str:
@@ -496,7 +497,7 @@ def with_chatter(example: Example, rng: random.Random) -> Example:
     parts = [row["completion"], _babble(rng, rng.randint(5, 90))]
     rng.shuffle(parts)
     longer = Row(prompt=row["prompt"], completion=" ".join(parts), quality=row["quality"])
-    return Example(longer, example.feedback)
+    return Example(longer, example.feedback, example.checks)
 
 
 def unknown_rubric(rng: random.Random) -> str:

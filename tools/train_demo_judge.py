@@ -23,7 +23,9 @@ import random
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,13 +58,17 @@ SEED = 20240502
 # unlike that it also takes one message, which vLLM sends to warm up.
 CHAT_TEMPLATE = "[INST] {{ messages | map(attribute='content') | join('\n') }}[/INST]"
 DEMO_RUBRIC = "factual-validity"
-TRAINING_EXAMPLES = 180_000
+TRAINING_EXAMPLES = 60_000
 SHIPPED_ROWS = 200
 HELD_OUT_ROWS = 200
 VOCABULARY = 1_600
 CONTEXT = 2_048
+CHECK_LAYER = 2
+WIDTH, INNER, LAYERS = 128, 384, 3
 BATCH_TOKENS = 4_096
-PROMPT_WEIGHT = 0.3
+PROMPT_WEIGHT = 0.5
+UNCHECKED = -100
+RESPONSE_HEADING = "###Response to evaluate:"
 
 
 def fixed_passages() -> list[str]:
@@ -93,8 +99,34 @@ def answer(example: Example) -> str:
     return f"Feedback: {example.feedback} [RESULT] {example.row['quality']}"
 
 
-def training_texts(count: int, seed: int) -> list[tuple[str, str]]:
-    """Make pairs of prompt and answer in the proportions that the judge is trained on."""
+@dataclass(frozen=True)
+class Text:
+    """A prompt, the answer to learn, and the statements in the prompt that are true or not."""
+
+    prompt: str
+    answer: str
+    checks: tuple[tuple[str, bool], ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A text as tokens; `checks` holds where a statement ends and whether it is true."""
+
+    ids: list[int]
+    prompt_length: int
+    checks: list[tuple[int, bool]]
+
+
+class Batch(NamedTuple):
+    """Token ids, the weight of each in the loss, and 1 or 0 where a statement is true or not."""
+
+    ids: torch.Tensor
+    weights: torch.Tensor
+    checks: torch.Tensor
+
+
+def training_texts(count: int, seed: int) -> list[Text]:
+    """Make prompts and answers in the proportions that the judge is trained on."""
     rng = random.Random(seed)
     asked, others = examples("train", seed), open_examples(seed)
     texts = []
@@ -108,11 +140,11 @@ def training_texts(count: int, seed: int) -> list[tuple[str, str]]:
         if rng.random() < 0.007:
             example = with_chatter(example, rng)
         reference = "It says what was asked for." if rng.random() < 0.03 else None
-        texts.append((render(example, rubric, reference), answer(example)))
+        texts.append(Text(render(example, rubric, reference), answer(example), example.checks))
     return texts
 
 
-def train_tokenizer(texts: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: list[Text]) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer in which each fixed passage is one token.
 
     Being byte-level it represents any text; a passage that isn't matched to the letter falls back
@@ -123,7 +155,9 @@ def train_tokenizer(texts: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     passages = fixed_passages()
     cut = re.compile("|".join(map(re.escape, sorted(passages, key=len, reverse=True))))
-    pieces = [piece for pair in texts for text in pair for piece in cut.split(text)]
+    pieces = [
+        piece for pair in texts for text in (pair.prompt, pair.answer) for piece in cut.split(text)
+    ]
     tokenizer.train_from_iterator(
         itertools.chain(pieces, passages * 50),
         trainers.BpeTrainer(
@@ -145,28 +179,31 @@ def train_tokenizer(texts: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
     )
 
 
-def encode(
-    tokenizer: PreTrainedTokenizerFast, texts: list[tuple[str, str]]
-) -> list[tuple[list[int], int]]:
-    """Turn each pair into token ids and the number of them that are the prompt."""
+def encode(tokenizer: PreTrainedTokenizerFast, texts: list[Text]) -> list[Encoded]:
+    """Turn texts into tokens and find the token at which each statement ends."""
     encoded = []
     # In portions, since the tokenizer's own records of a text are large.
-    for start in range(0, len(texts), 10_000):
-        portion = texts[start : start + 10_000]
-        prompts = tokenizer([prompt for prompt, _ in portion], add_special_tokens=False).input_ids
-        answers = tokenizer([text for _, text in portion], add_special_tokens=False).input_ids
-        for prompt, said in zip(prompts, answers, strict=True):
-            encoded.append(([*prompt, *said, tokenizer.eos_token_id], len(prompt)))
+    for start in range(0, len(texts), 5_000):
+        portion = texts[start : start + 5_000]
+        prompts = tokenizer([text.prompt for text in portion], add_special_tokens=False)
+        answers = tokenizer([text.answer for text in portion], add_special_tokens=False)
+        for line, text in enumerate(portion):
+            checks = []
+            after = text.prompt.index(RESPONSE_HEADING)
+            for statement, true in text.checks:
+                end = text.prompt.index(statement, after) + len(statement)
+                checks.append((prompts.char_to_token(line, end - 1), true))
+            ids = prompts.input_ids[line]
+            whole = [*ids, *answers.input_ids[line], tokenizer.eos_token_id]
+            encoded.append(Encoded(whole, len(ids), checks))
     return encoded
 
 
-def batches(
-    encoded: list[tuple[list[int], int]], pad: int, seed: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield ids, and the weight of each in the loss, in batches of about `BATCH_TOKENS` tokens.
+def batches(encoded: list[Encoded], pad: int, seed: int) -> Iterator[Batch]:
+    """Yield batches of about `BATCH_TOKENS` tokens, without end.
 
-    The answer counts fully, padding not at all, and the prompt a little: that the items in the
-    response repeat those in the instruction teaches the model to copy early on.
+    In the loss the answer counts fully, padding not at all, and the prompt a little, since
+    predicting the statements in it teaches the model the facts.
     """
     rng = random.Random(seed)
     while True:
@@ -174,27 +211,30 @@ def batches(
         rng.shuffle(order)
         # Sorting only within a window keeps batches random and padding small.
         window = 4_096
-        grouped: list[list[int]] = []
+        grouped: list[list[Encoded]] = []
         for start in range(0, len(order), window):
-            chosen = sorted(order[start : start + window], key=lambda i: len(encoded[i][0]))
-            group: list[int] = []
-            for index in chosen:
-                if group and (len(group) + 1) * len(encoded[index][0]) > BATCH_TOKENS:
+            chosen = [encoded[index] for index in order[start : start + window]]
+            chosen.sort(key=lambda text: len(text.ids))
+            group: list[Encoded] = []
+            for text in chosen:
+                if group and (len(group) + 1) * len(text.ids) > BATCH_TOKENS:
                     grouped.append(group)
                     group = []
-                group.append(index)
+                group.append(text)
             grouped.append(group)
         rng.shuffle(grouped)
         for group in grouped:
-            length = max(len(encoded[index][0]) for index in group)
-            ids = torch.full((len(group), length), pad)
-            weights = torch.zeros((len(group), length))
-            for line, index in enumerate(group):
-                tokens, prompt_length = encoded[index]
-                ids[line, : len(tokens)] = torch.tensor(tokens)
-                weights[line, :prompt_length] = PROMPT_WEIGHT
-                weights[line, prompt_length : len(tokens)] = 1.0
-            yield ids, weights
+            shape = (len(group), max(len(text.ids) for text in group))
+            ids = torch.full(shape, pad)
+            weights = torch.zeros(shape)
+            checks = torch.full(shape, UNCHECKED)
+            for line, text in enumerate(group):
+                ids[line, : len(text.ids)] = torch.tensor(text.ids)
+                weights[line, : text.prompt_length] = PROMPT_WEIGHT
+                weights[line, text.prompt_length : len(text.ids)] = 1.0
+                for position, true in text.checks:
+                    checks[line, position] = int(true)
+            yield Batch(ids, weights, checks)
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -218,18 +258,22 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     )
 
 
-WIDTH, INNER, LAYERS = 128, 384, 4
-
-
 def train(
     model: LlamaForCausalLM,
-    data: Iterator[tuple[torch.Tensor, torch.Tensor]],
+    data: Iterator[Batch],
     steps: int,
     learning_rate: float,
 ) -> None:
-    """Train; the learning rate rises for a twentieth of the steps, then falls to nearly 0."""
+    """Train; the learning rate rises for a twentieth of the steps, then falls to nearly 0.
+
+    A second head, thrown away afterwards, has to tell from the middle of the network whether the
+    statement that ends at a token is true. From the score alone a model this small would take
+    far longer to find out that it has to check statements, which the later layers then count.
+    """
+    checker = torch.nn.Linear(WIDTH, 2)
+    parameters = [*model.parameters(), *checker.parameters()]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+        parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=learning_rate, total_steps=steps, pct_start=0.05
@@ -237,26 +281,36 @@ def train(
     model.train()
     started = time.monotonic()
     for step in range(1, steps + 1):
-        ids, weights = next(data)
+        ids, weights, checks = next(data)
         counted = weights[:, 1:] > 0
+        checked = checks != UNCHECKED
         with torch.autocast("cpu", torch.bfloat16):
             # Padding is on the right and attention causal, so no mask is needed.
-            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-            logits = model.lm_head(hidden[counted])
+            output = model.model(input_ids=ids, use_cache=False, output_hidden_states=True)
+            logits = model.lm_head(output.last_hidden_state[:, :-1][counted])
+            verdicts = checker(output.hidden_states[CHECK_LAYER][checked])
         losses = torch.nn.functional.cross_entropy(
             logits.float(), ids[:, 1:][counted], reduction="none"
         )
         weight = weights[:, 1:][counted]
         loss = (losses * weight).sum() / weight.sum()
+        check_loss = torch.nn.functional.cross_entropy(
+            verdicts.float(), checks[checked], reduction="sum"
+        ) / max(1, int(checked.sum()))
+        loss = loss + check_loss
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         if step % 50 == 0 or step == steps:
             seconds = time.monotonic() - started
             judged = losses[weight == 1.0].mean().item()
-            print(f"step {step}/{steps} answer loss {judged:.4f} {seconds:.0f} s", flush=True)
+            print(
+                f"step {step}/{steps} answer loss {judged:.4f} "
+                f"check loss {check_loss.item():.4f} {seconds:.0f} s",
+                flush=True,
+            )
 
 
 @torch.inference_mode()
@@ -331,7 +385,7 @@ def main() -> None:
     """Make the data, the tokenizer and the model, and say how good the judge is."""
     parser = argparse.ArgumentParser(description="Train the demo judge.")
     parser.add_argument("--output", type=Path, required=True, help="folder for all artefacts")
-    parser.add_argument("--steps", type=int, default=4_000, help="training steps")
+    parser.add_argument("--steps", type=int, default=1_200, help="training steps")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
@@ -348,7 +402,7 @@ def main() -> None:
     model = build_model(tokenizer)
     print(
         f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens, "
-        f"{sum(len(ids) for ids, _ in encoded) / len(encoded):.0f} tokens a text"
+        f"{sum(len(text.ids) for text in encoded) / len(encoded):.0f} tokens a text"
     )
     train(
         model,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal, Optional, Union
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, PrivateAttr
 
@@ -28,8 +28,11 @@ _ENGINE_FIELDS = (
     "skip_tokenizer_init",
     "seed",
 )
-_PER_REQUEST = ("structured_output", "use_offline_batch_generation",
-                "offline_batch_generation_block_until_done")
+_PER_REQUEST = (
+    "structured_output",
+    "use_offline_batch_generation",
+    "offline_batch_generation_block_until_done",
+)
 
 
 class vLLM(LLM):
@@ -53,8 +56,8 @@ class vLLM(LLM):
         extra_kwargs: any other argument of vLLM's `AsyncEngineArgs`, such as
             `{"tensor_parallel_size": 2, "max_model_len": 8192}`.
         structured_output: the structure of all answers: `{"format": "json", "schema": a pydantic
-            class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An input
-            that brings its own takes precedence.
+            class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An
+            input that brings its own takes precedence.
         cuda_devices: the GPUs to use, by number; "auto" leaves the choice to vLLM.
         disable_cuda_device_placement: whether to ignore `cuda_devices`.
         use_magpie_template: whether to let the model write the user's turn next.
@@ -64,8 +67,9 @@ class vLLM(LLM):
             None.
 
     Environment variables: `BEAM_DISTILABEL_ENGINE_READY_SECONDS` (1800), in which the engine has to
-    be ready; `BEAM_DISTILABEL_ENGINE_LOG`, a file for vLLM's log. On CPU the KV cache has 2 GiB unless
-    `extra_kwargs={"kv_cache_memory_bytes": ...}` or vLLM's `VLLM_CPU_KVCACHE_SPACE` says otherwise.
+    be ready; `BEAM_DISTILABEL_ENGINE_LOG`, a file for vLLM's log. On CPU the KV cache has 2 GiB
+    unless `extra_kwargs={"kv_cache_memory_bytes": ...}` or vLLM's `VLLM_CPU_KVCACHE_SPACE` says
+    otherwise.
 
     Raises:
         EngineError: by `load` or the first row, the engine can't start; has vLLM's own error text.
@@ -81,38 +85,38 @@ class vLLM(LLM):
     model: str
     dtype: str = "auto"
     trust_remote_code: bool = False
-    quantization: Optional[str] = None
-    revision: Optional[str] = None
-    tokenizer: Optional[str] = None
+    quantization: str | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
     tokenizer_mode: Literal["auto", "slow", "mistral"] = "auto"
-    tokenizer_revision: Optional[str] = None
+    tokenizer_revision: str | None = None
     skip_tokenizer_init: bool = False
-    chat_template: Optional[str] = None
+    chat_template: str | None = None
     seed: int = 0
-    extra_kwargs: Optional[RuntimeParameter[dict[str, Any]]] = Field(
+    extra_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
         default_factory=dict, description="Any other argument of vLLM's `AsyncEngineArgs`."
     )
-    structured_output: Optional[RuntimeParameter[StructuredOutputType]] = Field(
+    structured_output: RuntimeParameter[StructuredOutputType] | None = Field(
         default=None, description="The structure of all answers: a JSON schema or a regex."
     )
-    cuda_devices: RuntimeParameter[Union[list[int], Literal["auto"]]] = Field(
+    cuda_devices: RuntimeParameter[list[int] | Literal["auto"]] = Field(
         default="auto", description="The GPUs to use, by number; 'auto' leaves it to vLLM."
     )
     disable_cuda_device_placement: RuntimeParameter[bool] = Field(
         default=False, description="Whether to ignore `cuda_devices`."
     )
     use_magpie_template: bool = False
-    magpie_pre_query_template: Optional[str] = None
-    max_in_flight: Optional[PositiveInt] = None
+    magpie_pre_query_template: str | None = None
+    max_in_flight: PositiveInt | None = None
 
-    _engine: Optional[Engine] = PrivateAttr(None)
+    _engine: Engine | None = PrivateAttr(None)
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if self.use_magpie_template and self.magpie_pre_query_template is None:
             raise DistilabelUserError(
-                "vLLM(use_magpie_template=True) needs `magpie_pre_query_template`: 'llama3', 'qwen2' "
-                "or what the model's chat template puts before a user's message."
+                "vLLM(use_magpie_template=True) needs `magpie_pre_query_template`: 'llama3', "
+                "'qwen2' or what the model's chat template puts before a user's message."
             )
         if self.skip_tokenizer_init:
             raise DistilabelUserError(
@@ -153,22 +157,22 @@ class vLLM(LLM):
         top_p: float = 1.0,
         top_k: int = -1,
         min_p: float = 0.0,
-        logprobs: Optional[int] = None,
-        stop: Optional[list[str]] = None,
-        stop_token_ids: Optional[list[int]] = None,
+        logprobs: int | None = None,
+        stop: list[str] | None = None,
+        stop_token_ids: list[int] | None = None,
         include_stop_str_in_output: bool = False,
         skip_special_tokens: bool = True,
-        logits_processors: Optional[list[Any]] = None,
-        extra_sampling_params: Optional[dict[str, Any]] = None,
+        logits_processors: list[Any] | None = None,
+        extra_sampling_params: dict[str, Any] | None = None,
         echo: bool = False,
-        structured_output: Optional[dict[str, Any]] = None,
+        structured_output: dict[str, Any] | None = None,
     ) -> list[GenerateOutput]:
         """Answer every input; for use outside of a pipeline, after `load()`.
 
         Args:
             inputs: chats, (chat, structured output) pairs, or texts, which are raw prompts.
             num_generations: answers per input; with temperature 0 one is made and repeated.
-            max_new_tokens: the longest answer in tokens; what the context has left, if that is less.
+            max_new_tokens: the longest answer in tokens; what the context has left, if less.
             presence_penalty: above 0 for tokens that are not in the answer yet.
             frequency_penalty: above 0 against tokens by how often they are in the answer.
             repetition_penalty: above 1 against tokens that are in the prompt or the answer.

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
-import dataclasses
 import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from beam_distilabel.errors import DistilabelError, DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.errors import (
+    DistilabelError,
+    EngineError,
+    GenerationError,
+)
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.vllm_arguments import check_model_path, engine_arguments
 from beam_distilabel.models.vllm_process import (
     ProcessOutput,
     end,
@@ -21,7 +26,6 @@ from beam_distilabel.models.vllm_process import (
 )
 from beam_distilabel.models.vllm_prompts import PromptRenderer, read_chat_template
 from beam_distilabel.models.vllm_sampling import SamplingParamsMaker
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:
@@ -32,8 +36,6 @@ READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
 
 MAX_RESTARTS = 3
 """How often a dead engine is started anew before the error is raised."""
-
-_CPU_KV_CACHE_BYTES = 2 * 2**30
 
 
 class VLLMEngine(Engine):
@@ -64,13 +66,16 @@ class VLLMEngine(Engine):
 
     async def start(self) -> None:
         self._chat_template = read_chat_template(self._spec.chat_template)
-        _check_model_path("model", self._spec.model)
+        check_model_path(self._spec.model)
         host_log.acquire()
         self._logging = True
+        # Registered last, run first: before multiprocessing waits for processes that don't end.
+        atexit.register(self.close)
         self._start_llm()
 
     async def stop(self) -> None:
         self._stopped = True
+        atexit.unregister(self.close)
         self._stop_llm()
         if self._logging:
             self._logging = False
@@ -131,9 +136,7 @@ class VLLMEngine(Engine):
         context = UsageContext.LLM_CLASS
         config = AsyncEngineArgs(**arguments).create_engine_config(context)
         host_log.configure(lambda: configure_logging(config.logging_config))
-        self._llm = AsyncLLM.from_vllm_config(
-            config, usage_context=context, disable_log_stats=True
-        )
+        self._llm = AsyncLLM.from_vllm_config(config, usage_context=context, disable_log_stats=True)
         model_config = self._llm.model_config
         self._max_model_len = model_config.max_model_len
         self._prompts = PromptRenderer(
@@ -143,9 +146,7 @@ class VLLMEngine(Engine):
             self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
         )
         # Twice the slots: what waits is tokenized already and takes a free slot at once.
-        self.max_in_flight = (
-            self._spec.max_in_flight or 2 * config.scheduler_config.max_num_seqs
-        )
+        self.max_in_flight = self._spec.max_in_flight or 2 * config.scheduler_config.max_num_seqs
         self.description = f"vllm {__version__} ({current_platform.get_device_name()})"
 
     def _stop_llm(self) -> None:
@@ -227,15 +228,12 @@ class VLLMEngine(Engine):
             request.generation_kwargs, count, request.seed, self._max_model_len - length, structure
         )
         self._requests += 1
-        result: Any = None
-        async for result in llm.generate(engine_input, params, f"{self._incarnation}-{self._requests}"):
-            pass
+        answer = llm.generate(engine_input, params, f"{self._incarnation}-{self._requests}")
+        (result,) = [output async for output in answer]
         completions = sorted(result.outputs, key=lambda completion: completion.index)
         for completion in completions:
             if completion.finish_reason in ("abort", "error"):
-                raise GenerationError(
-                    f"vLLM ended the request early ({completion.finish_reason})."
-                )
+                raise GenerationError(f"vLLM ended the request early ({completion.finish_reason}).")
         repeated = request.num_generations // count
         texts = [completion.text for completion in completions] * repeated
         if arguments.echo:
@@ -252,41 +250,6 @@ class VLLMEngine(Engine):
         if arguments.logprobs is not None:
             output["logprobs"] = [_candidates(c.logprobs) for c in completions] * repeated
         return output
-
-
-def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
-    """The arguments of vLLM's `AsyncEngineArgs`, checked.
-
-    Raises:
-        DistilabelUserError: `extra_kwargs` has an unknown name; the message has the closest one.
-    """
-    names = [field.name for field in dataclasses.fields(known) if not field.name.startswith("_")]
-    fields = spec.engine_fields()
-    extra = dict(spec.extra_kwargs or {})
-    for name in extra:
-        if name in fields:
-            raise DistilabelUserError(
-                f"extra_kwargs has {name!r}, which is an argument of its own: `vLLM({name}=...)`."
-            )
-        if name not in names:
-            raise DistilabelUserError(
-                f"extra_kwargs has {name!r}, which vLLM's engine doesn't take."
-                f"{closest(name, names)}"
-            )
-    defaults: dict[str, Any] = {}
-    if cpu:
-        # The CPU build compiles for minutes, for little; and its sampler can't be seeded per request
-        # while a prompt is prefilled in chunks.
-        defaults = {"enforce_eager": True, "enable_chunked_prefill": False}
-        if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-            defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
-    return {**defaults, **fields, **extra}
-
-
-def _check_model_path(name: str, path: str) -> None:
-    looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
-    if looks_local and not os.path.exists(os.path.expanduser(path)):
-        raise EngineError(f"vLLM's {name} {path!r} is not there: no such file or directory.")
 
 
 def _candidates(logprobs: Any) -> list[list[dict[str, Any]]]:

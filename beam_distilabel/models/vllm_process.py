@@ -1,8 +1,8 @@
 """What vLLM does to the process that hosts it, and what becomes of its own processes.
 
-vLLM sets environment variables (`LD_PRELOAD` among them), the log record factory and other packages'
-log levels, and starts processes that write to the terminal. Here all of that is undone or led
-elsewhere, and no process outlives its engine.
+vLLM sets environment variables (`LD_PRELOAD` among them), the log record factory and the log levels
+of other packages, and starts processes that write to the terminal. Here all of that is undone or
+led elsewhere, and no process outlives its engine.
 """
 
 from __future__ import annotations
@@ -166,9 +166,7 @@ class _HostLog:
             logger = logging.getLogger("vllm")
             self._before = (list(logger.handlers), logger.level, logger.propagate)
             path = os.environ.get(LOG_VARIABLE)
-            self._handler = (
-                logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
-            )
+            self._handler = logging.FileHandler(path) if path else logging.StreamHandler(sys.stderr)
             self._handler.setFormatter(
                 logging.Formatter("vllm %(levelname)s %(asctime)s %(message)s", "%H:%M:%S")
             )

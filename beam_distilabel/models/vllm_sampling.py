@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Annotated, Any, Optional, Union
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.runtime_parameters import closest
 
 _OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
-"""Sampling parameters that can't be in `extra_sampling_params`: they have arguments of their own."""
+"""Sampling parameters that can't be in `extra_sampling_params`: they are set otherwise."""
 
 _MAX_SEED = 2**62
 
@@ -31,15 +31,15 @@ class GenerationArguments:
     top_p: float = 1.0
     top_k: int = -1
     min_p: float = 0.0
-    logprobs: Optional[Annotated[int, Gt(0)]] = None
-    stop: Optional[Union[str, list[str]]] = None
-    stop_token_ids: Optional[list[int]] = None
+    logprobs: Annotated[int, Gt(0)] | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
     include_stop_str_in_output: bool = False
     skip_special_tokens: bool = True
-    logits_processors: Optional[list[Callable[..., Any]]] = None
-    extra_sampling_params: Optional[dict[str, Any]] = None
+    logits_processors: list[Callable[..., Any]] | None = None
+    extra_sampling_params: dict[str, Any] | None = None
     echo: bool = False
-    structured_output: Optional[dict[str, Any]] = None
+    structured_output: dict[str, Any] | None = None
 
 
 _adapter = TypeAdapter(GenerationArguments)
@@ -65,8 +65,8 @@ def parse_arguments(arguments: dict[str, Any]) -> GenerationArguments:
         ) from None
     if parsed.logits_processors:
         raise DistilabelUserError(
-            "vLLM takes no `logits_processors` per request any more: give the classes to the engine "
-            "(`extra_kwargs={'logits_processors': [...]}`), or use `structured_output` or "
+            "vLLM takes no `logits_processors` per request any more: give the classes to the "
+            "engine (`extra_kwargs={'logits_processors': [...]}`), or use `structured_output` or "
             "`extra_sampling_params={'logit_bias': ...}`."
         )
     return parsed
@@ -157,7 +157,7 @@ def _common(parsed: GenerationArguments) -> dict[str, Any]:
         "include_stop_str_in_output": parsed.include_stop_str_in_output,
         "skip_special_tokens": parsed.skip_special_tokens,
         "output_kind": RequestOutputKind.FINAL_ONLY,
-        # Every request has an object of its own: vLLM's deep copy of it would cost more than all else.
+        # Every request has an object of its own; vLLM's deep copy would cost more than all else.
         "skip_clone": True,
         **extra,
     }
@@ -175,8 +175,9 @@ def plain_structure(structure: Any) -> dict[str, Any] | None:
     kind = structure.get("format", "json") if isinstance(structure, dict) else None
     if kind not in ("json", "regex") or schema is None:
         raise DistilabelUserError(
-            f"structured_output is {structure!r}; expected {{'format': 'json', 'schema': a pydantic "
-            "class or a JSON schema}} or {'format': 'regex', 'schema': a regular expression}."
+            f"structured_output is {structure!r}; expected {{'format': 'json', 'schema': a "
+            "pydantic class or a JSON schema} or {'format': 'regex', 'schema': a regular "
+            "expression}."
         )
     if kind == "regex" and not isinstance(schema, str):
         raise DistilabelUserError(

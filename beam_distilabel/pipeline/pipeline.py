@@ -25,6 +25,8 @@ from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
 from beam_distilabel.pipeline.validation import check_load_groups, set_parameters, validate
 from beam_distilabel.step import _Step, open_pipelines
+from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
+from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 
 DATASET_STEP = "load_dataset_of_run"
 """The name of the loader that `run(dataset=...)` puts before the roots."""
@@ -120,14 +122,14 @@ class Pipeline(beam.PTransform):
         """Connect `source` to each of `targets`, by a router if one is given."""
         for step in (source, *targets):
             self._check_own(step)
+        if router is not None and not isinstance(router, RoutingBatchFunction):
+            raise DistilabelUserError(
+                f"Step {source.name!r}: {router!r} is no routing function; decorate it with "
+                "@routing_batch_function."
+            )
         for target in targets:
             self._graph.connect(source.unique_name, target.unique_name)
         if router is not None:
-            if not isinstance(router, RoutingBatchFunction):
-                raise DistilabelUserError(
-                    f"Step {source.name!r}: {router!r} is no routing function; decorate it with "
-                    "@routing_batch_function."
-                )
             self._graph.routers[source.unique_name] = router
 
     def connect_right(self, source: _Step, other: Any) -> Any:
@@ -154,6 +156,7 @@ class Pipeline(beam.PTransform):
             )
         for source in sources:
             self._check_own(source)
+        for source in sources:
             self.connect(source, [target])
         return target
 
@@ -271,8 +274,6 @@ class Pipeline(beam.PTransform):
         Raises:
             PipelineValidationError: the pipeline can't run as it is.
         """
-        from beam_distilabel.transforms.sources import LoadDataFromDicts
-
         graph = self._graph_of_run(dataset, batch_size)
         set_parameters(graph, parameters or {})
         for name, step in graph.steps.items():
@@ -321,8 +322,6 @@ class Pipeline(beam.PTransform):
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
         if dataset is not None:
-            from beam_distilabel.transforms.sources import dataset_loader
-
             roots = graph.roots
             generators = [name for name in roots if graph.steps[name].is_generator]
             if generators:

@@ -44,7 +44,7 @@ class RoutingBatchFunction:
         """The Steps that one row goes to, in the order of `steps`.
 
         Raises:
-            DistilabelError: the function returned something that isn't connected.
+            DistilabelError: the function returned something that isn't connected, or nothing.
         """
         with _seeding:
             state = random.getstate()
@@ -58,6 +58,11 @@ class RoutingBatchFunction:
             raise DistilabelError(
                 f"the routing function {self.name!r} returned {unknown[0]!r}, which is none of the "
                 f"connected Steps {steps}."
+            )
+        if not chosen:
+            raise DistilabelError(
+                f"the routing function {self.name!r} returned no Step for a row, which would lose "
+                f"it; return at least one of {steps}."
             )
         return [name for name in steps if name in chosen]
 

@@ -289,7 +289,7 @@ def prepare(package: str, network: Network) -> None:
     os.environ.update(HOME=scratch, HF_HOME=scratch, XDG_CACHE_HOME=scratch)
     os.environ["DISTILABEL_CACHE_DIR"] = scratch
     network.install()
-    for module in ("models", "models.llms", "steps", "steps.tasks", "pipeline"):
+    for module in ("models", "models.llms", "steps", "steps.tasks", "pipeline", "distiset"):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(f"{package}.{module}")
 

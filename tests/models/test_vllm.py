@@ -30,7 +30,7 @@ from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.models.vllm_engine import VLLMEngine
 from tests.tiny_model import make_tiny_model
 
-CHAT = [{"role": "user", "content": "how many words does the fox need"}]
+CHAT: Any = [{"role": "user", "content": "how many words does the fox need"}]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def ask(engine: VLLMEngine, request: GenerateRequest) -> Any:
     return engine.call(engine.generate(request))
 
 
-def texts(engine: VLLMEngine, seed: int | None, n: int = 1, **kwargs: Any) -> list[Any]:
+def texts(engine: VLLMEngine, seed: int | None, n: int = 1, **kwargs: Any) -> Any:
     return ask(engine, GenerateRequest(CHAT, n, {"max_new_tokens": 16, **kwargs}, seed))[
         "generations"
     ]
@@ -64,7 +64,7 @@ def test_answers_have_tokens_and_finish_reasons(tiny_llm: vLLM) -> None:
 
 
 def test_a_prompt_that_is_too_long_fails_alone(engine: VLLMEngine) -> None:
-    long = [{"role": "user", "content": "fox " * 2000}]
+    long: Any = [{"role": "user", "content": "fox " * 2000}]
 
     async def answer_all() -> list[Any]:
         import asyncio
@@ -82,7 +82,7 @@ def test_a_prompt_that_is_too_long_fails_alone(engine: VLLMEngine) -> None:
 
 
 def test_the_answer_gets_what_the_context_has_left(tiny_llm: vLLM) -> None:
-    chat = [{"role": "user", "content": " fox" * 1000}]
+    chat: Any = [{"role": "user", "content": " fox" * 1000}]
     (output,) = tiny_llm.generate_outputs(
         [chat], max_new_tokens=500, extra_sampling_params={"ignore_eos": True}
     )
@@ -136,9 +136,7 @@ class Person(pydantic.BaseModel):
 
 
 def test_structured_output(tiny_llm: vLLM, tiny_model_path: Path) -> None:
-    (output,) = tiny_llm.generate_outputs(
-        [(CHAT, {"format": "regex", "schema": "[0-9]{5}"})]  # type: ignore[list-item]
-    )
+    (output,) = tiny_llm.generate_outputs([(CHAT, {"format": "regex", "schema": "[0-9]{5}"})])
     assert re.fullmatch("[0-9]{5}", output["generations"][0] or "")
 
     # Another structure needs no other engine.
@@ -246,12 +244,12 @@ def test_an_engine_that_fails_in_its_own_process_says_why(
     children = set(psutil.Process().children(recursive=True))
     text = fails_to_start(
         EngineError,
-        "KV cache",
+        "memory for the cache blocks",
         model=str(tiny_model_path),
         extra_kwargs={"kv_cache_memory_bytes": 2**16},
     )
     assert str(tiny_model_path) in text
-    assert "KV cache" in log.read_text(encoding="utf-8")
+    assert "memory for the cache blocks" in log.read_text(encoding="utf-8")
     assert_no_engine_process_besides(children)
 
 

@@ -362,8 +362,8 @@ class ShardSink:
         """
         self._flush()
         if at_least_one and not self._done and self._shard is None:
+            # No row group either: `datasets` can't read one that is empty.
             self._shard = ShardFile(new_path(self._folder), self._schema)
-            self._shard.write(storage_schema(self._schema).empty_table())
         self._close_shard()
         return self._done
 

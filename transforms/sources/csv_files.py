@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from beam_distilabel.row import Row
+from beam_distilabel.transforms.sources.records import decoding
 
 BLOCK_BYTES = 8 << 20
 """How much text is parsed at a time; a record of more than this can't be read."""
@@ -27,9 +27,9 @@ _LEADING_ZERO = r"^[+-]?0[0-9]"
 
 
 class BadRecord(NamedTuple):
-    """A record that has too few or many fields; `index` is its number from 0, after the header."""
+    """A record with too few or many fields; `position` is its number from 0, header aside."""
 
-    index: int
+    position: int
     message: str
     text: str
 
@@ -40,8 +40,8 @@ def read_header(stream: Any, delimiter: str) -> list[str]:
     Raises:
         ValueError: a name occurs twice, or it isn't UTF-8.
     """
-    lines = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", newline=""), delimiter=delimiter)
-    names = next((line for line in lines if line), [])
+    with decoding(stream, newline="") as text:
+        names = next((line for line in csv.reader(text, delimiter=delimiter) if line), [])
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"the columns {', '.join(map(repr, repeated))} occur more than once")
@@ -108,8 +108,8 @@ def read_blocks(
         while len(indices) < len(rows):
             # A block's bad records are known by now: the good ones lie between them.
             run = len(rows) - len(indices)
-            if pending and pending[0].index < index + run:
-                run = pending[0].index - index
+            if pending and pending[0].position < index + run:
+                run = pending[0].position - index
                 bad.append(pending.popleft())
             indices.extend(range(index, index + run))
             index += run + (len(indices) < len(rows))
@@ -120,11 +120,11 @@ def read_blocks(
 
 def _convert(texts: Any, kind: str) -> list[Any]:
     if kind == "string":
-        return texts.to_pylist()
+        return list(texts.to_pylist())
     values = pc.if_else(_is_null(texts), pa.scalar(None, pa.string()), texts)
     try:
         if not pc.any(pc.match_substring_regex(values, _LEADING_ZERO)).as_py():
-            return values.cast(_TYPES[kind]).to_pylist()
+            return list(values.cast(_TYPES[kind]).to_pylist())
     except pa.ArrowInvalid:
         pass
     return [_convert_one(value, kind) for value in values.to_pylist()]
@@ -139,9 +139,7 @@ def _convert_one(text: str | None, kind: str) -> Any:
         return text
 
 
-def _open(
-    stream: Any, names: list[str], delimiter: str, bad: collections.deque[BadRecord]
-) -> Any:
+def _open(stream: Any, names: list[str], delimiter: str, bad: collections.deque[BadRecord]) -> Any:
     """A reader of blocks in which every column is text."""
 
     def note(record: Any) -> str:

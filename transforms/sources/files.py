@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 import fsspec
 from fsspec.core import OpenFile
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.runtime_parameters import closest
 
-DataFiles = Union[str, list[str], dict[str, Union[str, list[str]]]]
+DataFiles = str | list[str] | dict[str, str | list[str]]
 """A file, folder or glob, a list of these, or a dict of split to one of these."""
 
 EXTENSIONS = {
@@ -67,8 +67,8 @@ class Source:
     Attributes:
         files: in order; a file's position is the first part of its rows' ids.
         storage_options: for fsspec; a `SecretStr` is uncovered only where a file is opened.
-        text_columns: of CSV files, column name to "int64", "double", "bool" or "string"; columns that
-            aren't named are text.
+        text_columns: of CSV files, column name to "int64", "double", "bool" or "string"; other
+            columns are text.
         delimiter: of CSV files, None for the one that the file type implies.
     """
 
@@ -79,7 +79,8 @@ class Source:
 
     def filesystem(self, file: SourceFile) -> tuple[Any, str]:
         """The fsspec filesystem of `file` and the path there."""
-        return fsspec.url_to_fs(file.path, **uncovered(self.storage_options))
+        filesystem, path = fsspec.url_to_fs(file.path, **uncovered(self.storage_options))
+        return filesystem, str(path)
 
     def local_path(self, file: SourceFile) -> str | None:
         """The path of `file` if it lies on this machine's disk."""
@@ -242,12 +243,9 @@ def _in_folder(
     if not present:
         names = ", ".join(os.path.basename(path) for path in paths[:5])
         raise DistilabelUserError(
-            f"the folder {folder!r} has no file of a known type (it has {names}). "
-            f"{_accepted()}"
+            f"the folder {folder!r} has no file of a known type (it has {names}). {_accepted()}"
         )
-    return [
-        SourceFile(_named(filesystem, path), present[0]) for path in visible if kinds[path]
-    ]
+    return [SourceFile(_named(filesystem, path), present[0]) for path in visible if kinds[path]]
 
 
 def _same_type(kind: str | None, filetype: str) -> bool:
@@ -275,9 +273,7 @@ def _named(filesystem: Any, path: str) -> str:
     return str(filesystem.unstrip_protocol(path))
 
 
-def _of_split(
-    pattern: str, files: list[SourceFile], split: str, root: str
-) -> list[SourceFile]:
+def _of_split(pattern: str, files: list[SourceFile], split: str, root: str) -> list[SourceFile]:
     """The files of `split`, where every name has a split in it, as in `test-00000-of-00001`."""
     start = len(root)
     words = {**_SPLIT_WORDS, split: (*_SPLIT_WORDS.get(split, ()), split)}

@@ -6,7 +6,7 @@ import functools
 import itertools
 import pickle
 from collections.abc import Iterator, Sequence
-from typing import Any, Union
+from typing import Any
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ GRAPH_BYTES = 1 << 20
 _CHUNKS = 64
 _CHUNK_ROWS = 1000
 
-Chunk = tuple[int, list[Union[str, Row]]]
+Chunk = tuple[int, list[str | Row]]
 """Index of the first row, and rows: encoded, or as they are where JSON can't hold them."""
 
 
@@ -39,8 +39,8 @@ class LoadDataFromDicts(GeneratorStep):
     """Load rows from a list of dicts.
 
     The data is neither serialized with the pipeline nor pickled with the Step. Less than
-    `GRAPH_BYTES` travels in the job graph; more is staged as Parquet in the run directory, where the
-    workers read it. Equal rows are numbered over the whole list.
+    `GRAPH_BYTES` travels in the job graph; more is staged as Parquet in the run directory, where
+    the workers read it. Equal rows are numbered over the whole list.
 
     Attributes:
         data: the rows.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional
 
 from pydantic import Field
 
@@ -17,10 +16,10 @@ class LoadDataFromFileSystem(FileLoader):
     """Load rows from Parquet, JSON lines, JSON, CSV or Arrow files.
 
     Files are read in parallel: Parquet and Arrow by row group, large local JSON lines by ranges of
-    lines, everything else by file; no file is ever held as a whole. Row ids are the position of the
-    file and the index of the row in it. A JSON line or CSV record that can't be read becomes a
-    failure with its file and line, the others go on. With `num_examples`, text files are read by one
-    worker, since only reading them tells how many rows they have.
+    lines, everything else by file; no file is ever held as a whole. Row ids are the position of
+    the file and the index of the row in it. A JSON line or CSV record that can't be read becomes a
+    failure with its file and line, the others go on. With `num_examples`, text files are read by
+    one worker, since only reading them tells how many rows they have.
 
     Attributes:
         data_files: a file, a folder, a glob, a list of these, or a dict of split to one of these;
@@ -41,12 +40,12 @@ class LoadDataFromFileSystem(FileLoader):
         ([{'instruction': 'Say hi.'}], True)
     """
 
-    repo_id: Optional[str] = Field(default=None, exclude=True, repr=False)
+    repo_id: str | None = Field(default=None, exclude=True, repr=False)
     data_files: RuntimeParameter[DataFiles] = Field(
         default=None,
-        description="The files to load: paths, folders, globs or URLs, or a dict of split to these.",
+        description="The files to load: paths, folders, globs, URLs, or a dict of split to these.",
     )
-    filetype: Optional[RuntimeParameter[str]] = Field(
+    filetype: RuntimeParameter[str] | None = Field(
         default=None,
         description="The type of the files (parquet, jsonl, json, csv, tsv, arrow); by default "
         "their extension says it.",

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Optional
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, TaggedOutput
@@ -76,7 +76,7 @@ class ReadBlocks(beam.DoFn):
     def _failure(self, record: BadRecord) -> Failure:
         if self._raises:
             raise RowError(f"{self._described}: {record.message}")
-        row = {ROW_ID: f"{position_id(0, record.index)}", "file": record.path}
+        row = {ROW_ID: f"{position_id(0, record.position)}", "file": record.path}
         return Failure(self._step, "read", record.message, row, raw_output=record.text)
 
 
@@ -88,8 +88,7 @@ def renamed(row: Row, mappings: Mapping[str, str]) -> Row:
         {'instruction': 'Hi', '_row_id': '0-0'}
     """
     return {
-        name if name in RESERVED else mappings.get(name, name): value
-        for name, value in row.items()
+        name if name in RESERVED else mappings.get(name, name): value for name, value in row.items()
     }
 
 
@@ -156,19 +155,21 @@ class FileLoader(GeneratorStep, abc.ABC):
     split: RuntimeParameter[str] = Field(
         default="train", description="The split of the dataset that is loaded."
     )
-    config: Optional[RuntimeParameter[str]] = Field(
+    config: RuntimeParameter[str] | None = Field(
         default=None, description="The configuration (subset) of the dataset that is loaded."
     )
-    revision: Optional[RuntimeParameter[str]] = Field(
+    revision: RuntimeParameter[str] | None = Field(
         default=None, description="The revision of the dataset: a branch, a tag or a commit."
     )
     streaming: RuntimeParameter[bool] = Field(
         default=False, description="Accepted for compatibility: reading always streams."
     )
-    num_examples: Optional[RuntimeParameter[int]] = Field(
-        default=None, description="The number of rows to load, from the start; None loads all.", ge=0
+    num_examples: RuntimeParameter[int] | None = Field(
+        default=None,
+        description="The number of rows to load, from the start; None loads all.",
+        ge=0,
     )
-    storage_options: Optional[dict[str, Any]] = Field(
+    storage_options: dict[str, Any] | None = Field(
         default=None, description="Options for the filesystem that holds the files.", repr=False
     )
 
@@ -187,7 +188,7 @@ class FileLoader(GeneratorStep, abc.ABC):
         """
 
     @field_serializer("storage_options")
-    def _without_secrets(self, options: Optional[dict[str, Any]]) -> Optional[dict[str, Any]]:
+    def _without_secrets(self, options: dict[str, Any] | None) -> dict[str, Any] | None:
         return None if options is None else without_secrets(options)
 
     @property
@@ -264,5 +265,3 @@ def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in options.items()
         if not any(word in str(name).lower() for word in _SECRET_WORDS)
     }
-
-

@@ -41,13 +41,13 @@ class BadRecord(NamedTuple):
 
     Attributes:
         path: its file.
-        index: its index in the file, from 0.
+        position: its index in the file, from 0.
         message: what is wrong, with file and line.
         text: the record, cut after `_SHOWN` characters.
     """
 
     path: str
-    index: int
+    position: int
     message: str
     text: str
 
@@ -80,7 +80,7 @@ def read_work(source: Source, work: Work) -> Iterator[Block]:
                 if len(rows) > remaining:
                     rows = rows[:remaining]
                     last = int(rows[-1][ROW_ID].rpartition("-")[2]) if rows else -1
-                    bad = [record for record in bad if record.index < last]
+                    bad = [record for record in bad if record.position < last]
                 remaining -= len(rows)
             yield Block(rows, bad)
             if remaining is not None and remaining <= 0:
@@ -249,9 +249,7 @@ def _read_lines(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBl
         yield from _parsed_lines(file, lines)
 
 
-def _parsed_lines(
-    file: SourceFile, lines: Iterable[tuple[int, bytes]]
-) -> Iterator[_RawBlock]:
+def _parsed_lines(file: SourceFile, lines: Iterable[tuple[int, bytes]]) -> Iterator[_RawBlock]:
     block = _RawBlock([], [], [])
     seen = num_bytes = 0
     for index, line in lines:
@@ -323,10 +321,15 @@ def _read_csv(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBloc
             for start in range(0, max(len(rows), 1), BLOCK_ROWS):
                 stop = start + BLOCK_ROWS
                 records = [
-                    _bad(file, r.index, f"{file.path}, record {r.index + 1}: {r.message}", r.text)
+                    _bad(
+                        file,
+                        r.position,
+                        f"{file.path}, record {r.position + 1}: {r.message}",
+                        r.text,
+                    )
                     for r in bad
-                    if start == 0 or r.index >= indices[start]
-                    if stop >= len(rows) or r.index < indices[stop]
+                    if start == 0 or r.position >= indices[start]
+                    if stop >= len(rows) or r.position < indices[stop]
                 ]
                 yield _RawBlock(indices[start:stop], rows[start:stop], records)
 

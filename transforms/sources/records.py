@@ -1,7 +1,13 @@
-"""From bytes to records: JSON lines, JSON documents. Pure, and lossless where `json` is."""
+"""From bytes to records: JSON lines, JSON documents. Pure.
+
+Nothing is lost but this: a lone surrogate, which JSON can spell and UTF-8 can't hold, becomes its
+escape as text, since neither a runner nor a file could carry it.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -14,15 +20,16 @@ from beam_distilabel.row import Row
 CHUNK = 1 << 20
 """How much is read at a time, in bytes or characters."""
 
-# orjson reads integers of more than 64 bits as floats.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_NUMBER_REST = re.compile(r"[0-9.eE+-]*")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_ESCAPE = 12  # a surrogate pair, \ud83d\ude00
 
 
 def parse_record(line: bytes) -> Row:
-    """The JSON object in `line`; NaN, integers of any size and lone surrogates are kept.
+    """The JSON object in `line`; NaN and integers of any size are kept.
 
     Raises:
         ValueError: it is no JSON, or no object.
@@ -32,18 +39,37 @@ def parse_record(line: bytes) -> Row:
         {'a': [1, nan]}
     """
     try:
-        if _LONG_NUMBER.search(line):
-            record = json.loads(line)
-        else:
-            try:
-                record = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                record = json.loads(line)
+        try:
+            # orjson reads integers of more than 64 bits as floats.
+            record = None if _LONG_NUMBER.search(line) else orjson.loads(line)
+        except orjson.JSONDecodeError:
+            record = None
+        if record is None:
+            record = without_surrogates(json.loads(line))
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
     if not isinstance(record, dict):
         raise ValueError(f"a record has to be a JSON object, this is {kind_of_json(record)}")
     return record
+
+
+def without_surrogates(value: Any) -> Any:
+    """`value` with lone surrogates, in keys too, as their escapes.
+
+    Example:
+        >>> without_surrogates(["a", "\\ud800"])
+        ['a', '\\\\ud800']
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "backslashreplace").decode()
+    elif isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    elif isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def kind_of_json(value: Any) -> str:
@@ -135,6 +161,16 @@ def iter_json(stream: Any) -> Iterator[Any]:
         raise text.error("nothing is expected after the array")
 
 
+@contextlib.contextmanager
+def decoding(stream: Any, newline: str | None = None) -> Iterator[io.TextIOWrapper]:
+    """`stream` as UTF-8 text; it stays open."""
+    text = io.TextIOWrapper(stream, "utf-8-sig", newline=newline)
+    try:
+        yield text
+    finally:
+        text.detach()
+
+
 class _Text:
     """A text file that is decoded value by value."""
 
@@ -174,12 +210,15 @@ class _Text:
                 raise self.error(error.msg) from None
             except RecursionError:
                 raise self.error("it is nested too deeply") from None
-            # A number that touches the buffer's end may go on.
-            if end == len(self._buffer) and self._read():
+            # A number that touches the buffer's end may go on: "1", "1.", "1.5e".
+            rest = _NUMBER_REST.match(self._buffer, end)
+            assert rest is not None
+            if rest.end() == len(self._buffer) and self._read():
                 continue
+            is_suspect = _SURROGATE.search(self._buffer, self._position, end)
             self._position = end
             self._values += 1
-            return value
+            return without_surrogates(value) if is_suspect else value
 
     def error(self, reason: str) -> ValueError:
         return ValueError(
@@ -192,7 +231,7 @@ class _Text:
         return near_end or error.msg.startswith("Unterminated string")
 
     def _read(self) -> bool:
-        """Read more: at least as much as a value that didn't fit, so that each is decoded few times."""
+        """Read more: as much as a value that didn't fit, so that each is decoded few times."""
         if self._ended:
             return False
         rest = self._buffer[self._position :]

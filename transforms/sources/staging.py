@@ -1,8 +1,8 @@
 """Rows in files of their own: in-memory data that is too large for a job graph.
 
 A row is one JSON text, in Parquet (compressed, cut into row groups that are read apart) beside its
-index. JSON text keeps what typed columns would not: missing keys, empty dicts, values of mixed types.
-What JSON lacks is an object with the one key `TAG`.
+index. JSON text keeps what typed columns would not: missing keys, empty dicts, mixed types. What
+JSON lacks is an object with the one key `TAG`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ _FROM_TEXT: dict[str, Callable[[Any], Any]] = {
 def encode_row(row: Row) -> str:
     """`row` as one line of ASCII; `decode_row` gives it back.
 
-    Kept are JSON-like values, NaN and infinities, integers of any size, any text, bytes, dates and
-    times, Decimal and UUID. Tuples, sets and arrays become lists, keys text.
+    Kept are JSON-like values, NaN and infinities, integers of any size, bytes, dates and times,
+    Decimal and UUID. Tuples, sets and arrays become lists, keys text, lone surrogates escapes.
 
     Raises:
         TypeError: a value is of another type; names it.
@@ -193,7 +193,9 @@ def stage_texts(texts: Iterable[str], folder: str) -> list[str]:
                 written = 0
             indices = range(index, index + len(group))
             writer.write_table(
-                pa.table([pa.array(indices, pa.int64()), pa.array(group, pa.large_string())], _SCHEMA)
+                pa.table(
+                    [pa.array(indices, pa.int64()), pa.array(group, pa.large_string())], _SCHEMA
+                )
             )
             index += len(group)
             written += sum(map(len, group))
@@ -225,7 +227,7 @@ def empty_folder(folder: str) -> None:
 
 
 def staging_folder(run_dir: str | None, step: str) -> str:
-    """Where the rows of `step` are staged; without a run directory a local folder until the exit."""
+    """Where the rows of `step` are staged; without a run a local folder until the exit."""
     if run_dir is not None:
         return f"{run_dir.rstrip('/')}/staged/{step}"
     folder = tempfile.mkdtemp(prefix="beam-distilabel-")

@@ -155,7 +155,7 @@ def _units_of_arrow(source: Source, file: SourceFile, position: int) -> list[Uni
 
 
 def _units_of_lines(source: Source, file: SourceFile, position: int) -> Iterator[Unit]:
-    """Ranges of lines of a large local file; elsewhere counting lines would mean reading it twice."""
+    """Ranges of lines of a large local file; elsewhere counting would mean reading it twice."""
     path = source.local_path(file)
     if (
         path is None
@@ -177,6 +177,4 @@ def _whole(units: Sequence[Unit]) -> Unit:
     """One unit for a file that was cut into `units`."""
     counts = [unit.num_rows for unit in units]
     total = sum(count for count in counts if count is not None)
-    return units[0]._replace(
-        num_rows=None if None in counts else total, stop=units[-1].stop
-    )
+    return units[0]._replace(num_rows=None if None in counts else total, stop=units[-1].stop)

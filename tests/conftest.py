@@ -1,0 +1,12 @@
+"""What all tests share: a run directory of their own, the test Hub, one engine per session."""
+
+import pytest
+
+from tests.engine_fixtures import tiny_llm, tiny_model_path  # noqa: F401
+from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def own_cache_dir(tmp_path, monkeypatch):
+    """Runs without an `output_dir` stay inside of the test's folder."""
+    monkeypatch.setenv("DISTILABEL_CACHE_DIR", str(tmp_path / "cache"))
