@@ -12,6 +12,7 @@ the branches a router chose (`"2-15:5/"`: a bit mask, here the branches 0 and 2)
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -123,11 +124,22 @@ def canonical_json(value: Any) -> bytes:
     and integers of any size are kept.
     """
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:
         return json.dumps(
-            value, sort_keys=True, default=repr, separators=(",", ":"), skipkeys=False
-        ).encode("utf-8", "surrogatepass")
+            _jsonable(value), sort_keys=True, default=repr, separators=(",", ":")
+        ).encode()
+
+
+def _jsonable(value: Any) -> Any:
+    """`value` with keys that sort: texts as they are, others by their `repr`."""
+    if isinstance(value, dict):
+        return {k if isinstance(k, str) else repr(k): _jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, value))
+    return value
 
 
 def fingerprint(*parts: Any) -> str:
@@ -151,9 +163,31 @@ def content(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in RESERVED}
 
 
+_ATOMIC = frozenset((str, int, float, bool, bytes, type(None)))
+
+
+def copied(value: Any) -> Any:
+    """A copy of a row, or of a value in one, that shares nothing that can be changed.
+
+    Example:
+        >>> row = {"tags": ["a"]}
+        >>> copied(row)["tags"].append("b")
+        >>> row
+        {'tags': ['a']}
+    """
+    kind = type(value)
+    if kind in _ATOMIC:
+        return value
+    if kind is dict:
+        return {k: v if type(v) in _ATOMIC else copied(v) for k, v in value.items()}
+    if kind is list:
+        return [v if type(v) in _ATOMIC else copied(v) for v in value]
+    return copy.deepcopy(value)
+
+
 def content_id(row: Row, counter: int) -> str:
-    """An id for a row that came without one: from its content and a counter within the bundle."""
-    return f"{seed_from(content(row))}-{counter}"
+    """An id for a row that came without one: from its content and a counter of equal rows."""
+    return f"{int(fingerprint(content(row)), 16)}-{counter}"
 
 
 def number_equal_rows(rows: Iterable[Row], parent_draw: int = 0) -> None:
@@ -177,9 +211,9 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
     """Give every row that one `process` call yielded its identity.
 
     A row that kept an input's id stems from that input. New rows stem from the input at the same
-    position where their yield has as many rows as there are inputs, else from the inputs in order,
-    as evenly as the counts allow. The only row that stems from an input takes its id; several are
-    its children.
+    position where their yield has as many rows as there are inputs; the others, in their order,
+    from the inputs in order, as evenly as the counts allow. The only row that stems from an input
+    takes its id; several are its children.
 
     Args:
         inputs: the rows of the call, each with its id, at least one.
@@ -189,14 +223,17 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
         (row with its identity, the input that it stems from), in the order of the yields.
     """
     by_id = {row[ROW_ID]: row for row in inputs}
+    count = len(inputs)
+    fresh = sum(row.get(ROW_ID) not in by_id for rows in yields if len(rows) != count for row in rows)
+    spread = 0
     parents: list[Row] = []
     for rows in yields:
-        fresh = sum(row.get(ROW_ID) not in by_id for row in rows)
-        spread = 0
-        for row in rows:
+        for position, row in enumerate(rows):
             parent = by_id.get(row.get(ROW_ID, ""))
-            if parent is None:
-                parent = inputs[spread * len(inputs) // fresh]
+            if parent is None and len(rows) == count:
+                parent = inputs[position]
+            elif parent is None:
+                parent = inputs[spread * count // fresh]
                 spread += 1
             parents.append(parent)
     families: dict[str, list[Row]] = {}

@@ -98,7 +98,8 @@ def test_every_python_fence_of_a_docstring_is_an_example() -> None:
 
 
 def outcome(kind: str, detail: str = "", *missing: str) -> dict[str, object]:
-    return {"kind": kind, "detail": detail, "missing": list(missing)}
+    name = "steps:Task:0"
+    return {"id": name, "kind": kind, "detail": detail, "missing": list(missing), "columns": []}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +128,23 @@ def outcome(kind: str, detail: str = "", *missing: str) -> dict[str, object]:
 )
 def test_verdict(ours: dict[str, object], theirs: dict[str, object], expected: str) -> None:
     assert verdicts.verdict_of(ours, theirs).verdict == expected
+
+
+def test_other_columns_than_those_of_distilabel_are_a_failure() -> None:
+    theirs = {**outcome("ok"), "columns": ["generation", "model_name"]}
+    ours = {**outcome("ok"), "columns": ["generation"]}
+    found = verdicts.verdict_of(ours, theirs)
+    assert found.verdict == FAILS
+    assert found.reason.endswith("distilabel makes generation, model_name")
+
+
+def test_stand_in_for_the_class_that_an_example_is_about_shows_nothing() -> None:
+    about_another = {**outcome("ok", "", "NewLLM"), "id": "steps:Task:0"}
+    about_itself = {**outcome("ok", "", "NewLLM"), "id": "models:NewLLM:0"}
+    reasons = [
+        verdicts.verdict_of(ours, outcome("ok")).reason for ours in (about_another, about_itself)
+    ]
+    assert reasons == ["`NewLLM`; runs with a stand-in", "`NewLLM`"]
 
 
 def test_every_waiting_name_is_counted() -> None:

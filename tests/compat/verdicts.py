@@ -37,15 +37,20 @@ def verdict_of(ours: dict[str, Any], theirs: dict[str, Any]) -> Verdict:
         theirs: the outcome against distilabel 1.5.3.
 
     Example:
-        >>> ran = {"kind": "ok", "detail": "", "missing": []}
+        >>> ran = {"id": "steps:A:0", "kind": "ok", "detail": "", "missing": [], "columns": []}
         >>> verdict_of(ran, ran)
         Verdict(verdict='pass', reason='')
     """
     missing = [name for name in ours["missing"] if name not in theirs["missing"]]
     if ours["kind"] == "ok":
-        if missing:
-            return Verdict(WAITS, f"{_quoted(missing)}; runs with a stand-in")
-        return Verdict(PASS, "")
+        if theirs["kind"] == "ok" and ours["columns"] != theirs["columns"]:
+            found, wanted = (", ".join(one["columns"]) for one in (ours, theirs))
+            return Verdict(FAILS, f"makes the columns {found}; distilabel makes {wanted}")
+        if not missing:
+            return Verdict(PASS, "")
+        # A stand-in for the very class that an example is about would show nothing.
+        tested = ours["id"].split(":")[1].partition(".")[0] not in missing
+        return Verdict(WAITS, _quoted(missing) + ("; runs with a stand-in" if tested else ""))
     if theirs["kind"] in ("syntax", "undefined", "missing") and (
         ours["kind"] in ("missing", theirs["kind"])
     ):

@@ -92,7 +92,9 @@ def test_objects_travel_where_they_are_small_and_are_refused_where_they_are_not(
     rows, _ = run_source(LoadDataFromDicts(data=[{"a": _Thing(5)}]))
     assert rows[0]["a"].number == 5
     large = [{"pad": "x" * GRAPH_BYTES}, {"b": 1, "a": _Thing(5)}]
-    with pytest.raises(DistilabelUserError, match=r"load_data_from_dicts_0.*row 1, column 'a'.*_Thing"):
+    with pytest.raises(
+        DistilabelUserError, match=r"load_data_from_dicts_0.*row 1, column 'a'.*_Thing"
+    ):
         run_source(LoadDataFromDicts(data=large))
 
 
@@ -120,6 +122,7 @@ def test_data_is_not_serialized_nor_shown() -> None:
     assert "secret" not in repr(step) + str(step)
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 40), batch_size=st.integers(1, 15), offset=st.integers(0, 45))
 def test_process_resumes_at_any_offset(count: int, batch_size: int, offset: int) -> None:
     data = [{"i": i} for i in range(count)]
@@ -151,13 +154,15 @@ JSON_LIKE = st.recursive(
     | st.text()
     | st.binary()
     | st.sampled_from([TAG, "bytes"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text(max_size=5) | st.just(TAG), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=5) | st.just(TAG), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(st.text(max_size=8) | st.just(TAG), JSON_LIKE, max_size=5))
 def test_encoding_is_lossless(row: dict[str, Any]) -> None:
     text = encode_row(row)

@@ -19,7 +19,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(VALUES, max_size=6), st.integers(1, 30), st.booleans(), st.sampled_from([None, 1]))
 def test_documents_are_read_in_chunks_of_any_size(
     values: list[Any], chunk: int, ascii_only: bool, indent: int | None
@@ -52,6 +52,7 @@ def test_broken_documents_say_where(text: str, count: int) -> None:
     assert len(found) == count
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary().map(lambda b: b.replace(b"\n", b"")), max_size=8), st.integers(1, 9))
 def test_lines_are_split_in_chunks_of_any_size(lines: list[bytes], chunk: int) -> None:
     text = b"".join(line + b"\n" for line in lines)
@@ -83,7 +84,9 @@ def test_lone_surrogates_in_documents_become_escapes() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", [b"[1]", b"3", b"null", b'"x"', b"{", b"", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "line", [b"[1]", b"3", b"null", b'"x"', b"{", b"", b"\xff", b"[" * 100_000]
+)
 def test_other_lines_are_refused(line: bytes) -> None:
     with pytest.raises(ValueError):
         parse_record(line)

@@ -192,7 +192,10 @@ def _expand(
         is_glob = _GLOB.search(path) is not None and not filesystem.exists(path)
         if is_glob:
             found = filesystem.glob(path, detail=True)
-            paths = sorted(name for name, info in found.items() if info["type"] != "directory")
+            names = (name for name, info in found.items() if info["type"] != "directory")
+            start = len(_GLOB.split(path)[0])
+            # As in a shell, a glob means hidden files only where it says so.
+            paths = sorted(n for n in names if "/." not in n[start:] or "/." in path[start:])
         elif filesystem.isdir(path):
             paths = sorted(filesystem.find(path))
         elif filesystem.exists(path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from beam_distilabel.row import DRAW, ROW_ID, Row, canonical_json, position_id
 from beam_distilabel.transforms.sources import csv_files
 from beam_distilabel.transforms.sources.files import Source, SourceFile, reading
 from beam_distilabel.transforms.sources.records import (
+    decoding,
     is_json_lines,
     iter_json,
     kind_of_json,
@@ -287,8 +287,7 @@ def _read_json(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBlo
     if lines:
         yield from _read_lines(source, file, unit)
         return
-    with source.open(file) as stream:
-        text = io.TextIOWrapper(stream, "utf-8-sig")
+    with source.open(file) as stream, decoding(stream) as text:
         block = _RawBlock([], [], [])
         for index, value in enumerate(iter_json(text)):
             if isinstance(value, dict):
