@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import typer
 import yaml
@@ -22,6 +22,12 @@ app = typer.Typer(help="Synthetic data pipelines on Apache Beam.", no_args_is_he
 pipelines = typer.Typer(help="Run pipelines and look at them.", no_args_is_help=True)
 app.add_typer(pipelines, name="pipeline")
 
+_PARAM = typer.Option(
+    [],
+    "--param",
+    help="A runtime parameter, such as task.llm.generation_kwargs.temperature=0.7; the value is "
+    "read as YAML. May be repeated.",
+)
 _CONFIG = typer.Option(None, "--config", help="A pipeline file: .yaml, .yml or .json.")
 _SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline.")
 _VARIABLE = typer.Option(
@@ -36,22 +42,17 @@ def _commands() -> None:
 
 @pipelines.command()
 def run(
-    config: Optional[str] = _CONFIG,
-    script: Optional[Path] = _SCRIPT,
-    param: list[str] = typer.Option(
-        [],
-        "--param",
-        help="A runtime parameter, such as task.llm.generation_kwargs.temperature=0.7; the value "
-        "is read as YAML. May be repeated.",
-    ),
+    config: str | None = _CONFIG,
+    script: Path | None = _SCRIPT,
+    param: list[str] = _PARAM,
     pipeline_variable_name: str = _VARIABLE,
     ignore_cache: bool = typer.Option(False, help="Use nothing of an earlier run."),
-    output_dir: Optional[str] = typer.Option(None, help="The run directory."),
-    runner: Optional[str] = typer.Option(None, help="direct (default), or a Beam runner's name."),
-    repo_id: Optional[str] = typer.Option(None, help="Push the Distiset to this Hub dataset."),
-    commit_message: Optional[str] = typer.Option(None, help="The commit's message."),
+    output_dir: str | None = typer.Option(None, help="The run directory."),
+    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+    repo_id: str | None = typer.Option(None, help="Push the Distiset to this Hub dataset."),
+    commit_message: str | None = typer.Option(None, help="The commit's message."),
     private: bool = typer.Option(False, help="Whether a new Hub dataset is private."),
-    token: Optional[str] = typer.Option(None, envvar="HF_TOKEN", help="The Hub token."),
+    token: str | None = typer.Option(None, envvar="HF_TOKEN", help="The Hub token."),
 ) -> None:
     """Run a pipeline and print where its Distiset is."""
     pipeline = load_pipeline(config, script, pipeline_variable_name)
@@ -68,8 +69,8 @@ def run(
 
 @pipelines.command()
 def info(
-    config: Optional[str] = _CONFIG,
-    script: Optional[Path] = _SCRIPT,
+    config: str | None = _CONFIG,
+    script: Path | None = _SCRIPT,
     pipeline_variable_name: str = _VARIABLE,
 ) -> None:
     """Print a pipeline's Steps and their runtime parameters."""
@@ -81,7 +82,7 @@ def load_pipeline(config: str | None, script: Path | None, variable: str) -> Pip
     """The pipeline of a file, or of a script's variable.
 
     Raises:
-        DistilabelUserError: not exactly one of the two is given, or the script has no such pipeline.
+        DistilabelUserError: not exactly one of the two is given, or the script has no pipeline.
     """
     if (config is None) == (script is None):
         raise DistilabelUserError("give exactly one of --config FILE and --script FILE.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import string
 import textwrap
 from collections.abc import Callable
@@ -141,8 +142,14 @@ def task(
     def decorate(function: Callable[..., Any]) -> Any:
         prompts = _prompts_of(function)
         template = prompts["user_message_template"]
-        names = {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-        unknown = sorted(names - set(inputs or []))
+        try:
+            names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+        except ValueError as error:
+            raise DistilabelUserError(
+                f"@task {function.__name__}: the user_message_template can't be read: {error}; "
+                "write '{{' and '}}' for braces that are no placeholder."
+            ) from None
+        unknown = sorted(name for name in names if name not in (inputs or []))
         if unknown:
             raise DistilabelUserError(
                 f"@task {function.__name__}: the user_message_template uses "
@@ -185,8 +192,7 @@ def fill(template: str, row: Row) -> str:
 
 def _prompts_of(function: Callable[..., Any]) -> dict[str, str]:
     where = f"@task {function.__name__}"
-    document = textwrap.dedent(function.__doc__ or "")
-    blocks = document.split("---")
+    blocks = re.split(r"(?m)^[ \t]*---[ \t]*$", function.__doc__ or "")
     if len(blocks) < 3:
         raise DistilabelUserError(
             f"{where}: its docstring needs a YAML block between two lines '---' with the keys "

@@ -23,14 +23,7 @@ import pyarrow as pa
 
 from beam_distilabel.card import SubsetSummary, build_card
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.layout import (
-    SplitFiles,
-    first_row,
-    is_local,
-    open_parquet,
-    read_splits,
-    subset_names,
-)
+from beam_distilabel.layout import Snapshot, SplitFiles, is_local, subset_names
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -62,6 +55,8 @@ class Distiset(dict[str, Any]):
     A subset that lies on disk as Parquet is opened when it is first asked for, without a copy into
     the cache of `datasets`: up to `IN_MEMORY_BYTES` per split it is read into memory, above that it
     is converted once to an Arrow file in `.arrow/` beside the subsets and memory-mapped from there.
+    It holds the rows that were there when the Distiset was made: a later run in the same directory
+    changes nothing (on a remote filesystem, opening it is an error then).
     Names, lengths, `repr` and comparing with itself open nothing.
 
     Attributes:
@@ -598,7 +593,8 @@ def create_distiset(
     distiset = Distiset()
     drop = () if enable_metadata else (METADATA_COLUMN,)
     for name in names:
-        dict.__setitem__(distiset, name, _Unopened(path, name, drop))
+        shards = Snapshot(posixpath.join(path, name))
+        dict.__setitem__(distiset, name, _Unopened(path, name, drop, shards))
     if is_local(run):
         local = Path(fsspec.core.url_to_fs(run)[1])
         distiset._find_files(local, local / ARTIFACTS_FOLDER)
@@ -648,18 +644,12 @@ class _Unopened:
     path: str
     name: str
     drop: tuple[str, ...]
-
-    @property
-    def folder(self) -> str:
-        return posixpath.join(self.path, self.name)
-
-    def splits(self) -> list[SplitFiles]:
-        return read_splits(self.folder)
+    shards: Snapshot
 
     def open(self) -> DatasetDict:
         from datasets import DatasetDict
 
-        return DatasetDict({split.name: self._open_split(split) for split in self.splits()})
+        return DatasetDict({split.name: self._open_split(split) for split in self.shards.splits()})
 
     def _open_split(self, split: SplitFiles) -> Dataset:
         from datasets import Dataset, NamedSplit
@@ -668,19 +658,19 @@ class _Unopened:
         if split.bytes <= IN_MEMORY_BYTES:
             tables = []
             for file in split.files:
-                with open_parquet(file) as parquet:
+                with self.shards.open(file) as parquet:
                     tables.append(parquet.read(columns=columns))
             # The fingerprint is that of the files: computing one from the rows takes long.
             name = NamedSplit(split.name)
             return Dataset(pa.concat_tables(tables), split=name, fingerprint=split.fingerprint)
         dataset = Dataset.from_file(
-            _convert_to_arrow(self.path, self.name, split), split=NamedSplit(split.name)
+            _convert_to_arrow(self.path, self.name, split, self.shards), split=NamedSplit(split.name)
         )
         return dataset.select_columns(columns)
 
     def __repr__(self) -> str:
         parts = []
-        for split in self.splits():
+        for split in self.shards.splits():
             columns = [name for name in split.schema.names if name not in self.drop]
             parts.append(
                 f"    {split.name}: Dataset({{\n        features: {columns},\n"
@@ -690,7 +680,7 @@ class _Unopened:
         return f"DatasetDict({{\n{body}\n}})"
 
 
-def _convert_to_arrow(path: str, subset: str, split: SplitFiles) -> str:
+def _convert_to_arrow(path: str, subset: str, split: SplitFiles, shards: Snapshot) -> str:
     """The Arrow file with the rows of `split`; written once, batch by batch."""
     name = f"{split.name}-{split.fingerprint}.arrow"
     folder = _arrow_folder(path, subset)
@@ -701,7 +691,7 @@ def _convert_to_arrow(path: str, subset: str, split: SplitFiles) -> str:
     try:
         with pa.OSFile(writing, "wb") as sink, pa.ipc.new_stream(sink, split.schema) as stream:
             for file in split.files:
-                with open_parquet(file) as parquet:
+                with shards.open(file) as parquet:
                     for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
                         stream.write_batch(batch)
         os.replace(writing, target)
@@ -731,8 +721,8 @@ def _arrow_folder(path: str, subset: str) -> str:
 
 def _summary(name: str, value: Any) -> SubsetSummary:
     if isinstance(value, _Unopened):
-        splits = value.splits()
-        sample = first_row(splits[0].files)
+        splits = value.shards.splits()
+        sample = value.shards.first_row()
         return SubsetSummary(
             name=name,
             splits={split.name: split.rows for split in splits},

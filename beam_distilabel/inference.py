@@ -1,7 +1,7 @@
 """ContinuousRunInference: RunInference without batches, so that an engine never waits for one.
 
-Beam's own RunInference waits for the longest answer of every batch. Here each element starts as soon
-as there is room, what has finished is passed on at once, and only the end of a bundle waits for all.
+Beam's own RunInference waits for the longest answer of every batch. Here each element starts as
+soon as there is room, what has finished is passed on at once, and only the end of a bundle waits.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInf
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 
 WAKE_SECONDS = 1.0
 """How long a worker waits for results before it writes its progress record."""
 
 
 class Rollout(Protocol):
-    """What is done with the model for one element; a worker has one copy.
+    """What is done with the model for one element; a worker has one copy."""
 
-    Attributes:
-        owner: whose use of the engine it is, see `Registry`.
-    """
-
-    owner: str | None
+    @property
+    def owner(self) -> str | None:
+        """Whose use of the engine it is, see `Registry`."""
 
     def setup(self, engine: Engine) -> None:
         """Called once, before the first element."""
@@ -52,7 +50,7 @@ class Rollout(Protocol):
 class PromptRollout:
     """One request per prompt: what `RunInference` does, element by element."""
 
-    owner = None
+    owner: str | None = None
 
     def __init__(self, handler: Any, inference_args: dict[str, Any] | None) -> None:
         self._handler = handler
@@ -68,7 +66,7 @@ class PromptRollout:
         """Nothing is counted."""
 
     async def run(self, element: Any) -> list[PredictionResult]:
-        output = await self._engine.generate(GenerateRequest(element, 1, self._kwargs))
+        output = await answer(self._engine, GenerateRequest(element, 1, self._kwargs))
         return [PredictionResult(element, output, self._handler.model_name)]
 
 
@@ -108,14 +106,15 @@ class ContinuousRunInference(RunInference):
         **kwargs: Any,
     ) -> None:
         super().__init__(model_handler, inference_args=inference_args, **kwargs)
-        self._rollout = rollout or PromptRollout(model_handler, inference_args)
+        self._rollout: Rollout = rollout or PromptRollout(model_handler, inference_args)
         self._max_in_flight = max_in_flight
         self._tags = tags
 
     def expand(self, pcoll: Any) -> Any:
         self._model_handler.validate_inference_args(self._inference_args)
         fn = _RunRollouts(self._model_handler, self._rollout, self._max_in_flight)
-        rollouts = beam.ParDo(fn).with_resource_hints(**self._model_handler.get_resource_hints())
+        hints = self._model_handler.get_resource_hints()
+        rollouts: Any = beam.ParDo(fn).with_resource_hints(**hints)
         if self._tags:
             return pcoll | "Rollouts" >> rollouts.with_outputs(*self._tags, main="rows")
         return pcoll | "Rollouts" >> rollouts
@@ -140,12 +139,17 @@ class _RunRollouts(beam.DoFn):
         self._handler.set_environment_vars()
         with engines.used_by(self._rollout.owner):
             self._engine = self._handler.load_model()
-        self._rollout.setup(self._engine)
+        try:
+            self._rollout.setup(self._engine)
+        except BaseException:
+            with engines.used_by(self._rollout.owner):
+                self._engine.release()
+            raise
         self._max_in_flight = self._limit or self._engine.max_in_flight
         self._elements = Metrics.counter(
             self._handler.get_metrics_namespace(), "num_inferences"
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[object, asyncio.Task[None]] = {}
         self._reset()
 
     def teardown(self) -> None:
@@ -213,12 +217,13 @@ class _RunRollouts(beam.DoFn):
 
     def _cancel(self) -> None:
         async def cancel() -> None:
-            for task in list(self._tasks):
+            tasks, self._tasks = self._tasks, {}
+            for task in tasks.values():
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
 
-        if self._tasks:
-            self._engine.call(cancel())
+        # Also where no task is seen yet: the loop may be about to start some.
+        self._engine.call(cancel())
 
     # -- on the engine's loop --------------------------------------------------------------------
 
@@ -228,20 +233,22 @@ class _RunRollouts(beam.DoFn):
         loop = self._engine.loop
         while inbox:
             element, timestamp, window = inbox.popleft()
-            task = loop.create_task(self._run(element, timestamp, window, outbox))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            # The loop holds its tasks weakly.
+            ticket = object()
+            self._tasks[ticket] = loop.create_task(
+                self._run(ticket, element, timestamp, window, outbox)
+            )
 
     async def _run(
-        self, element: Any, timestamp: Any, window: Any, outbox: deque[Any]
+        self, ticket: object, element: Any, timestamp: Any, window: Any, outbox: deque[Any]
     ) -> None:
         outputs: Any
         try:
             outputs = await self._rollout.run(element)
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
+            # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
+        self._tasks.pop(ticket, None)
         outbox.append((outputs, timestamp, window))
         if not self._signal_is_due:
             self._signal_is_due = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,12 +18,13 @@ from beam_distilabel.row import (
     DRAW,
     ROW_ID,
     Row,
-    chosen_branches,
     child_id,
+    chosen_branches,
     content_id,
     fork_key,
-    plain_id,
+    path_below,
     sort_key,
+    source_id,
 )
 
 _FAILURES = "failures"
@@ -33,9 +36,10 @@ class JoinSpec:
 
     Attributes:
         level: how many fork marks the id of the common ancestor's rows has; None where the branches
-            have no common ancestor: then rows are joined by their whole id, so by position.
+            have no common ancestor: then rows are joined by their position in the sources.
         names: the predecessors' names, for messages.
-        routes: per predecessor, the bit mask of the ancestor's branches that lead to it.
+        routes: per predecessor, the bit mask of the ancestor's branches that surely lead to it,
+            whatever routers choose on the way.
     """
 
     level: int | None = None
@@ -53,9 +57,9 @@ class JoinResult(NamedTuple):
 def join_by_id(branches: Sequence[Any], step: Any) -> JoinResult:
     """Join PCollections of rows for `step`, whose `_join` says how.
 
-    For each ancestor row the branches' rows are put side by side: a branch with one row joins every
-    row of a branch that made several. A row that a branch lacks, although routing doesn't explain
-    it, is a `Failure(kind="join")`.
+    For each ancestor row the branches' rows are put side by side: a row joins all that another
+    branch made of it, and where several branches made several, the first joins the first. A row
+    that a branch lacks, although routing doesn't explain it, is a `Failure(kind="join")`.
 
     Raises:
         DistilabelUserError: the inputs are unbounded and not windowed alike.
@@ -88,8 +92,8 @@ def join_by_id(branches: Sequence[Any], step: Any) -> JoinResult:
 
 
 def _keyed(row: Row, level: int | None) -> tuple[str, Row]:
-    row_id = row[ROW_ID] if ROW_ID in row else content_id(row, 0)
-    return (plain_id(row_id) if level is None else fork_key(row_id, level)), row
+    row_id = row[ROW_ID] if ROW_ID in row else content_id(row)
+    return (source_id(row_id) if level is None else fork_key(row_id, level)), row
 
 
 class _Align(beam.DoFn):
@@ -123,27 +127,24 @@ def align(
     """
     chosen = chosen_branches(key) if spec.level else None
     expected = [
-        chosen is None or not spec.routes or bool(spec.routes[i] & chosen)
+        not spec.routes or bool(spec.routes[i] & (-1 if chosen is None else chosen))
         for i in range(len(columns))
     ]
-    count = max(len(rows) for rows in columns)
-    for index in range(count):
-        row_id = key if count == 1 else child_id(key, index)
-        parts: list[Row | None] = []
-        missing = []
-        for i, rows in enumerate(columns):
-            if len(rows) == 1:
-                parts.append(rows[0])
-            elif index < len(rows):
-                parts.append(rows[index])
-            else:
-                parts.append(None)
-                if expected[i]:
-                    missing.append(spec.names[i])
+    branches = [_by_path(rows, key) for rows in columns]
+    for path in _longest({path for branch in branches for path in branch}):
+        row_id = key
+        for number in path:
+            row_id = child_id(row_id, number)
+        parts = [_nearest(branch, path) for branch in branches]
         identity: Row = {ROW_ID: row_id}
         for part in parts:
             if part is not None and part.get(DRAW):
                 identity[DRAW] = part[DRAW]
+        missing = [
+            name
+            for name, part, wanted in zip(spec.names, parts, expected, strict=True)
+            if part is None and wanted
+        ]
         if missing:
             row: Row = {}
             for part in parts:
@@ -160,3 +161,40 @@ def align(
             )
             continue
         yield tuple(None if part is None else {**part, **identity} for part in parts)
+
+
+Path = tuple[int, ...]
+"""Which row a branch made of the ancestor's: () for the only one, (1, 0) for the first of its
+second."""
+
+
+def _by_path(rows: Sequence[Row], key: str) -> dict[Path, Row]:
+    """One branch's rows by their paths below the ancestor `key`."""
+    named = [(path_below(row.get(ROW_ID, key), key), row) for row in rows]
+    counts = Counter(path for path, _ in named)
+    paths: dict[Path, Row] = {}
+    for path, row in named:
+        if counts[path] > 1:
+            # Rows that came without ids, are equal, and were in different bundles.
+            path = next((*path, n) for n in itertools.count() if (*path, n) not in paths)
+        paths[path] = row
+    return paths
+
+
+def _longest(paths: Iterable[Path]) -> list[Path]:
+    """`paths` in order, without those that others go on from."""
+    ordered = sorted(paths)
+    following = [*ordered[1:], None]
+    return [
+        path
+        for path, after in zip(ordered, following, strict=True)
+        if after is None or after[: len(path)] != path
+    ]
+
+
+def _nearest(branch: dict[Path, Row], path: Path) -> Row | None:
+    """The branch's row at `path`, or the one that rows at `path` stem from."""
+    for length in range(len(path), -1, -1):
+        if path[:length] in branch:
+            return branch[path[:length]]
+    return None

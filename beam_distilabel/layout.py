@@ -5,10 +5,11 @@ Everything here reads names and footers, never a column of data, but for `first_
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import Row
 
 _SHARD = re.compile(r"(?P<split>.+)-\d{5,}-of-\d{5,}\.parquet")
@@ -99,48 +101,149 @@ class SplitFiles:
     fingerprint: str
 
 
-def read_splits(folder: str, **storage_options: Any) -> list[SplitFiles]:
-    """The splits of the subset in `folder`, by name, `train` first.
+Entries = dict[str, list[dict[str, Any]]]
+"""Split to what the filesystem says of its shards, in order; `train` first."""
+
+
+def list_shards(folder: str, **storage_options: Any) -> Entries:
+    """The shards in `folder` by split.
 
     Raises:
-        FileNotFoundError: there is no shard.
+        FileNotFoundError: there is none.
     """
     filesystem, name = fsspec.core.url_to_fs(folder, **storage_options)
-    entries: dict[str, list[dict[str, Any]]] = {}
+    entries: Entries = {}
     for entry in sorted(filesystem.ls(name, detail=True), key=lambda entry: str(entry["name"])):
         split = split_of(posixpath.basename(entry["name"]))
         if split:
             entries.setdefault(split, []).append(entry)
     if not entries:
         raise FileNotFoundError(f"{folder} holds no Parquet shards")
-    return [
-        _read_split(filesystem, split, entries[split])
-        for split in sorted(entries, key=lambda split: (split != "train", split))
-    ]
+    return {split: entries[split] for split in sorted(entries, key=lambda s: (s != "train", s))}
 
 
-def _read_split(filesystem: Any, name: str, entries: Sequence[dict[str, Any]]) -> SplitFiles:
+def read_splits(folder: str, **storage_options: Any) -> list[SplitFiles]:
+    """The splits of the subset in `folder`, by name, `train` first.
+
+    Raises:
+        FileNotFoundError: there is no shard.
+    """
+    filesystem, _ = fsspec.core.url_to_fs(folder, **storage_options)
+    shards = list_shards(folder, **storage_options)
+    return [_read_split(filesystem, split, entries, {}) for split, entries in shards.items()]
+
+
+def _fingerprint(entries: Sequence[dict[str, Any]]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for entry in entries:
+        changed = entry.get("mtime") or entry.get("ETag") or entry.get("created")
+        digest.update(repr((entry["name"], entry["size"], changed)).encode())
+    return digest.hexdigest()
+
+
+def _read_split(
+    filesystem: Any, name: str, entries: Sequence[dict[str, Any]], held: Mapping[str, pa.NativeFile]
+) -> SplitFiles:
     files = tuple(filesystem.unstrip_protocol(entry["name"]) for entry in entries)
     if isinstance(filesystem, LocalFileSystem):
         files = tuple(str(entry["name"]) for entry in entries)
     rows = size = 0
     schema: pa.Schema | None = None
-    digest = hashlib.blake2b(digest_size=8)
     for entry in entries:
-        with filesystem.open(entry["name"], "rb") as stream, pq.ParquetFile(stream) as parquet:
+        with contextlib.ExitStack() as stack:
+            stream = held.get(entry["name"])
+            if stream is None:
+                stream = stack.enter_context(filesystem.open(entry["name"], "rb"))
+            parquet = stack.enter_context(pq.ParquetFile(stream))
             footer = parquet.metadata
             rows += footer.num_rows
             size += sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
             schema = parquet.schema_arrow if schema is None else schema
-        changed = entry.get("mtime") or entry.get("ETag") or entry.get("created")
-        digest.update(repr((entry["name"], entry["size"], changed)).encode())
-    return SplitFiles(name, files, rows, size, schema, digest.hexdigest())
+    return SplitFiles(name, files, rows, size, schema, _fingerprint(entries))
+
+
+HELD_FILES = 64
+"""A `Snapshot` of more local files doesn't hold them."""
+
+
+class Snapshot:
+    """The shards of one subset as they were when this was made.
+
+    Local files are held, so that they can be read although a later run has replaced them. Others,
+    and more than `HELD_FILES`, are compared with what is there when they are read.
+
+    Attributes:
+        folder: the subset's folder.
+        fingerprint: changes when a file does (name, size or time of change).
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._filesystem, _ = fsspec.core.url_to_fs(folder)
+        self._shards = list_shards(folder)
+        files = [entry for entries in self._shards.values() for entry in entries]
+        self.fingerprint = _fingerprint(files)
+        self._held: dict[str, pa.NativeFile] = {}
+        if isinstance(self._filesystem, LocalFileSystem) and len(files) <= HELD_FILES:
+            self._held = {entry["name"]: pa.memory_map(entry["name"]) for entry in files}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Snapshot):
+            return NotImplemented
+        return (self.folder, self.fingerprint) == (other.folder, other.fingerprint)
+
+    def __hash__(self) -> int:
+        return hash((self.folder, self.fingerprint))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": {}}
+
+    def splits(self) -> list[SplitFiles]:
+        """The splits, by name, `train` first.
+
+        Raises:
+            DistilabelUserError: the files were replaced or removed, and weren't held.
+        """
+        if not self._held:
+            self._check_unchanged()
+        return [
+            _read_split(self._filesystem, split, entries, self._held)
+            for split, entries in self._shards.items()
+        ]
+
+    def open(self, path: str) -> pq.ParquetFile:
+        """One of the files of `splits`."""
+        held = self._held.get(path)
+        return open_parquet(path) if held is None else pq.ParquetFile(held)
+
+    def first_row(self) -> Row | None:
+        """The first row of the first split, None if it has none."""
+        return _first_row(map(self.open, self.splits()[0].files))
+
+    def _check_unchanged(self) -> None:
+        try:
+            now = [entry for entries in list_shards(self.folder).values() for entry in entries]
+        except FileNotFoundError:
+            now = []
+        if _fingerprint(now) != self.fingerprint:
+            raise DistilabelUserError(
+                f"the rows in {self.folder} were replaced or removed after this Distiset was made, "
+                "by a later run in the same directory, say. Give each run its own output_dir, or "
+                "use a subset before the next run."
+            )
 
 
 def first_row(files: Sequence[str], **storage_options: Any) -> Row | None:
     """The first row of `files`, None if they have none."""
-    for path in files:
-        with open_parquet(path, **storage_options) as parquet:
+    return _first_row(open_parquet(path, **storage_options) for path in files)
+
+
+def _first_row(files: Iterable[pq.ParquetFile]) -> Row | None:
+    for file in files:
+        with file as parquet:
             for batch in parquet.iter_batches(batch_size=1):
                 row: Row = batch.to_pylist()[0]
                 return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -9,32 +10,38 @@ from typing import Any
 from pydantic import BaseModel
 
 _PRIVATE_BEFORE_LOAD = "_private_before_load"
+_CONTAINERS = (dict, list, set)
 
 
 def _remember_private(load: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(load)
     def remembering(self: Any, *args: Any, **kwargs: Any) -> None:
         # Set once: a subclass' load calls its base's.
+        private = getattr(self, "__pydantic_private__", None) or {}
         self.__dict__.setdefault(
-            _PRIVATE_BEFORE_LOAD, dict(getattr(self, "__pydantic_private__", None) or {})
+            _PRIVATE_BEFORE_LOAD,
+            # `load` may also fill a container that was there before.
+            {k: copy.copy(v) if type(v) in _CONTAINERS else v for k, v in private.items()},
         )
         load(self, *args, **kwargs)
 
+    remembering.remembers_private = True  # type: ignore[attr-defined]
     return remembering
 
 
 class PicklesUnloaded(BaseModel):
     """A pydantic model that is pickled without what its `load()` put in private attributes.
 
-    `load()` makes clients, locks and models; they belong to one process. Whoever receives the pickle
-    calls `load()` itself.
+    `load()` makes clients, locks and models; they belong to one process. Whoever receives the
+    pickle calls `load()` itself.
     """
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if "load" in cls.__dict__:
-            cls.load = _remember_private(cls.__dict__["load"])  # type: ignore[attr-defined]
+        load = getattr(cls, "load", None)  # its own, or that of a class that isn't a model
+        if load is not None and not hasattr(load, "remembers_private"):
+            cls.load = _remember_private(load)  # type: ignore[attr-defined]
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

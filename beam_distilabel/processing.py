@@ -1,8 +1,7 @@
-"""How Beam runs a Step's `process`: batches in, rows and failures out, one bad row costs one row."""
+"""How Beam runs a Step's `process`: batches in, rows and failures out, a bad row costs one row."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,17 +12,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, EngineError, RowError
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.join import join_by_id
-from beam_distilabel.metadata import with_failure
 from beam_distilabel.models.engine import engines
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import (
     DRAW,
-    RESERVED,
     ROW_ID,
     Row,
+    Unnamed,
     canonical_json,
     content,
-    content_id,
+    copied,
     identify,
     inherit,
     position_id,
@@ -37,7 +35,8 @@ ROWS = "rows"
 MAX_NUMBERED_ROWS = 1_000_000
 """How many different rows of a user's generator are remembered to tell equal ones apart."""
 
-Joined = tuple  # one row (or None) per predecessor
+Joined = tuple[Row | None, ...]
+"""What a Step with several predecessors receives for one row id: one row, or None, of each."""
 
 
 def apply_process(step: Step, rows: Any) -> StepResult:
@@ -109,8 +108,7 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
         )
     if step.on_failure == "drop":
         return []
-    nulls = dict.fromkeys(name for name in step.get_outputs() if name not in RESERVED)
-    return [inherit(with_failure({**row, **nulls}, step.name, failure.reason()), row)]
+    return [done for done, _ in identify([row], [step._rows_of_failure(row, failure)])]
 
 
 class _StepFn(beam.DoFn):
@@ -130,14 +128,7 @@ class _StepFn(beam.DoFn):
             self._step.unload()
 
     def start_bundle(self) -> None:
-        self._unnamed = 0
-
-    def _identified(self, row: Row) -> Row:
-        """A copy of `row` that has an id; user code may change it."""
-        if ROW_ID in row:
-            return dict(row)
-        self._unnamed += 1
-        return {**row, ROW_ID: content_id(row, self._unnamed)}
+        self._unnamed = Unnamed()
 
 
 class _TransformRows(_StepFn):
@@ -145,7 +136,7 @@ class _TransformRows(_StepFn):
 
     def process(self, row: Row) -> Iterator[Any]:
         step = self._step
-        row = self._identified(row)
+        row = self._unnamed.named(row)
         progress = self._progress
         progress.rows_in += 1
         try:
@@ -188,7 +179,7 @@ class _ProcessBatches(_StepFn):
             yield from self._flush()
         self._window, self._present = window, present
         self._batch.append(
-            element if isinstance(element, tuple) else self._identified(element)
+            element if isinstance(element, tuple) else self._unnamed.named(element)
         )
         self._timestamps.append(timestamp)
         if len(self._batch) >= self._step.input_batch_size:
@@ -224,7 +215,7 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
     """
     rows = [merged(element) for element in batch]
     try:
-        yields = list(step.process(*_arguments(step, batch)))
+        identified = identify(rows, list(step.process(*_arguments(step, batch))))
     except EngineError:
         raise
     except Exception as error:
@@ -238,7 +229,7 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
         ]
     return [
         (ROWS, inherit_reserved(step._map_outputs(row, parent), row), parent[ROW_ID])
-        for row, parent in identify(rows, yields)
+        for row, parent in identified
     ]
 
 
@@ -251,15 +242,17 @@ def inherit_reserved(mapped: Row, row: Row) -> Row:
 
 
 def _arguments(step: Step, batch: Sequence[Row | Joined]) -> list[list[Row]]:
-    """The lists of rows that `process` receives: copies, since user code may change them."""
-    duplicate = copy.deepcopy if step._shares_input else dict
+    """The lists of rows that `process` receives: copies, since user code may change them.
+
+    Where it then raises, its rows are tried again one by one, as they came.
+    """
     if isinstance(batch[0], tuple):
         return [
-            [step._map_inputs(duplicate(row)) for row in column]
+            [step._map_inputs(copied(row)) for row in column]
             for column in zip(*batch, strict=True)
             if column[0] is not None
         ]
-    return [[step._map_inputs(duplicate(row)) for row in batch]]
+    return [[step._map_inputs(copied(row)) for row in batch]]
 
 
 class _RowsOfFailures(_StepFn):
@@ -288,7 +281,9 @@ class _ProcessAll(_StepFn):
 
     def process(self, keyed: tuple[None, Any]) -> Iterator[Any]:
         step = self._step
-        rows = [row if isinstance(row, tuple) else self._identified(row) for row in keyed[1]]
+        rows = [
+            row if isinstance(row, tuple) else self._unnamed.named(row) for row in keyed[1]
+        ]
         # The order in which rows arrive depends on the runner; the result must not.
         rows.sort(key=lambda row: sort_key(merged(row)[ROW_ID]))
         self._progress.rows_in += len(rows)

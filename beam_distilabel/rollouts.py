@@ -14,7 +14,17 @@ from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.processing import FAILURES, ROWS, inherit_reserved
 from beam_distilabel.progress import step_progress
-from beam_distilabel.row import DRAW, ROW_ID, Row, content, content_id, fingerprint, identify, seed_from
+from beam_distilabel.row import (
+    DRAW,
+    ROW_ID,
+    Row,
+    Unnamed,
+    content,
+    copied,
+    fingerprint,
+    identify,
+    seed_from,
+)
 from beam_distilabel.step import StepResult
 from beam_distilabel.task import CODE_VERSION
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -74,7 +84,7 @@ class TaskRollout:
     @property
     def owner(self) -> str | None:
         """The run that the engine is used for."""
-        return self._task._context.run_dir  # type: ignore[no-any-return]
+        return self._task._context.run_dir
 
     def setup(self, engine: Engine) -> None:
         task = self._task
@@ -85,7 +95,7 @@ class TaskRollout:
         self._key = task_key(task)
         self._progress = step_progress(task._context.run_dir, task.name)
         self._progress.engine = engine.description
-        self._unnamed = 0
+        self._unnamed = Unnamed()
 
     def teardown(self) -> None:
         self._task.unload()
@@ -95,11 +105,10 @@ class TaskRollout:
 
     async def run(self, element: Row) -> list[Any]:
         task, progress = self._task, self._progress
-        if ROW_ID not in element:
-            self._unnamed += 1
-            element = {**element, ROW_ID: content_id(element, self._unnamed)}
+        element = self._unnamed.named(element)
         progress.rows_in += 1
-        row = task._map_inputs(element)
+        # User code may change its row; other branches and the failure have it as it came.
+        row = task._map_inputs(copied(element) if task._shares_input else dict(element))
         generate = _Generate(self, row.get(DRAW, 0))
         try:
             rows = await task.rollout(row, generate)

@@ -5,7 +5,7 @@ and deterministic, and `DRAW`, which tells rows of equal content apart.
 
 A row id is a path of numbers: a source assigns the first part from the row's position (`"2-15"` is
 row 15 of file 2), a Step that makes several rows of one appends `.0`, `.1`, ... Where the graph
-branches and the branches meet again, a fork mark is appended (`"2-15/"`): everything up to it is the
+branches and the branches meet again, a fork mark is appended (`"2-15/"`): all up to it is the
 row's name at that Step, which is what the branches are joined by. A fork mark also holds which of
 the branches a router chose (`"2-15:5/"`: a bit mask, here the branches 0 and 2).
 """
@@ -35,6 +35,7 @@ RESERVED = frozenset((ROW_ID, DRAW))
 _FORK = "/"
 _MASK = re.compile(r":\d+(?=/)")
 _NUMBER = re.compile(r"\d+")
+_BELOW = re.compile(r"[./:]")
 
 
 def position_id(unit: int, index: int) -> str:
@@ -84,14 +85,24 @@ def fork_key(row_id: str, level: int) -> str:
     return row_id[:end]
 
 
-def plain_id(row_id: str) -> str:
-    """`row_id` without its fork marks.
+def source_id(row_id: str) -> str:
+    """The part of `row_id` that a source has given: the row's position.
 
     Example:
-        >>> plain_id("2-15:5/"), plain_id("2-15/3")
-        ('2-15', '2-15.3')
+        >>> source_id("2-15:5/"), source_id("2-15/3.0")
+        ('2-15', '2-15')
     """
-    return re.sub(r"(?::\d+)?/$", "", re.sub(r"(?::\d+)?/(?=\d)", ".", row_id))
+    return _BELOW.split(row_id, maxsplit=1)[0]
+
+
+def path_below(row_id: str, key: str) -> tuple[int, ...]:
+    """Which descendant of the row `key` the row is: the numbers after `key`, without fork marks.
+
+    Example:
+        >>> path_below("2-15/", "2-15/"), path_below("2-15/3:1/0", "2-15/")
+        ((), (3, 0))
+    """
+    return tuple(int(number) for number in _NUMBER.findall(_MASK.sub("", row_id[len(key) :])))
 
 
 def chosen_branches(key: str) -> int | None:
@@ -185,9 +196,27 @@ def copied(value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def content_id(row: Row, counter: int) -> str:
+def content_id(row: Row, counter: int = 0) -> str:
     """An id for a row that came without one: from its content and a counter of equal rows."""
     return f"{int(fingerprint(content(row)), 16)}-{counter}"
+
+
+class Unnamed:
+    """Gives the rows of one bundle that came without an id theirs; equal ones are numbered."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def named(self, row: Row) -> Row:
+        """`row` itself if it has an id, else a copy that has one."""
+        if ROW_ID in row:
+            return row
+        first = content_id(row)
+        counter = self._seen.get(first, 0)
+        self._seen[first] = counter + 1
+        if not counter:
+            return {**row, ROW_ID: first}
+        return {**row, ROW_ID: content_id(row, counter), DRAW: counter}
 
 
 def number_equal_rows(rows: Iterable[Row], parent_draw: int = 0) -> None:
@@ -224,7 +253,8 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
     """
     by_id = {row[ROW_ID]: row for row in inputs}
     count = len(inputs)
-    fresh = sum(row.get(ROW_ID) not in by_id for rows in yields if len(rows) != count for row in rows)
+    uneven = [row for rows in yields if len(rows) != count for row in rows]
+    fresh = sum(row.get(ROW_ID) not in by_id for row in uneven)
     spread = 0
     parents: list[Row] = []
     for rows in yields:
@@ -255,7 +285,7 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
 
 def inherit(row: Row, parent: Row) -> Row:
     """`row` with the identity of `parent`."""
-    if row.get(ROW_ID) == parent[ROW_ID] and row.get(DRAW) == parent.get(DRAW):
+    if row.get(ROW_ID) == parent.get(ROW_ID) and row.get(DRAW) == parent.get(DRAW):
         return row
     identity = {name: parent[name] for name in (ROW_ID, DRAW) if name in parent}
     return {**content(row), **identity}

@@ -7,7 +7,7 @@ import difflib
 import inspect
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 RUNTIME_PARAMETER_MARKER = "distilabel_runtime_parameter"
 
-RuntimeParameter = Annotated[Union[T, None], RUNTIME_PARAMETER_MARKER]
+RuntimeParameter = Annotated[T | None, RUNTIME_PARAMETER_MARKER]
 """`RuntimeParameter[T]`: a field of type T that may be given when the pipeline is run.
 
 It is required (at the run) when its default is None and it isn't written

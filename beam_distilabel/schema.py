@@ -44,7 +44,11 @@ MAX_DEPTH = 32
 """Levels of nesting that are kept as Arrow types."""
 
 PLACEHOLDER = "_empty"
-"""The column of nulls that stands for rows without any column."""
+"""The column of nulls that stands for rows without any column.
+
+Its logical type is a struct without fields, which no value has, so a column that really has this
+name is another one.
+"""
 
 _INT64 = range(-(2**63), 2**63)
 _MAX_DECIMAL_INT_BITS = 14_000  # Python refuses to print integers of more than 4,300 digits
@@ -93,16 +97,24 @@ def unify_schemas(schemas: Iterable[pa.Schema]) -> pa.Schema:
     The first schema's metadata is kept. `PLACEHOLDER` is left out where there are other columns.
     """
     types: dict[str, pa.DataType] = {}
+    has_placeholder = False
     metadata = None
     for number, schema in enumerate(schemas):
         if number == 0:
             metadata = schema.metadata
         for field in schema:
+            if _is_placeholder(field):
+                has_placeholder = True
+                continue
             known = types.get(field.name)
             types[field.name] = field.type if known is None else unify_types(known, field.type)
-    if len(types) > 1 and pa.types.is_null(types.get(PLACEHOLDER, pa.int64())):
-        del types[PLACEHOLDER]
+    if has_placeholder and not types:
+        types[PLACEHOLDER] = pa.struct([])
     return pa.schema([pa.field(name, kind) for name, kind in types.items()], metadata=metadata)
+
+
+def _is_placeholder(field: pa.Field) -> bool:
+    return bool(field.name == PLACEHOLDER and field.type.equals(pa.struct([])))
 
 
 def storage_type(kind: pa.DataType) -> pa.DataType:
@@ -265,15 +277,19 @@ def encode_rows(
     for name in drop:
         names.pop(name, None)
     chosen = {field.name: field.type for field in declared or ()}
-    types = {**chosen, **{field.name: field.type for field in known or ()}}
+    past = [field for field in known or () if not _is_placeholder(field)]
+    types = {**chosen, **{field.name: field.type for field in past}}
     arrays: list[Any] = []
     fields = []
-    for name in dict.fromkeys([*types, *names]) or (PLACEHOLDER,):
+    for name in dict.fromkeys([*types, *names]):
         kind = types.get(name)
         is_declared = kind is not None and kind == chosen.get(name)
         array, kind = encode_column([row.get(name) for row in rows], kind, is_declared)
         arrays.append(array)
         fields.append(pa.field(name, kind))
+    if not fields:
+        arrays.append(pa.nulls(len(rows)))
+        fields.append(pa.field(PLACEHOLDER, pa.struct([])))
     schema = pa.schema(fields, metadata=declared.metadata if declared is not None else None)
     return pa.Table.from_arrays(arrays, schema=storage_schema(schema)), schema
 
@@ -581,7 +597,7 @@ def convert(array: Any, source: Any, target: Any) -> Any:
     stored = storage_type(target)
     if source.equals(target):
         return array if array.type.equals(stored) else array.cast(stored)
-    if pa.types.is_null(source) or pa.types.is_null(stored):
+    if pa.types.is_null(storage_type(source)) or pa.types.is_null(stored):
         return pa.nulls(len(array), stored)
     if target == JSON:
         values = (_restore(value, source) for value in array.to_pylist())
@@ -600,6 +616,8 @@ def convert(array: Any, source: Any, target: Any) -> Any:
 
 
 def _convert_struct(array: Any, source: Any, target: Any) -> Any:
+    # Below a null struct a field may hold anything; flattened, it is null too.
+    given = array.flatten()
     children = []
     for field in target:
         position = source.get_field_index(field.name)
@@ -607,7 +625,7 @@ def _convert_struct(array: Any, source: Any, target: Any) -> Any:
             children.append(pa.nulls(len(array), storage_type(field.type)))
         else:
             kind = source.field(position).type
-            children.append(convert(array.field(position), kind, field.type))
+            children.append(convert(given[position], kind, field.type))
     fields = list(storage_type(target))
     return pa.StructArray.from_arrays(children, fields=fields, mask=array.is_null())
 

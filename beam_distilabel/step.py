@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Optional, Union
+from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 import fsspec
@@ -20,10 +20,11 @@ from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validato
 
 from beam_distilabel.context import RunContext
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
-from beam_distilabel.failures import OnFailure
+from beam_distilabel.failures import Failure, OnFailure
 from beam_distilabel.join import JoinSpec
+from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
-from beam_distilabel.row import RESERVED, Row
+from beam_distilabel.row import RESERVED, ROW_ID, Row, content, identify, inherit
 from beam_distilabel.runtime_parameters import RuntimeParameter, RuntimeParametersMixin
 from beam_distilabel.signatures import takes_many_inputs
 from beam_distilabel.typing import GeneratorStepOutput, StepColumns, StepInput, StepOutput
@@ -50,16 +51,16 @@ class StepResources(RuntimeParametersMixin):
     replicas: RuntimeParameter[PositiveInt] = Field(
         default=1, description="The number of copies of the Step."
     )
-    cpus: Optional[RuntimeParameter[PositiveInt]] = Field(
+    cpus: RuntimeParameter[PositiveInt] | None = Field(
         default=None, description="The number of CPUs of each copy."
     )
-    gpus: Optional[RuntimeParameter[PositiveInt]] = Field(
+    gpus: RuntimeParameter[PositiveInt] | None = Field(
         default=None, description="The number of GPUs of each copy."
     )
-    memory: Optional[RuntimeParameter[PositiveInt]] = Field(
+    memory: RuntimeParameter[PositiveInt] | None = Field(
         default=None, description="The memory of each copy, in bytes."
     )
-    resources: Optional[RuntimeParameter[dict[str, int]]] = Field(
+    resources: RuntimeParameter[dict[str, int]] | None = Field(
         default=None, description="Other resources of each copy: name to number."
     )
 
@@ -107,7 +108,7 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
         validate_default=True,
     )
 
-    name: Optional[str] = None
+    name: str | None = None
     resources: StepResources = Field(default_factory=StepResources)
     input_mappings: dict[str, str] = Field(default_factory=dict)
     output_mappings: dict[str, str] = Field(default_factory=dict)
@@ -119,7 +120,7 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
     _applied_to: Any = PrivateAttr(None)
     _times_applied: int = PrivateAttr(0)
     _logger: Any = PrivateAttr(None)
-    _shares_input: bool = PrivateAttr(False)
+    _shares_input: bool = PrivateAttr(True)
     _join: JoinSpec = PrivateAttr(default_factory=JoinSpec)
 
     is_generator: ClassVar[bool] = False
@@ -253,15 +254,17 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
         """
         if not self.input_mappings and not self.output_mappings:
             return row
-        back = {expected: present for expected, present in self.input_mappings.items()}
+        back = self.input_mappings
         mapped = {}
         for name, value in row.items():
             mapped[self.output_mappings.get(name, back.get(name, name))] = value
-        if source is not None:
+        if source is not None and self.keeps_other_columns:
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
-            for expected, present in self.input_mappings.items():
-                if expected in source and present in source and expected not in mapped:
-                    mapped[expected] = source[expected]
+            displaced = [e for e, present in self.input_mappings.items() if present in source]
+            displaced += [back.get(made, made) for made in self.output_mappings if made in row]
+            for name in displaced:
+                if name in source and name not in mapped:
+                    mapped[name] = source[name]
         return mapped
 
     # -- life cycle ------------------------------------------------------------------------------
@@ -290,6 +293,11 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
 
     def _described(self) -> str:
         return f"Step {self.name!r} ({type(self).__name__})"
+
+    def _rows_of_failure(self, row: Row, failure: Failure) -> list[Row]:
+        """What stands for `row`, as it came, where the Step could not finish it."""
+        nulls = {name: None for name in self.get_outputs() if name != METADATA}
+        return [with_failure({**row, **nulls}, self.unique_name, failure.reason())]
 
     def save_artifact(
         self,
@@ -369,11 +377,16 @@ class WithFailures(beam.PTransform):
     """A Step that also returns the `Failure`s of the rows that it could not finish."""
 
     def __init__(self, step: _Step) -> None:
-        super().__init__(step.name)
+        super().__init__()
         self._step = step
 
+    def default_label(self) -> str:
+        return self._step.default_label()
+
     def expand(self, pcoll: Any) -> dict[str, Any]:
-        return self._step.apply_to(pcoll)._asdict()
+        result = self._step.apply_to(pcoll)
+        self._step._note_application(result.rows.pipeline)
+        return result._asdict()
 
 
 class Step(_Step):
@@ -407,12 +420,18 @@ class Step(_Step):
 
     def process_applying_mappings(self, *args: list[Row]) -> Iterator[list[Row]]:
         """`process` on rows with the pipeline's column names."""
-        mapped = [[self._map_inputs(row) for row in rows] for rows in args]
+        if not (self.input_mappings or self.output_mappings) or not args or not args[0]:
+            yield from self.process(*args)
+            return
+        # The ids tell which row each yielded one was made of, so whose columns come back.
+        sources = {str(i): row for i, row in enumerate(args[0])}
+        named = [{**row, ROW_ID: row_id} for row_id, row in sources.items()]
+        mapped = [[self._map_inputs(row) for row in rows] for rows in (named, *args[1:])]
         for rows in self.process(*mapped):
-            by_position = args and len(rows) == len(args[0])
             yield [
-                self._map_outputs(row, args[0][i] if by_position else None)
-                for i, row in enumerate(rows)
+                inherit(self._map_outputs(content(row), source), source)
+                for row, parent in identify(named, [rows])
+                for source in (sources[parent[ROW_ID]],)
             ]
 
     def apply_to(self, rows: Any) -> StepResult:
@@ -488,4 +507,3 @@ def column_flags(columns: StepColumns) -> dict[str, bool]:
     return dict(columns) if isinstance(columns, dict) else dict.fromkeys(columns, True)
 
 
-AnyStep = Union[Step, GeneratorStep]

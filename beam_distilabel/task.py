@@ -147,7 +147,7 @@ class _Task(_Step):
         formatted = []
         for i, text in enumerate(generations):
             columns, failure = self._parse(text, input)
-            metadata: dict[str, Any] = {}
+            metadata = metadata_of(columns)  # a Task's parser may add to it
             if self.add_raw_output:
                 metadata[f"raw_output_{self.name}"] = text
             if self.add_raw_input:
@@ -214,6 +214,10 @@ class _Task(_Step):
         whole = {**row, **columns, "model_name": model_name}
         known = metadata_of(row)
         return [{**whole, METADATA: {**known, **metadata}} for _ in range(count)]
+
+    def _rows_of_failure(self, row: Row, failure: Failure) -> list[Row]:
+        failed = self._failed_rows(self._map_inputs(row), failure)
+        return [self._map_outputs(done, row) for done in failed]
 
     # -- the rollout -----------------------------------------------------------------------------
 
@@ -297,7 +301,7 @@ class Task(_Task, Step):
         return self.llm
 
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
-        """Ask about a batch of rows; how a Task works outside of a pipeline. Call `load()` first."""
+        """Ask about a batch of rows, outside of a pipeline; call `load()` first."""
         yield self._process_batch(inputs)
 
     def _process_batch(self, inputs: Sequence[Row]) -> list[Row]:
@@ -317,7 +321,8 @@ class Task(_Task, Step):
     def apply_to(self, rows: Any) -> StepResult:
         from beam_distilabel.rollouts import apply_task
 
-        if type(self).process is not Task.process or self.is_global or isinstance(rows, tuple):
+        joins = isinstance(rows, (tuple, list))
+        if type(self).process is not Task.process or self.is_global or joins:
             return super().apply_to(rows)
         return apply_task(self, rows)
 
@@ -365,7 +370,7 @@ class ImageTask(_Task, Step):
     def apply_to(self, rows: Any) -> StepResult:
         from beam_distilabel.rollouts import apply_task
 
-        if type(self).process is not ImageTask.process or isinstance(rows, tuple):
+        if type(self).process is not ImageTask.process or isinstance(rows, (tuple, list)):
             return super().apply_to(rows)
         return apply_task(self, rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -20,7 +20,7 @@ StepOutput = Iterator[list[dict[str, Any]]]
 GeneratorStepOutput = Iterator[tuple[list[dict[str, Any]], bool]]
 """What `GeneratorStep.process` returns: (rows, whether they are the last)."""
 
-StepColumns = Union[list[str], dict[str, bool]]
+StepColumns = list[str] | dict[str, bool]
 """Column names, or a dict of column name to whether it is required."""
 
 
@@ -33,8 +33,8 @@ class ChatItem(TypedDict, total=False):
 
 ChatType = list[ChatItem]
 StandardInput = ChatType
-StructuredInput = tuple[StandardInput, Union[dict[str, Any], None]]
-FormattedInput = Union[StandardInput, StructuredInput, str]
+StructuredInput = tuple[StandardInput, dict[str, Any] | None]
+FormattedInput = StandardInput | StructuredInput | str
 """What an LLM is asked: a chat, a chat with the structure to answer in, or a raw prompt."""
 
 
@@ -54,17 +54,17 @@ class GenerateOutput(TypedDict, total=False):
         finish_reasons: why each generation ended ("stop", "length", ...), where known.
         logprobs: per generation, per token, the candidates; only when asked for.
 
-    Any other key goes into the row's `distilabel_metadata` as `llm_<step>_<key>`.
+    Any other key becomes a column `llm_<step>_<key>`.
     """
 
-    generations: list[Union[str, None]]
+    generations: list[str | None]
     statistics: Statistics
-    finish_reasons: list[Union[str, None]]
+    finish_reasons: list[str | None]
     logprobs: list[Any]
 
 
 LLMStatistics = Statistics
-LLMOutput = list[Union[str, None]]
+LLMOutput = list[str | None]
 
 
 class JSONStructuredOutput(TypedDict, total=False):
@@ -82,7 +82,7 @@ class RegexStructuredOutput(TypedDict, total=False):
     schema: str
 
 
-StructuredOutputType = Union[JSONStructuredOutput, RegexStructuredOutput]
+StructuredOutputType = JSONStructuredOutput | RegexStructuredOutput
 OutlinesStructuredOutputType = StructuredOutputType
 InstructorStructuredOutputType = dict[str, Any]
 

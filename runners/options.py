@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineRunner
 
 from beam_distilabel.runners.direct import DirectSettings
 
-Options = Union[PipelineOptions, Mapping[str, Any], Sequence[str], None]
+Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
 LOCAL_NAMES = frozenset(("direct", "DirectRunner", "FnApiRunner"))
 

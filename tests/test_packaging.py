@@ -64,7 +64,7 @@ def files_of(folder: str) -> list[str]:
     """What `folder` of the checkout holds, links and caches left out."""
     found = []
     for path, folders, names in os.walk(ROOT / folder):  # doesn't follow the symlinks
-        folders[:] = [name for name in folders if name != "__pycache__"]
+        folders[:] = [name for name in folders if not name.startswith((".", "__pycache__"))]
         found += [
             (Path(path) / name).relative_to(ROOT / folder).as_posix()
             for name in names
@@ -100,13 +100,7 @@ def clean_python(
     frozen = run(uv, "pip", "freeze", "--exclude-editable", "--python", sys.executable, cwd=folder)
     (folder / "same-versions.txt").write_text(frozen)
     run(uv, "venv", "--python", sys.executable, folder / "venv", cwd=folder)
-    install: list[str | Path] = [
-        uv,
-        "pip",
-        "install",
-        "--constraints",
-        folder / "same-versions.txt",
-    ]
+    install: list[str | Path] = [uv, "pip", "install", "-c", folder / "same-versions.txt"]
     run(*install, "--python", python, built[1], cwd=folder)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     return python, elsewhere

@@ -304,6 +304,13 @@ def test_rows_without_columns_are_counted_and_need_no_column_beside_others() -> 
     assert table.num_rows == 2 and schema.names == [PLACEHOLDER]
     unified = unify_schemas([schema, encode_rows([{"a": 1}])[1]])
     assert unified.names == ["a"]
+    theirs = unify_schemas([schema, encode_rows([{PLACEHOLDER: None}])[1]])
+    assert theirs.field(PLACEHOLDER).type == pa.null()
+    assert unify_schemas([schema, encode_rows([{"a": 1, PLACEHOLDER: None}])[1]]).names == [
+        "a",
+        PLACEHOLDER,
+    ]
+    assert encode_rows([{"a": 1}], schema)[1].names == ["a"]
     assert convert_table(table, schema, unified).to_pylist() == [{"a": None}, {"a": None}]
 
 
@@ -318,4 +325,13 @@ def test_conversion_keeps_nulls_and_slices_of_nested_arrays() -> None:
         [],
         [{"b": None, "a": 2.0}, None],
         [{"b": None, "a": 3.0}],
+    ]
+
+
+def test_what_lies_below_a_null_struct_is_not_looked_at() -> None:
+    table, schema = encode_rows([{}, {"m": {"c": {"a": 2**63}}}])
+    unified = unify_schemas([schema, encode_rows([{"m": {"c": False}}])[1]])
+    assert convert_table(table, schema, unified).to_pylist() == [
+        {"m": None},
+        {"m": {"c": '{"a": 9223372036854775808}'}},
     ]

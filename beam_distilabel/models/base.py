@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, SecretStr
 
-from beam_distilabel.errors import (
-    DistilabelNotImplementedError,
-    DistilabelUserError,
-    GenerationError,
-)
-from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
+from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 from beam_distilabel.models.user_engine import (
     AsyncLLMEngine,
     SyncLLMEngine,
@@ -50,7 +46,7 @@ class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
         validate_default=True,
     )
 
-    generation_kwargs: Optional[RuntimeParameter[dict[str, Any]]] = Field(
+    generation_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
         default_factory=dict,
         description="The keyword arguments of every call of `generate` or `agenerate`.",
     )
@@ -161,18 +157,10 @@ class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
         """
         kwargs = {**self.get_generation_kwargs(), **(inference_args or {})}
 
-        async def answer(prompt: FormattedInput) -> dict[str, Any]:
-            request = GenerateRequest(prompt, 1, kwargs)
-            try:
-                return dict(await model.generate(request))
-            except GenerationError as error:
-                return {
-                    "generations": [None],
-                    "failure": {"kind": error.kind, "message": str(error)},
-                }
-
         async def answer_all() -> list[dict[str, Any]]:
-            return await asyncio.gather(*(answer(prompt) for prompt in batch))
+            return await asyncio.gather(
+                *(answer(model, GenerateRequest(prompt, 1, kwargs)) for prompt in batch)
+            )
 
         outputs = model.call(answer_all())
         return [
@@ -220,10 +208,10 @@ class LLM(Model):
     use_offline_batch_generation: RuntimeParameter[bool] = Field(
         default=False, description="Whether to use the provider's batch service."
     )
-    offline_batch_generation_block_until_done: Optional[RuntimeParameter[PositiveInt]] = Field(
+    offline_batch_generation_block_until_done: RuntimeParameter[PositiveInt] | None = Field(
         default=None, description="The seconds between two looks at a batch under way."
     )
-    jobs_ids: Optional[tuple[str, ...]] = Field(default=None)
+    jobs_ids: tuple[str, ...] | None = Field(default=None)
 
     def generate(
         self, inputs: list[FormattedInput], num_generations: int = 1, **kwargs: Any
@@ -245,7 +233,8 @@ class LLM(Model):
 
 
 class AsyncLLM(LLM):
-    """A language model that answers one input at a time, many at once; subclasses define `agenerate`.
+    """A language model that answers many inputs at once, each on its own; subclasses define
+    `agenerate`.
 
     Example:
         >>> class Echo(AsyncLLM):

@@ -9,13 +9,14 @@ import asyncio
 import atexit
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from beam_distilabel.errors import EngineError
+from beam_distilabel.errors import EngineError, GenerationError
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 T = TypeVar("T")
@@ -82,7 +83,11 @@ class Engine:
         try:
             self.call(self.start())
         except BaseException:
-            self.close()
+            try:
+                self.close()
+            except Exception:
+                # Why it couldn't start says more than what half of it says when it is stopped.
+                logging.getLogger(__name__).exception("stopping the engine failed as well")
             raise
 
     def close(self) -> None:
@@ -110,6 +115,21 @@ class Engine:
             self.loop.run_forever()
         finally:
             self.loop.close()
+
+
+async def answer(engine: Engine, request: GenerateRequest) -> dict[str, Any]:
+    """What `engine` answers; a request that fails alone gives no text, and the reason.
+
+    Returns:
+        A `GenerateOutput`, or `{"generations": [None], "failure": {"kind", "message"}}`.
+
+    Raises:
+        EngineError: the engine is dead.
+    """
+    try:
+        return dict(await engine.generate(request))
+    except GenerationError as error:
+        return {"generations": [None], "failure": {"kind": error.kind, "message": str(error)}}
 
 
 @dataclasses.dataclass

@@ -50,7 +50,7 @@ async def agenerate_many(
     outputs = await asyncio.gather(
         *(llm.agenerate(input=one, **kwargs) for _ in range(num_generations))
     )
-    return merge_outputs(list(outputs))
+    return merge_outputs([normalized(output, 1) for output in outputs])
 
 
 def merge_outputs(outputs: list[GenerateOutput]) -> GenerateOutput:
@@ -77,13 +77,18 @@ def normalized(output: Any, num_generations: int) -> GenerateOutput:
             f"the LLM returned {type(output).__name__!r} for an input; expected a dict with "
             "'generations' (see `GenerateOutput`)."
         )
+    if not isinstance(output["generations"], (list, tuple)):
+        raise GenerationError(
+            f"the LLM returned 'generations' of type {type(output['generations']).__name__!r}; "
+            "expected a list with one text (or None) per generation."
+        )
     count = len(output["generations"])
     if count < num_generations:
         output = {
             **output,
             "generations": [*output["generations"], *[None] * (num_generations - count)],
         }
-    return output  # type: ignore[return-value]
+    return output
 
 
 class _LLMEngine(Engine):
@@ -186,14 +191,20 @@ class SyncLLMEngine(_LLMEngine):
                     f"{type(self._llm).__name__}.generate returned {len(outputs)} outputs for "
                     f"{len(requests)} inputs; it has to return one per input."
                 )
-            return [normalized(output, requests[0].num_generations) for output in outputs]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if len(requests) == 1:
                 return [_as_generation_error(error)]
             return [self._answer([request])[0] for request in requests]
+        answers: list[GenerateOutput | BaseException] = []
+        for output in outputs:
+            try:
+                answers.append(normalized(output, requests[0].num_generations))
+            except GenerationError as error:
+                answers.append(error)
+        return answers
 
 
-def _as_generation_error(error: Exception) -> BaseException:
+def _as_generation_error(error: BaseException) -> BaseException:
     if isinstance(error, DistilabelError):
         return error
     failure = GenerationError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Showing a run's progress: a live table in a terminal, plain lines otherwise, a table at the end."""
+"""Showing a run's progress: live in a terminal, as plain lines otherwise, a table at the end."""
 
 from __future__ import annotations
 

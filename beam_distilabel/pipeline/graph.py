@@ -151,18 +151,32 @@ class Graph:
         predecessors = self._predecessors[name]
         common = _common_prefix([self._fork_marks(predecessor) for predecessor in predecessors])
         if not common:
-            return JoinSpec(None, tuple(predecessors))
+            sure = (any(self._leads(r, p) for r in self.roots) for p in predecessors)
+            return JoinSpec(None, tuple(predecessors), tuple(map(int, sure)))
         ancestor = common[-1]
-        branches = self._successors[ancestor]
         routes = []
         for predecessor in predecessors:
             mask = 0
-            for bit, branch in enumerate(branches):
+            for bit, branch in enumerate(self._successors[ancestor]):
                 direct = predecessor == ancestor and branch == name
-                if direct or branch == predecessor or predecessor in self._descendants(branch):
+                if direct or self._leads(branch, predecessor):
                     mask |= 1 << bit
             routes.append(mask)
         return JoinSpec(len(common), tuple(predecessors), tuple(routes))
+
+    def _leads(self, source: str, target: str) -> bool:
+        """Whether a row of `source` gets to `target`, whatever the routers on the way choose."""
+
+        @functools.cache
+        def leads(step: str) -> bool:
+            if step == target:
+                return True
+            successors = self._successors[step]
+            if step in self.routers:
+                return bool(successors) and all(map(leads, successors))
+            return any(map(leads, successors))
+
+        return leads(source)
 
     def with_steps(self, steps: dict[str, Any]) -> Graph:
         """This graph with other Steps under the same names."""

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 
 import fsspec
@@ -42,7 +43,8 @@ def log_level() -> int:
 def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterator[None]:
     """Send messages to the file `path`, ours also to `handlers` (default: the console).
 
-    Every logger is left as it was. The root logger isn't touched.
+    Every logger is left as it was. The root logger isn't touched. Runs that overlap in one process
+    share its loggers: each log has the messages of both.
     """
     level = log_level()
     with contextlib.ExitStack() as stack:
@@ -62,8 +64,15 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
             handlers = [console]
         ours = logging.getLogger(LOGGER)
         stack.enter_context(_changed(ours, [file, *handlers], propagate=False, level=level))
-        stack.enter_context(_environment(ENGINE_LOG, os.path.abspath(local)))
+        stack.enter_context(_engine_log(os.path.abspath(local)))
         yield
+
+
+_lock = threading.Lock()
+_changed_loggers: dict[str, tuple[int, bool, int]] = {}
+"""Logger to the number of runs that have changed it, and its propagation and level before."""
+_engine_logs: list[str] = []
+_engine_log_before: list[str | None] = []
 
 
 @contextlib.contextmanager
@@ -74,31 +83,47 @@ def _changed(
     propagate: bool,
     level: int | None = None,
 ) -> Iterator[None]:
-    before = logger.propagate, logger.level
+    with _lock:
+        # Runs may overlap: what the first one found is what the last one leaves.
+        runs, *before = _changed_loggers.get(logger.name, (0, logger.propagate, logger.level))
+        _changed_loggers[logger.name] = (runs + 1, bool(before[0]), before[1])
+        logger.propagate = propagate
+        if level is not None:
+            logger.setLevel(level)
     for handler in handlers:
         logger.addHandler(handler)
-    logger.propagate = propagate
-    if level is not None:
-        logger.setLevel(level)
     try:
         yield
     finally:
         for handler in handlers:
             logger.removeHandler(handler)
-        logger.propagate, logger.level = before
+        with _lock:
+            runs, was_propagating, was_level = _changed_loggers.pop(logger.name)
+            if runs > 1:
+                _changed_loggers[logger.name] = (runs - 1, was_propagating, was_level)
+            else:
+                logger.propagate = was_propagating
+                logger.setLevel(was_level)
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _engine_log(path: str) -> Iterator[None]:
+    """Set `ENGINE_LOG` to `path`; afterwards it is that of a run that goes on, or as it was."""
+    with _lock:
+        if not _engine_logs:
+            _engine_log_before[:] = [os.environ.get(ENGINE_LOG)]
+        _engine_logs.append(path)
+        os.environ[ENGINE_LOG] = path
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = before
+        with _lock:
+            _engine_logs.remove(path)
+            value = _engine_logs[-1] if _engine_logs else _engine_log_before[0]
+            if value is None:
+                os.environ.pop(ENGINE_LOG, None)
+            else:
+                os.environ[ENGINE_LOG] = value
 
 
 def _upload(local: str, path: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from logging import Handler
 from pathlib import Path
@@ -24,12 +25,16 @@ from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
 from beam_distilabel.pipeline.validation import check_load_groups, set_parameters, validate
-from beam_distilabel.step import _Step, open_pipelines
+from beam_distilabel.row import Row
+from beam_distilabel.step import RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 
 DATASET_STEP = "load_dataset_of_run"
 """The name of the loader that `run(dataset=...)` puts before the roots."""
+
+INPUT_STEP = "rows_received"
+"""The name of the Step before several roots where rows are given: `rows | pipeline`."""
 
 
 class Pipeline(beam.PTransform):
@@ -68,7 +73,7 @@ class Pipeline(beam.PTransform):
         super().__init__()
         if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
             raise DistilabelUserError(
-                f"Pipeline: name={name!r} can't be a folder's name; leave out '/' and a leading '.'."
+                f"Pipeline: name={name!r} can't be a folder's name; use no '/' and no leading '.'."
             )
         self._name = name
         self.description = description
@@ -285,7 +290,8 @@ class Pipeline(beam.PTransform):
                 rows, _ = next(iter(step.process_applying_mappings()), ([], True))
             finally:
                 step.unload()
-            graph.steps[name] = LoadDataFromDicts(name=name, data=rows[:batch_size])
+            with _no_open_pipeline():
+                graph.steps[name] = LoadDataFromDicts(name=name, data=rows[:batch_size])
         validate(graph, has_input=False)
         name = f"{self.name}.dry_run"
         handle = start(
@@ -322,20 +328,15 @@ class Pipeline(beam.PTransform):
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
         if dataset is not None:
-            roots = graph.roots
-            generators = [name for name in roots if graph.steps[name].is_generator]
+            generators = [name for name in graph.roots if graph.steps[name].is_generator]
             if generators:
                 raise PipelineValidationError(
                     f"the pipeline loads its own rows by Step {generators[0]!r}, so "
                     "`dataset` can't be given too; leave out one of them."
                 )
-            token = open_pipelines.set(())
-            try:
-                graph.add(dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP))
-            finally:
-                open_pipelines.reset(token)
-            for root in roots:
-                graph.connect(DATASET_STEP, root)
+            with _no_open_pipeline():
+                loader = dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP)
+            _add_root(graph, loader)
         return graph
 
     def _default_cache(self) -> Path:
@@ -373,7 +374,12 @@ class Pipeline(beam.PTransform):
         graph = self._graph.with_steps(
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
-        validate(graph, has_input=not isinstance(pcoll, PBegin))
+        has_input = not isinstance(pcoll, PBegin)
+        validate(graph, has_input=has_input)
+        if has_input and len(graph.roots) > 1:
+            # Rows get their ids before they part, so that branches can be joined by them.
+            with _no_open_pipeline():
+                _add_root(graph, _RowsReceived(name=INPUT_STEP))
         return apply_graph(graph, pcoll, RunContext())
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
@@ -383,7 +389,7 @@ class Pipeline(beam.PTransform):
     # -- files -----------------------------------------------------------------------------------
 
     def dump(self) -> dict[str, Any]:
-        """The pipeline as JSON-like data, in the form of distilabel's `pipeline.yaml`; no secrets."""
+        """The pipeline as JSON-like data, in the form of distilabel's `pipeline.yaml`."""
         return serialization.dump_pipeline(self)
 
     def save(self, path: str | os.PathLike[str], format: str = "json") -> None:
@@ -420,3 +426,28 @@ class Pipeline(beam.PTransform):
         return f"Pipeline(name={self.name!r}, steps={self.step_names})"
 
     __str__ = __repr__
+
+
+class _RowsReceived(RowStep):
+    """Leaves rows as they are; they have ids afterwards."""
+
+    def transform_row(self, row: Row) -> Row:
+        return row
+
+
+def _add_root(graph: Graph, step: _Step) -> None:
+    """Put `step` before all roots of `graph`."""
+    roots = graph.roots
+    graph.add(step)
+    for root in roots:
+        graph.connect(step.unique_name, root)
+
+
+@contextlib.contextmanager
+def _no_open_pipeline() -> Iterator[None]:
+    """Steps created here belong to no pipeline, also in the `with` block of one."""
+    token = open_pipelines.set(())
+    try:
+        yield
+    finally:
+        open_pipelines.reset(token)

@@ -1,7 +1,7 @@
 """Pipelines as data: distilabel's `pipeline.yaml`, written and read.
 
-Class names are looked up among the Steps and LLMs that exist in this process. A file never causes an
-import, an evaluation or a network call.
+Class names are looked up among the Steps and LLMs that exist in this process. A file never causes
+an import, an evaluation or a network call.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) 
             f"{what}: there is no class {name!r} (module {module!r}) here."
             f"{closest(name, classes)} Import the module that defines it before you load the file."
         )
-    exact = [cls for cls in candidates if cls.__module__ == module]
+    exact = [known for known in candidates if known.__module__ == module]
     cls: Any = (exact or candidates)[-1]
     values = {}
     for field, value in fields.items():

@@ -112,7 +112,7 @@ def _plain_engine(base: type) -> dict[str, Any]:
     """Return what beam_distilabel's base class has to run `generate` or `agenerate`."""
     plain = next(cls for cls in base.__mro__ if cls.__name__ in ("AsyncLLM", "LLM"))
     names = ("make_engine", "generate", "generate_outputs")
-    return {name: vars(plain)[name] for name in names if name in vars(plain)}
+    return {name: getattr(plain, name) for name in names if hasattr(plain, name)}
 
 
 def _checked(method: Callable[..., Any], real: Callable[..., Any] | None) -> Callable[..., Any]:

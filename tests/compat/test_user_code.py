@@ -18,9 +18,9 @@ import pytest
 from apache_beam.internal import pickler
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
+
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps import LoadDataFromDicts
-
 from tests.compat import run_user_code, table, verdicts
 from tests.compat.run_user_code import (
     GENERATORS,

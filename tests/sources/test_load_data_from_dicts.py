@@ -19,7 +19,7 @@ from beam_distilabel.transforms.sources.load_data_from_dicts import GRAPH_BYTES,
 from beam_distilabel.transforms.sources.staging import TAG, decode_row, encode_row, stage_rows
 from tests.sources.running import graph_bytes, plain, processed, run_source
 
-ODD = [
+ODD: list[dict[str, Any]] = [
     {"a": 1},
     {"a": None, "b": {}},
     {"a": "text", "c": [1, "x", None, {"d": b"\x00\xff"}]},
@@ -66,7 +66,7 @@ def test_large_data_without_a_run_directory() -> None:
 
 @pytest.mark.parametrize("size", [0, GRAPH_BYTES])
 def test_odd_values_survive(size: int) -> None:
-    data: list[dict[str, Any]] = [*ODD, {"pad": "x" * size}]
+    data = [*ODD, {"pad": "x" * size}]
     rows, _ = run_source(LoadDataFromDicts(data=data))
     assert plain(rows) == data
 
@@ -91,7 +91,7 @@ class _Thing:
 def test_objects_travel_where_they_are_small_and_are_refused_where_they_are_not() -> None:
     rows, _ = run_source(LoadDataFromDicts(data=[{"a": _Thing(5)}]))
     assert rows[0]["a"].number == 5
-    large = [{"pad": "x" * GRAPH_BYTES}, {"b": 1, "a": _Thing(5)}]
+    large: list[dict[str, Any]] = [{"pad": "x" * GRAPH_BYTES}, {"b": 1, "a": _Thing(5)}]
     with pytest.raises(
         DistilabelUserError, match=r"load_data_from_dicts_0.*row 1, column 'a'.*_Thing"
     ):
@@ -143,7 +143,7 @@ class _Doubled(LoadDataFromDicts):
 def test_it_is_a_source() -> None:
     assert issubclass(LoadDataFromDicts, GeneratorStep)
     with pytest.raises(DistilabelUserError, match="can't be applied to rows"):
-        [{"a": 1}] | LoadDataFromDicts(data=[{"a": 1}])
+        _ = [{"a": 1}] | LoadDataFromDicts(data=[{"a": 1}])
 
 
 JSON_LIKE = st.recursive(

@@ -198,6 +198,7 @@ def test_records_of_documents_that_are_no_objects(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"a": 1}, 7, {"a": 2}]')
     rows, failures = run_source(LoadDataFromFileSystem(data_files=str(tmp_path)))
     assert [(row["a"], row[ROW_ID]) for row in rows] == [(1, "0-0"), (2, "0-2")]
+    assert [f.row[ROW_ID] for f in failures] == ["0-1"]
     assert [f.message.rpartition("a.json")[2] for f in failures] == [
         ", record 2: a record has to be a JSON object, this is a number"
     ]

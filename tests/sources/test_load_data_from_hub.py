@@ -89,28 +89,38 @@ def test_configs_of_other_formats(hub: HubServer, hub_client: Path) -> None:
     name = f"{hub.namespace}/several"
     card = (
         "---\nconfigs:\n- config_name: lines\n  data_files: rows.jsonl\n"
-        "- config_name: table\n  data_files: rows.csv\n  sep: ';'\n---\n"
+        "- config_name: more\n  data_files: more.jsonl\n---\n"
     )
-    hub.add_dataset(
-        name,
-        {
-            "README.md": card.encode(),
-            "rows.jsonl": _lines(ROWS[:5]) + b"{broken\n",
-            "rows.csv": b"a;b\n1;x,y\n",
-        },
-    )
+    files = {"rows.jsonl": _lines(ROWS[:5]) + b"{broken\n", "more.jsonl": _lines(ROWS[:1])}
+    hub.add_dataset(name, {"README.md": card.encode(), **files})
     rows, failures = run_source(LoadDataFromHub(repo_id=name, config="lines"))
     assert plain(rows) == ROWS[:5]
     assert [f.message.partition("rows.jsonl")[2].partition(":")[0] for f in failures] == [
         ", line 6"
     ]
-    assert plain(run_source(LoadDataFromHub(repo_id=name, config="table"))[0]) == [
-        {"a": 1, "b": "x,y"}
-    ]
-    with pytest.raises(DistilabelUserError, match="needs a `config`. It has: 'lines', 'table'"):
+    with pytest.raises(DistilabelUserError, match="needs a `config`. It has: 'lines', 'more'"):
         LoadDataFromHub(repo_id=name).outputs  # noqa: B018
     with pytest.raises(DistilabelUserError, match=r"no config 'line'. Did you mean 'lines'\?"):
         LoadDataFromHub(repo_id=name, config="line").outputs  # noqa: B018
+
+
+def test_csv_with_a_separator_of_its_own(hub: HubServer, hub_client: Path) -> None:
+    name = f"{hub.namespace}/table"
+    card = "---\nconfigs:\n- config_name: default\n  data_files: rows.csv\n  sep: ';'\n---\n"
+    hub.add_dataset(name, {"README.md": card.encode(), "rows.csv": b"a;b\n1;x,y\n"})
+    step = LoadDataFromHub(repo_id=name)
+    assert plain(run_source(step)[0]) == [{"a": 1, "b": "x,y"}]
+
+
+def test_declared_types_of_csv_columns(hub: HubServer, hub_client: Path) -> None:
+    name = f"{hub.namespace}/table"
+    card = (
+        "---\ndataset_info:\n  features:\n  - name: a\n    dtype: string\n  - name: b\n"
+        "    dtype: float64\n---\n"
+    )
+    hub.add_dataset(name, {"README.md": card.encode(), "rows.csv": b"a,b\n1,2\n"})
+    (row,) = processed(LoadDataFromHub(repo_id=name))
+    assert row == {"a": "1", "b": 2.0} and isinstance(row["b"], float)
 
 
 def test_formats_that_only_datasets_reads(hub: HubServer, hub_client: Path) -> None:

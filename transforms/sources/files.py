@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 from pydantic import SecretStr
 
-from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.runtime_parameters import closest
 
 DataFiles = str | list[str] | dict[str, str | list[str]]
@@ -106,11 +106,11 @@ def reading(path: str) -> Iterator[None]:
     """Names `path` in whatever goes wrong within."""
     try:
         yield
-    except DistilabelUserError:
+    except DistilabelError:
         raise
     except FileNotFoundError as error:
         raise DistilabelUserError(f"the file {path!r} doesn't exist.") from error
-    except (OSError, EOFError, ValueError, ImportError) as error:
+    except Exception as error:  # every filesystem and format has exceptions of its own
         raise DistilabelUserError(
             f"the file {path!r} can't be read: {type(error).__name__}: {error}"
         ) from error
@@ -193,7 +193,7 @@ def _expand(
         if is_glob:
             found = filesystem.glob(path, detail=True)
             names = (name for name, info in found.items() if info["type"] != "directory")
-            start = len(_GLOB.split(path)[0])
+            start = _GLOB.split(path)[0].rfind("/")
             # As in a shell, a glob means hidden files only where it says so.
             paths = sorted(n for n in names if "/." not in n[start:] or "/." in path[start:])
         elif filesystem.isdir(path):

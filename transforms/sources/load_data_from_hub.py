@@ -223,9 +223,8 @@ def find_builder(
             says what is there, and how to log in.
     """
     import datasets
-    import httpx
     from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
 
     plain = token.get_secret_value() if token else None
     where = f"the dataset {repo_id!r} on {constants.ENDPOINT}"
@@ -252,21 +251,19 @@ def find_builder(
             f"{where} {asked}.{closest(config or '', configs)} It has: "
             f"{', '.join(map(repr, configs))}."
         ) from error
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except Exception as error:  # the transport's own, which depend on its version
         raise DistilabelUserError(
-            f"{where} can't be reached: {type(error).__name__}: {_first_line(error)}"
+            f"{where} can't be loaded: {type(error).__name__}: {_first_line(error)}"
         ) from error
 
 
 def _revisions(repo_id: str, token: str | None) -> str:
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         refs = HfApi(token=token).list_repo_refs(repo_id, repo_type="dataset")
-    except (HfHubHTTPError, httpx.HTTPError):
-        return " Use a branch, a tag or a commit."  # the message is about another error
+    except Exception:  # the caller reports an error of its own; this one would hide it
+        return " Use a branch, a tag or a commit."
     names = [ref.name for ref in (*refs.branches, *refs.tags)]
     return f" It has: {', '.join(map(repr, names))}, and its commits."
 

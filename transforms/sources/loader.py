@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, field_serializer
 from beam_distilabel.errors import DistilabelUserError, RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.progress import step_progress
-from beam_distilabel.row import RESERVED, ROW_ID, Row, position_id
+from beam_distilabel.row import RESERVED, ROW_ID, Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import GeneratorStep, StepResult
 from beam_distilabel.transforms.sources.files import Source
@@ -76,7 +76,7 @@ class ReadBlocks(beam.DoFn):
     def _failure(self, record: BadRecord) -> Failure:
         if self._raises:
             raise RowError(f"{self._described}: {record.message}")
-        row = {ROW_ID: f"{position_id(0, record.position)}", "file": record.path}
+        row = {ROW_ID: record.row_id, "file": record.path}
         return Failure(self._step, "read", record.message, row, raw_output=record.text)
 
 

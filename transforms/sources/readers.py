@@ -41,12 +41,14 @@ class BadRecord(NamedTuple):
 
     Attributes:
         path: its file.
+        row_id: the id that its row would have had.
         position: its index in the file, from 0.
         message: what is wrong, with file and line.
         text: the record, cut after `_SHOWN` characters.
     """
 
     path: str
+    row_id: str
     position: int
     message: str
     text: str
@@ -98,7 +100,7 @@ def read_unit(source: Source, unit: Unit) -> Iterator[Block]:
                 _number_equal(rows)
             for index, row in zip(indices, rows, strict=True):
                 row[ROW_ID] = position_id(number, index)
-            yield Block(rows, bad)
+            yield Block(rows, [r._replace(row_id=position_id(number, r.position)) for r in bad])
 
 
 def _number_equal(rows: list[Row]) -> None:
@@ -278,7 +280,7 @@ def _parsed_lines(file: SourceFile, lines: Iterable[tuple[int, bytes]]) -> Itera
 def _bad(file: SourceFile, index: int, message: str, text: str | bytes) -> BadRecord:
     if isinstance(text, bytes):
         text = text[:_SHOWN].decode("utf-8", "backslashreplace")
-    return BadRecord(file.path, index, message, text[:_SHOWN])
+    return BadRecord(file.path, "", index, message, text[:_SHOWN])
 
 
 def _read_json(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBlock]:

@@ -25,6 +25,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NUMBER_REST = re.compile(r"[0-9.eE+-]*")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BOM = b"\xef\xbb\xbf"
+_FIRST_LINE = 16 << 20
 _LONGEST_ESCAPE = 12  # a surrogate pair, \ud83d\ude00
 
 
@@ -113,15 +114,19 @@ def without_bom(line: bytes) -> bytes:
 
 def is_json_lines(stream: Any) -> bool:
     """Whether a JSON file's first line is a whole object, as in JSON lines."""
-    for line in split_lines(stream):
-        line = without_bom(line).strip()
-        if line:
-            try:
-                parse_record(line)
-            except ValueError:
-                return False
-            return True
-    return False
+    head = b""
+    # A first line of more than this isn't looked at: it may be a whole document.
+    while len(head) < _FIRST_LINE and (chunk := stream.read(CHUNK)):
+        head = without_bom(head + chunk).lstrip()
+        if head and not head.startswith(b"{"):
+            return False
+        if b"\n" in head:
+            break
+    try:
+        parse_record(head.split(b"\n", 1)[0])
+    except ValueError:
+        return False
+    return True
 
 
 def iter_json(stream: Any) -> Iterator[Any]:

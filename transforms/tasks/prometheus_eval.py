@@ -263,8 +263,8 @@ class PrometheusEval(Task):
             five lines `Score 1: ...` to `Score 5: ...`.
         reference: whether rows have a `reference` answer to compare with.
 
-    Input columns: `instruction`; `generation` (absolute) or `generations`, a list of two (relative);
-        `reference` if that is set.
+    Input columns: `instruction`; `generation` (absolute) or `generations`, a list of two
+        (relative); `reference` if that is set.
     Output columns: `feedback`; `result`, an int or "A" or "B"; `model_name`.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Optional, Union
+from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -78,10 +78,10 @@ class TextGeneration(Task):
         'Say hi!'
     """
 
-    system_prompt: Optional[str] = None
+    system_prompt: str | None = None
     use_system_prompt: bool = Field(default=True)
     template: str = Field(default=DEFAULT_TEMPLATE)
-    columns: Union[str, list[str]] = Field(default="instruction", validate_default=True)
+    columns: str | list[str] = Field(default="instruction", validate_default=True)
 
     _can_be_used_with_offline_batch_generation: bool = PrivateAttr(True)
 
@@ -129,6 +129,10 @@ class TextGeneration(Task):
             )
         messages: ChatType = [{"role": "user", "content": content}]
         system_prompt = input.get("system_prompt") if self.use_system_prompt else None
+        if system_prompt is not None and not isinstance(system_prompt, str):
+            raise ValueError(
+                f"the column 'system_prompt' has {type(system_prompt).__name__}, expected text"
+            )
         system_prompt = system_prompt or self.system_prompt
         if system_prompt:
             messages.insert(0, {"role": "system", "content": system_prompt})
@@ -178,7 +182,7 @@ class ChatGeneration(Task):
             raise ValueError(
                 f"the last message is by {messages[-1]['role']!r}; it has to be the user's"
             )
-        return messages  # type: ignore[no-any-return]
+        return messages
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The answer as it is."""
