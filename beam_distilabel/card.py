@@ -6,13 +6,13 @@ import json
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 import yaml
 
-from beam_distilabel.layout import first_row, read_splits, subset_names
+from beam_distilabel.layout import CARD_FILE
+from beam_distilabel.summary import SubsetSummary, summarize
 
 TAGS = ("synthetic", "distilabel", "rlaif", "beam-distilabel")
 
@@ -21,26 +21,6 @@ _END = "<!-- beam-distilabel: end -->"
 _FRONT_MATTER = re.compile(r"\A---\s*\n(?P<yaml>.*?)\n?---\s*(?:\n|\Z)", re.DOTALL)
 _MAX_ITEMS = 10
 _MAX_TEXT = 600
-
-
-@dataclass(frozen=True)
-class SubsetSummary:
-    """What the card says of one subset.
-
-    Attributes:
-        name: of the subset.
-        splits: split name to its number of rows.
-        columns: column name to type, as text.
-        sample: one row, if there is one.
-        data_files: split name to the pattern of its files, relative to the card; empty where the
-            card shouldn't name files.
-    """
-
-    name: str
-    splits: Mapping[str, int]
-    columns: Mapping[str, str] = field(default_factory=dict)
-    sample: Mapping[str, Any] | None = None
-    data_files: Mapping[str, str] = field(default_factory=dict)
 
 
 def size_category(rows: int) -> str:
@@ -57,23 +37,6 @@ def size_category(rows: int) -> str:
         if rows < 10**power:
             return f"{low}<n<{high}"
     return "n>1T"
-
-
-def summarize(path: str) -> list[SubsetSummary]:
-    """The subsets in the result folder `path`, from footers and one row each."""
-    summaries = []
-    for name in subset_names(path):
-        splits = read_splits(posixpath.join(path, name))
-        summaries.append(
-            SubsetSummary(
-                name=name,
-                splits={split.name: split.rows for split in splits},
-                columns={column.name: str(column.type) for column in splits[0].schema},
-                sample=first_row(splits[0].files),
-                data_files={split.name: f"{name}/{split.name}-*.parquet" for split in splits},
-            )
-        )
-    return summaries
 
 
 def build_card(
@@ -158,7 +121,7 @@ def write_card(
         artifacts=artifacts,
         citations=citations,
     )
-    target = posixpath.join(path, "README.md")
+    target = posixpath.join(path, CARD_FILE)
     with fsspec.open(target, "w", encoding="utf-8") as file:
         file.write(text)
     return target

@@ -116,7 +116,7 @@ def task(
     """Make a Task class of a function, which becomes its `format_output`.
 
     The function's docstring has a YAML block between two lines `---` with the keys `system_prompt`
-    and `user_message_template`, whose `{placeholders}` are input columns.
+    and `user_message_template`; their `{placeholders}` are input columns.
 
     Args:
         inputs: the columns that the template uses.
@@ -141,26 +141,21 @@ def task(
 
     def decorate(function: Callable[..., Any]) -> Any:
         prompts = _prompts_of(function)
-        template = prompts["user_message_template"]
-        try:
-            names = {name for _, name, _, _ in string.Formatter().parse(template) if name}
-        except ValueError as error:
-            raise DistilabelUserError(
-                f"@task {function.__name__}: the user_message_template can't be read: {error}; "
-                "write '{{' and '}}' for braces that are no placeholder."
-            ) from None
-        unknown = sorted(name for name in names if name not in (inputs or []))
-        if unknown:
-            raise DistilabelUserError(
-                f"@task {function.__name__}: the user_message_template uses "
-                f"{', '.join(map(repr, unknown))}, which `inputs`={list(inputs or [])} doesn't "
-                "name; add it there."
-            )
+        for key, template in prompts.items():
+            unknown = sorted(_placeholders(template, f"@task {function.__name__}: the {key}"))
+            unknown = [name for name in unknown if name not in (inputs or [])]
+            if unknown:
+                raise DistilabelUserError(
+                    f"@task {function.__name__}: the {key} uses "
+                    f"{', '.join(map(repr, unknown))}, which `inputs`={list(inputs or [])} "
+                    "doesn't name; add it there."
+                )
 
         def format_input(self: Any, input: Row) -> Any:
-            messages = [{"role": "user", "content": fill(template, input)}]
+            messages = [{"role": "user", "content": fill(prompts["user_message_template"], input)}]
             if prompts["system_prompt"]:
-                messages.insert(0, {"role": "system", "content": prompts["system_prompt"]})
+                system = fill(prompts["system_prompt"], input)
+                messages.insert(0, {"role": "system", "content": system})
             return messages
 
         def format_output(self: Any, output: Any, input: Row | None = None) -> Any:
@@ -190,6 +185,17 @@ def fill(template: str, row: Row) -> str:
     return "".join(parts)
 
 
+def _placeholders(template: str, what: str) -> set[str]:
+    """The names of the `{placeholders}` in `template`."""
+    try:
+        return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+    except ValueError as error:
+        raise DistilabelUserError(
+            f"{what} can't be read: {error}; write '{{{{' and '}}}}' for braces that are no "
+            "placeholder."
+        ) from None
+
+
 def _prompts_of(function: Callable[..., Any]) -> dict[str, str]:
     where = f"@task {function.__name__}"
     blocks = re.split(r"(?m)^[ \t]*---[ \t]*$", function.__doc__ or "")
@@ -207,7 +213,7 @@ def _prompts_of(function: Callable[..., Any]) -> dict[str, str]:
         raise DistilabelUserError(
             f"{where}: the YAML of its docstring lacks {', '.join(missing) or 'its keys'}."
         )
-    return {key: str(prompts[key] or "") for key in _TASK_KEYS}
+    return {key: str(prompts[key] or "").strip() for key in _TASK_KEYS}
 
 
 __all__ = ["fill", "step", "task"]

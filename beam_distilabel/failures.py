@@ -17,6 +17,7 @@ FailureKind = Literal[
     "schema",  # the answer isn't what the schema demands
     "join",  # a branch has no row for it
     "render",  # the Task could not make a prompt of the row
+    "read",  # a record of a file can't be read
     "engine",  # the engine failed on this request
     "user_code",  # a Step's own code raised
 ]

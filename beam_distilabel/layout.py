@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 import fsspec
 import pyarrow as pa
@@ -20,6 +21,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import Row
+
+PIPELINE_FILE = "pipeline.yaml"
+LOG_FILE = "pipeline.log"
+CARD_FILE = "README.md"
+ARTIFACTS_FOLDER = "artifacts"
+
+AnyPath = Union[str, "os.PathLike[str]"]
 
 _SHARD = re.compile(r"(?P<split>.+)-\d{5,}-of-\d{5,}\.parquet")
 
@@ -59,6 +67,14 @@ def subset_names(path: str, **storage_options: Any) -> list[str]:
         if files and all(split_of(file) for file in files):
             found.append(name)
     return sorted(found)
+
+
+def path_text(path: AnyPath) -> str:
+    """`path` as text with slashes; one that is a URL stays as it is."""
+    if isinstance(path, str):
+        return path
+    text = (getattr(path, "as_posix", None) or path.__fspath__)()
+    return str(text)
 
 
 def is_local(path: str) -> bool:

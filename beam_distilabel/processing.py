@@ -26,6 +26,7 @@ from beam_distilabel.row import (
     inherit,
     position_id,
     sort_key,
+    without_surrogates,
 )
 from beam_distilabel.step import GeneratorStep, RowStep, Step, StepResult
 
@@ -108,7 +109,10 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
         )
     if step.on_failure == "drop":
         return []
-    return [done for done, _ in identify([row], [step._rows_of_failure(row, failure)])]
+    return [
+        sendable(done, done)
+        for done, _ in identify([row], [step._rows_of_failure(row, failure)])
+    ]
 
 
 class _StepFn(beam.DoFn):
@@ -141,7 +145,7 @@ class _TransformRows(_StepFn):
         progress.rows_in += 1
         try:
             changed = step.transform_row(step._map_inputs(row))
-            changed = inherit(step._map_outputs(changed, row), row)
+            changed = sendable(inherit(step._map_outputs(changed, row), row), row)
         except Exception as error:
             failure = Failure(step.name, kind_of(error), message_of(error), row)
             progress.failures += 1
@@ -228,17 +232,17 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
             *((ROWS, row, row_id) for row in failed_row(step, rows[0], failure)),
         ]
     return [
-        (ROWS, inherit_reserved(step._map_outputs(row, parent), row), parent[ROW_ID])
+        (ROWS, sendable(step._map_outputs(row, parent), row), parent[ROW_ID])
         for row, parent in identified
     ]
 
 
-def inherit_reserved(mapped: Row, row: Row) -> Row:
-    """`mapped` with the reserved keys of `row`, which mappings don't touch."""
+def sendable(mapped: Row, row: Row) -> Row:
+    """`mapped` with the reserved keys of `row`, which mappings don't touch, fit for any runner."""
     for name in (ROW_ID, DRAW):
         if name in row:
             mapped[name] = row[name]
-    return mapped
+    return without_surrogates(mapped)  # type: ignore[no-any-return]
 
 
 def _arguments(step: Step, batch: Sequence[Row | Joined]) -> list[list[Row]]:
@@ -297,7 +301,7 @@ class _ProcessAll(_StepFn):
             ) from error
         for row, parent in identify([merged(row) for row in rows], yields):
             self._progress.rows_out += 1
-            yield inherit_reserved(step._map_outputs(row, parent), row)
+            yield sendable(step._map_outputs(row, parent), row)
         self._progress.flush()
 
 
@@ -320,7 +324,7 @@ class _Generate(_StepFn):
                     seen[digest] = draw + 1
                 index += 1
                 self._progress.rows_out += 1
-                yield named
+                yield sendable(named, named)
             self._progress.flush()
             if last:
                 break

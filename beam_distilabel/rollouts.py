@@ -12,7 +12,7 @@ from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.inference import ContinuousRunInference
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.processing import FAILURES, ROWS, inherit_reserved
+from beam_distilabel.processing import FAILURES, ROWS, sendable
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import (
     DRAW,
@@ -136,7 +136,7 @@ class TaskRollout:
                     )
                 continue
             progress.rows_out += 1
-            outputs.append(inherit_reserved(task._map_outputs(done, element), done))
+            outputs.append(sendable(task._map_outputs(done, element), done))
         return outputs
 
     def _reasons(self, done: Row) -> list[Any]:

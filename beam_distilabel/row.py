@@ -174,7 +174,8 @@ def content(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in RESERVED}
 
 
-_ATOMIC = frozenset((str, int, float, bool, bytes, type(None)))
+_NO_TEXT = frozenset((int, float, bool, bytes, type(None)))
+_ATOMIC = _NO_TEXT | {str}
 
 
 def copied(value: Any) -> Any:
@@ -194,6 +195,43 @@ def copied(value: Any) -> Any:
     if kind is list:
         return [v if type(v) in _ATOMIC else copied(v) for v in value]
     return copy.deepcopy(value)
+
+
+def has_surrogates(value: Any) -> bool:
+    """Whether a text in `value`, or a key, has a lone surrogate."""
+    kind = type(value)
+    if kind is str:
+        if value.isascii():
+            return False
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return True
+    elif kind is dict:
+        for name, item in value.items():
+            if type(item) not in _NO_TEXT and has_surrogates(item) or has_surrogates(name):
+                return True
+    elif kind is list or kind is tuple:
+        for item in value:
+            if type(item) not in _NO_TEXT and has_surrogates(item):
+                return True
+    return False
+
+
+def without_surrogates(value: Any) -> Any:
+    """`value` with lone surrogates as their escapes: no runner can carry them, no file hold them.
+
+    Example:
+        >>> without_surrogates({"text": ["a", "\\ud800"]})
+        {'text': ['a', '\\\\ud800']}
+    """
+    if not has_surrogates(value):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {without_surrogates(k): without_surrogates(v) for k, v in value.items()}
+    return type(value)(without_surrogates(item) for item in value)
 
 
 def content_id(row: Row, counter: int = 0) -> str:

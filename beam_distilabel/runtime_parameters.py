@@ -134,7 +134,12 @@ class RuntimeParametersMixin(BaseModel):
     def _set_runtime_parameter(self, name: str, value: Any) -> None:
         field = type(self).model_fields.get(name)
         current = getattr(self, name) if field is not None else None
-        if isinstance(current, RuntimeParametersMixin) and isinstance(value, Mapping):
+        if isinstance(current, RuntimeParametersMixin):
+            if not isinstance(value, Mapping):
+                raise DistilabelUserError(
+                    f"the runtime parameters of {type(self).__name__}.{name} have to be a dict, "
+                    f"got {value!r}."
+                )
             current.set_runtime_parameters(value)
         elif isinstance(current, list) and isinstance(value, Mapping):
             for index, item_value in value.items():
@@ -183,9 +188,14 @@ def missing_parameters(names: Mapping[str, Any], values: Any, prefix: str = "") 
     """Dotted paths of the required runtime parameters that have no value."""
     missing = []
     for name, optional in names.items():
-        value = values[int(name)] if isinstance(values, list) else getattr(values, name, None)
+        if isinstance(values, list):
+            value = values[int(name)]
+        elif isinstance(values, Mapping):
+            value = values.get(name)
+        else:
+            value = getattr(values, name, None)
         if isinstance(optional, Mapping):
-            missing += missing_parameters(optional, value, f"{prefix}{name}.")
+            missing += missing_parameters(optional, value or {}, f"{prefix}{name}.")
         elif not optional and value is None:
             missing.append(f"{prefix}{name}")
     return missing

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import tempfile
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,6 +18,7 @@ import fsspec
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 from beam_distilabel.context import RunContext
+from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
 from beam_distilabel.failures import Failure, OnFailure
 from beam_distilabel.join import JoinSpec
@@ -86,7 +86,7 @@ open_pipelines: ContextVar[tuple[Any, ...]] = ContextVar("open_pipelines", defau
 """The pipelines whose `with` blocks are open in this thread, innermost last."""
 
 
-class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
+class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     """What every kind of Step has.
 
     Attributes:
@@ -117,9 +117,8 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
 
     _pipeline: Any = PrivateAttr(None)
     _context: RunContext = PrivateAttr(default_factory=RunContext)
-    _applied_to: Any = PrivateAttr(None)
     _times_applied: int = PrivateAttr(0)
-    _logger: Any = PrivateAttr(None)
+    _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.step"))
     _shares_input: bool = PrivateAttr(True)
     _join: JoinSpec = PrivateAttr(default_factory=JoinSpec)
 
@@ -186,24 +185,19 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
         del value
 
     def default_label(self) -> str:
-        """The Step's name; numbered where the Step is applied again while the pipeline lives."""
-        assert self.name is not None
-        alive = self._applied_to is not None and self._applied_to() is not None
-        return f"{self.name}_{self._times_applied}" if alive else self.name
+        """The Step's name; numbered where the Step is applied again.
 
-    def _note_application(self, beam_pipeline: Any) -> None:
-        if self._applied_to is None or self._applied_to() is not beam_pipeline:
-            self._applied_to = weakref.ref(beam_pipeline)
-            self._times_applied = 0
-        self._times_applied += 1
+        Beam doesn't say to which pipeline, so the number counts them all.
+        """
+        assert self.name is not None
+        return f"{self.name}_{self._times_applied}" if self._times_applied else self.name
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
         private = {
             **(state["__pydantic_private__"] or {}),
             "_pipeline": None,
-            "_applied_to": None,
-            "_logger": None,
+            "_times_applied": 0,
         }
         attributes = {k: v for k, v in state["__dict__"].items() if k != "_user_label"}
         return {**state, "__dict__": attributes, "__pydantic_private__": private}
@@ -254,13 +248,17 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
         """
         if not self.input_mappings and not self.output_mappings:
             return row
-        back = self.input_mappings
+        back = {
+            expected: present
+            for expected, present in self.input_mappings.items()
+            if source is None or present in source
+        }
         mapped = {}
         for name, value in row.items():
             mapped[self.output_mappings.get(name, back.get(name, name))] = value
         if source is not None and self.keeps_other_columns:
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
-            displaced = [e for e, present in self.input_mappings.items() if present in source]
+            displaced = [*back]
             displaced += [back.get(made, made) for made in self.output_mappings if made in row]
             for name in displaced:
                 if name in source and name not in mapped:
@@ -286,7 +284,6 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
         """Whether the Step is neither a generator nor global."""
         return not self.is_generator and not self.is_global
 
-    @property
     def has_multiple_inputs(self) -> bool:
         """Whether `process` takes one list of rows per predecessor."""
         return takes_many_inputs(type(self).process)  # type: ignore[attr-defined]
@@ -365,7 +362,7 @@ class _Step(PicklesUnloaded, RuntimeParametersMixin, beam.PTransform):
     def expand(self, pcoll: Any) -> Any:
         """Rows in, rows out; see `with_failures` for the rows that failed."""
         result = self.apply_to(pcoll)
-        self._note_application(result.rows.pipeline)
+        self._times_applied += 1
         return result.rows
 
     def with_failures(self) -> WithFailures:
@@ -385,7 +382,7 @@ class WithFailures(beam.PTransform):
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
         result = self._step.apply_to(pcoll)
-        self._step._note_application(result.rows.pipeline)
+        self._step._times_applied += 1
         return result._asdict()
 
 

@@ -97,7 +97,8 @@ def measure_engine(llm: vLLM, chats: list[Any], seeds: bool) -> float:
     outputs = engine.call(answer_all())
     seconds = time.perf_counter() - start
     engine.release()
-    return sum(output["statistics"]["output_tokens"][0] for output in outputs) / seconds
+    tokens: int = sum(output["statistics"]["output_tokens"][0] for output in outputs)
+    return tokens / seconds
 
 
 def main() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_distilabel.runners.direct import DirectSettings
 
@@ -17,7 +18,7 @@ LOCAL_NAMES = frozenset(("direct", "DirectRunner", "FnApiRunner"))
 
 
 class RunnerChoice(NamedTuple):
-    """Beam's runner (an object or its name), its options, and whether it is in this process."""
+    """Beam's runner, its options, and whether it is in this process."""
 
     runner: Any
     options: PipelineOptions
@@ -33,16 +34,40 @@ def choose_runner(runner: str | PipelineRunner | None, options: Options) -> Runn
             dict or as flags, or PipelineOptions.
 
     Raises:
-        ValueError: an option is unknown; the message has the closest one.
+        ValueError: the runner or an option is unknown; the message has the known ones.
     """
-    if runner is None and isinstance(options, PipelineOptions):
-        runner = options.view_as(StandardOptions).runner
+    if runner is None:
+        runner = _runner_of(options)
     if runner is None or (isinstance(runner, str) and runner in LOCAL_NAMES):
         if options is None or isinstance(options, Mapping):
-            settings = DirectSettings(**(options or {}))
+            settings = _direct_settings(options or {})
             return RunnerChoice(settings.runner(), settings.pipeline_options(), True)
         return RunnerChoice(DirectSettings().runner(), beam_options(options), True)
-    return RunnerChoice(runner, beam_options(options), False)
+    if isinstance(runner, str):
+        try:
+            runner = create_runner(runner)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(f"runner={runner!r}: there is no such runner: {error}") from None
+    return RunnerChoice(runner, beam_options(options), isinstance(runner, FnApiRunner))
+
+
+def _runner_of(options: Options) -> str | None:
+    """The runner that `options` name."""
+    if isinstance(options, Mapping):
+        return options.get("runner")
+    return beam_options(options).view_as(StandardOptions).runner
+
+
+def _direct_settings(options: Mapping[str, Any]) -> DirectSettings:
+    settings = {name: value for name, value in options.items() if name != "runner"}
+    for name in settings:
+        if name not in DirectSettings.model_fields:
+            raise ValueError(
+                f"options: the local runner has no setting {name!r}."
+                f"{_closest(name, DirectSettings.model_fields)} Beam's own options are given as "
+                "flags: options=['--name=value']."
+            )
+    return DirectSettings(**settings)
 
 
 def beam_options(options: Options) -> PipelineOptions:
@@ -63,6 +88,10 @@ def _check_known(names: Any) -> None:
     known = PipelineOptions(flags=[]).get_all_options()
     for name in names:
         if name.removeprefix("no_") not in known and name not in known:
-            matches = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {matches[0]!r}?" if matches else ""
+            hint = _closest(name, known)
             raise ValueError(f"options: Beam has no pipeline option {name!r}.{hint}")
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,7 +1,7 @@
 """LLMs that answer from memory, and a way to run Steps and look at all that comes out.
 
-What a worker's copy does is written to a `Journal`, found by its name: the runner of the tests has its
-workers in this process, but they receive pickled copies.
+What a worker's copy does is written to a `Journal`, found by its name: the runner of the tests has
+its workers in this process, but they receive pickled copies.
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ def answer_of(llm: Any, input: Any, num_generations: int) -> Any:
     if "[empty]" in prompt:
         return output_of([""] * num_generations, prompt)
     if "[garbage]" in prompt:
-        return output_of(["\x00\ud800 {{ 7 * 7 }} [RESULT] 9"] * num_generations, prompt)
+        return output_of(["{{ 7 * 7 }} [RESULT] 9"] * num_generations, prompt)
+    if "[surrogate]" in prompt:
+        return output_of(["half a \ud83d character"] * num_generations, prompt)
     return output_of([llm.answer or prompt] * num_generations, prompt)
 
 
@@ -230,7 +232,7 @@ class SeededLLM(AsyncLLM):
 
 
 class SlotEngine(Engine):
-    """Has `slots` slots; an answer takes as many of the engine's steps as the prompt has characters.
+    """Has `slots` slots; an answer takes as many turns of its loop as the prompt has characters.
 
     The journal has the prompts in the order in which they were finished, `most` the most requests
     that were known at once, `busiest` the most that were answered at once.

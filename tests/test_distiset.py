@@ -22,18 +22,12 @@ import yaml
 from datasets import Dataset, DatasetDict
 from pydantic import SecretStr
 
-from beam_distilabel import distiset as module
-from beam_distilabel.card import (
-    SubsetSummary,
-    build_card,
-    cut,
-    size_category,
-    summarize,
-    write_card,
-)
-from beam_distilabel.distiset import Distiset, citations_of, create_distiset
+from beam_distilabel.card import build_card, cut, size_category, write_card
+from beam_distilabel.distiset import Distiset, citations_of, create_distiset, subset
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.hub import read_script, read_texts
 from beam_distilabel.layout import shard_name
+from beam_distilabel.summary import SubsetSummary, summarize
 
 
 def make_result(run: Path, subsets: dict[str, list[dict[str, Any]]], shards: int = 2) -> Path:
@@ -64,11 +58,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def unopened(distiset: Distiset) -> list[str]:
-    return [
-        k
-        for k in dict.keys(distiset)
-        if isinstance(dict.__getitem__(distiset, k), module._Unopened)
-    ]
+    return [name for name, value in distiset.raw().items() if isinstance(value, subset.Subset)]
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -111,7 +101,7 @@ def test_the_metadata_column_is_kept_when_asked_for(run: Path) -> None:
 def test_large_splits_are_mapped_from_one_arrow_file(
     run: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
 ) -> None:
-    monkeypatch.setattr(module, "IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr(subset, "IN_MEMORY_BYTES", 1)
     if not writable:
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     train = create_distiset(run)["first"]["train"]
@@ -454,7 +444,7 @@ def test_secrets_do_not_reach_what_is_pushed(
     token = "hf_" + "a" * 30
     (run / "pipeline.log").write_text(f"token {token} and other-secret\n")
     distiset = create_distiset(run)
-    texts = distiset._texts_to_push("other-secret", include_script=False)
+    texts = read_texts({"pipeline.log": run / "pipeline.log"}, "other-secret")
     assert texts["pipeline.log"] == b"token *** and ***\n"
     script = tmp_path / "job.py"
     script.write_text(f'push(token="{token}")')
@@ -465,7 +455,7 @@ def test_secrets_do_not_reach_what_is_pushed(
         distiset.push_to_hub("org/name", token=SecretStr("other"), include_script=True)
     assert token not in str(error.value)
     script.write_text("print(1)")
-    assert distiset._texts_to_push(None, include_script=True)["job.py"] == b"print(1)"
+    assert read_script(None) == {"job.py": b"print(1)"}
     monkeypatch.setattr(sys, "argv", [""])
     with pytest.raises(DistilabelUserError, match="doesn't run a .py file"):
         distiset.push_to_hub("org/name", include_script=True)

@@ -26,18 +26,14 @@ from hypothesis import given, settings, strategies as st
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.row import DRAW, ROW_ID, Row, child_id, position_id, sort_key
-from beam_distilabel.transforms.sinks import merge, shards
+from beam_distilabel.transforms.sinks import merge, shard_sink, shard_writer, stages
+from beam_distilabel.transforms.sinks.manifest import Manifest
 from beam_distilabel.transforms.sinks.merge import FAN_IN, Block, Bounds, chain_blocks, plan
-from beam_distilabel.transforms.sinks.shards import ShardRecord, ShardWriter
-from beam_distilabel.transforms.sinks.write_distiset import (
-    Manifest,
-    WriteDistiset,
-    _Finish,
-    _Plan,
-    _Publish,
-    _StageShards,
-    publish,
-)
+from beam_distilabel.transforms.sinks.publish import publish, remove_staging
+from beam_distilabel.transforms.sinks.shard_writer import ShardWriter
+from beam_distilabel.transforms.sinks.shards import ShardRecord
+from beam_distilabel.transforms.sinks.stages import Finish, Plan, Publish, StageShards
+from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 
 
 def write(subsets: Mapping[str, Sequence[Row]], path: Path | str, **options: Any) -> Manifest:
@@ -77,22 +73,22 @@ class ByHand:
         self.bounds = bounds or Bounds(10**9, 10**9)
         self.ordered = ordered
 
-    def stage(self, subset: str = "default") -> _StageShards:
-        return _StageShards(self.staging, subset, self.bounds, self.ordered, False, None)
+    def stage(self, subset: str = "default") -> StageShards:
+        return StageShards(self.staging, subset, self.bounds, self.ordered, False, None)
 
     def finish(self, records: Iterable[ShardRecord], subset: str = "default") -> list[Any]:
-        tasks = _Plan(self.bounds, self.ordered, {}).process((subset, [None, *records]))
-        finish = _Finish(self.staging, self.bounds)
+        tasks = Plan(self.bounds, self.ordered, {}).process((subset, [None, *records]))
+        finish = Finish(self.staging, self.bounds)
         return [done for task in tasks for _, done in finish.process(task)]
 
     def publish(self, finished: list[Any], subsets: Sequence[str] = ("default",)) -> Manifest:
-        [manifest] = _Publish(self.path, self.staging, list(subsets), False).process(
+        [manifest] = Publish(self.path, self.staging, list(subsets), False).process(
             (None, finished)
         )
         return manifest
 
 
-def bundle(stage: _StageShards, rows: Iterable[Row]) -> list[ShardRecord]:
+def bundle(stage: StageShards, rows: Iterable[Row]) -> list[ShardRecord]:
     stage.start_bundle()
     for row in rows:
         stage.process(row)
@@ -157,7 +153,7 @@ def test_shards_are_bounded_in_bytes(tmp_path: Path) -> None:
 def test_large_rows_are_not_buffered_beyond_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 10_000)
+    monkeypatch.setattr(shard_writer, "ROW_GROUP_BYTES", 10_000)
     writer = ShardWriter(str(tmp_path), "default")
     for _ in range(20):
         writer.add({"text": "x" * 3_000, "vector": [0.5] * 10})
@@ -211,7 +207,8 @@ def drifting(count: int) -> list[Row]:
 def test_rows_whose_schema_drifts_share_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "ROW_GROUP_ROWS", 7)
+    for module in (shard_writer, shard_sink):
+        monkeypatch.setattr(module, "ROW_GROUP_ROWS", 7)
     source = drifting(60)
     manifest = write({"default": source}, tmp_path / "out", ordered=True, max_shard_rows=20)
     schemas = {str(pq.read_schema(file)) for file in (tmp_path / "out" / "default").iterdir()}
@@ -231,7 +228,7 @@ def test_only_shards_that_differ_are_written_again(
         rewritten.extend(record["rows"] for record in records)
         return original(records, *args)
 
-    monkeypatch.setattr("beam_distilabel.transforms.sinks.write_distiset.join", join)
+    monkeypatch.setattr(stages, "join", join)
     by_hand = ByHand(tmp_path, bounds=Bounds(10**9, 10))
     records = bundle(by_hand.stage(), [{"x": None}] * 10 + [{"x": "a"}] * 20)
     assert [record["rows"] for record in records] == [10, 10, 10]
@@ -330,6 +327,12 @@ def test_declared_features_survive(tmp_path: Path) -> None:
     assert found == {**features, "more": datasets.Value("string")}
 
 
+def test_rows_without_columns_are_counted(tmp_path: Path) -> None:
+    manifest = write({"default": [{ROW_ID: "0-0"}, {ROW_ID: "0-1"}]}, tmp_path / "out")
+    assert manifest["default"]["rows"] == 2
+    assert len(create_distiset(tmp_path / "out")["default"]["train"]) == 2
+
+
 # --- order ----------------------------------------------------------------------------------------
 
 
@@ -361,7 +364,8 @@ def test_shards_that_follow_one_another_are_only_renamed(tmp_path: Path) -> None
 def test_a_merge_of_many_runs_holds_few_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "ROW_GROUP_ROWS", 10)
+    for module in (shard_writer, shard_sink):
+        monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     held: list[int] = []
     take = merge._Cursor.take
     reading: set[int] = set()
@@ -506,6 +510,22 @@ def test_staged_files_that_vanished_are_an_error(tmp_path: Path) -> None:
     shutil.rmtree(by_hand.staging)
     with pytest.raises(DistilabelError, match="1 staged files of subset 'default' are gone"):
         by_hand.publish(finished)
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_what_a_failed_write_has_staged_can_be_removed(tmp_path: Path, scheme: str) -> None:
+    path = f"{scheme}{tmp_path}/out"
+    remove_staging(path)  # nothing was written yet
+    writer = ShardWriter(f"{path}/.staging-killed/default", "default")
+    writer.add({"n": 1})
+    writer.close()
+    filesystem, folder = fsspec.core.url_to_fs(path)
+    filesystem.makedirs(f"{folder}/default", exist_ok=True)
+    filesystem.pipe_file(f"{folder}/default/train-00000-of-00001.parquet", b"a result")
+    remove_staging(path)
+    assert [file.removeprefix(folder) for file in filesystem.find(folder)] == [
+        "/default/train-00000-of-00001.parquet"
+    ]
 
 
 # --- folders that are in use ----------------------------------------------------------------------

@@ -371,8 +371,10 @@ def _draw(rng: random.Random, quality: int, split: Split) -> Example:
         completion, checks = _answer(rng, kind, items, faults)
         wrong = sum(not true for _, true in checks)
         missing = count - len(checks)
-        finding = f"{count - faults} right, {wrong} wrong, {missing} missing."
-    feedback = f"Asked about {kind.name} ({count}): {finding}"
+        finding = (
+            f"told about {kind.name}: {count - faults} right, {wrong} wrong, {missing} missing."
+        )
+    feedback = f"Asked about {kind.name} ({count}), {finding}"
     return Example(Row(prompt=prompt, completion=completion, quality=quality), feedback, checks)
 
 
@@ -423,17 +425,17 @@ def _capitalize(sentence: str) -> str:
 
 def _no_answer(rng: random.Random, asked: str) -> tuple[str, str, tuple[tuple[str, bool], ...]]:
     """Write something that does not answer; say why, and which statements in it are true."""
-    manner = rng.choices(("topic", "gibberish", "refusal", "nothing"), (4, 3, 2, 1))[0]
+    manner = rng.choices(("topic", "gibberish", "refusal", "nothing"), (6, 3, 2, 1))[0]
     if manner == "topic":
         other = KINDS[rng.choice([name for name in KINDS if name != asked])]
         items = rng.sample(list(other.facts), rng.randint(1, MAX_ITEMS))
         text, checks = _answer(rng, other, items, 0)
-        return text, f"the response is about {other.name} instead.", checks
+        return text, f"told about {other.name} instead.", checks
     if manner == "gibberish":
-        return _gibberish(rng), "the response is gibberish.", ()
+        return _gibberish(rng), "told gibberish.", ()
     if manner == "refusal":
-        return rng.choice(REFUSALS), "the response gives no answer.", ()
-    return rng.choice(NEXT_TO_NOTHING), "the response is next to nothing.", ()
+        return rng.choice(REFUSALS), "told no answer.", ()
+    return rng.choice(NEXT_TO_NOTHING), "told next to nothing.", ()
 
 
 def _gibberish(rng: random.Random) -> str:
@@ -476,8 +478,8 @@ def open_examples(seed: int) -> Iterator[Example]:
             quality = 1
         else:
             completion, checks, quality = _babble(rng, rng.randint(1, 6)), (), 3
-            finding = "the response may be right."
-        feedback = f"Asked about what this judge does not know: {finding}"
+            finding = "told something that may be right."
+        feedback = f"Asked about what this judge does not know, {finding}"
         yield Example(Row(prompt=prompt, completion=completion, quality=quality), feedback, checks)
 
 

@@ -1,14 +1,16 @@
-"""Train the demo judge: a Llama of two million parameters that grades answers about a few facts.
+"""Train the demo judge: a Llama of under a million parameters that grades answers about facts.
 
-What it learns: to look up each fact that an instruction asks for in the answer, to compare it
-with what it knows by heart (the few hundred facts of `demo_data.KINDS`), to write down what is
-right, wrong or missing, and to turn the number of faults into a score of 1 to 5 (see
-`demo_data`). It reads the prompts of `PrometheusEval` and answers in Prometheus 2's form.
+What it learns: to tell whether each statement in an answer is true, by heart, for the few facts
+of `tools.demo_data.KINDS`; whether they are of the kind that was asked for; and to count, so that
+it can write how many of the facts asked for are right, wrong or missing, and the score of 1 to 5
+that follows (see `tools.demo_data`). It reads the prompts of `PrometheusEval`, and answers in
+Prometheus 2's form.
 
-What it is not: a judge. It knows nothing beyond those facts, grades by the same count whatever
-the rubric says, and has not learned to compare two answers (relative mode). It exists so that a
-pipeline can be tried with a real engine where no model can be downloaded, and so that tests can
-tell a judge that reads its prompt from one that doesn't.
+What it is not: a judge. It knows nothing beyond those facts. It counts true statements of the
+right kind and does not look whether they are the very ones asked for. It grades by the same count
+whatever the rubric says, and has not learned to compare two answers (relative mode). It exists so
+that a pipeline can be tried with a real engine where no model can be downloaded, and so that
+tests can tell a judge that reads its prompt from one that doesn't.
 
 It needs `torch`, `transformers`, `tokenizers` and `pyarrow`, and no GPU.
 
@@ -58,7 +60,7 @@ SEED = 20240502
 # unlike that it also takes one message, which vLLM sends to warm up.
 CHAT_TEMPLATE = "[INST] {{ messages | map(attribute='content') | join('\n') }}[/INST]"
 DEMO_RUBRIC = "factual-validity"
-TRAINING_EXAMPLES = 60_000
+TRAINING_EXAMPLES = 75_000
 SHIPPED_ROWS = 200
 HELD_OUT_ROWS = 200
 VOCABULARY = 1_600
@@ -69,6 +71,22 @@ BATCH_TOKENS = 4_096
 PROMPT_WEIGHT = 0.5
 UNCHECKED = -100
 RESPONSE_HEADING = "###Response to evaluate:"
+MODEL_CARD = """\
+---
+license: apache-2.0
+language: en
+pipeline_tag: text-generation
+---
+# Demo judge
+
+A very small Llama, trained by `tools/train_demo_judge.py` on data that `tools/demo_data.py` makes.
+It answers the absolute prompts of `PrometheusEval` in the form of Prometheus 2
+(`Feedback: ... [RESULT] 1-5`) by counting the true and false statements in an answer about a few
+capitals, colours, opposites, animals, chemical symbols, units and numbers.
+
+It is a demonstration and no judge: it knows nothing else, pays no heed to the rubric, and can't
+compare two answers.
+"""
 
 
 def fixed_passages() -> list[str]:
@@ -313,32 +331,28 @@ def train(
             )
 
 
-@torch.inference_mode()
 def judge(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, asked: list[Row]
 ) -> list[str]:
     """Let the model judge rows as `PrometheusEval` would, at temperature 0.7."""
     model.eval()
     tokenizer.padding_side = "left"
+    rubric = prometheus_eval.RUBRICS[DEMO_RUBRIC]
     said: list[str] = []
     for start in range(0, len(asked), 50):
-        prompts = [
-            render(Example(row, ""), prometheus_eval.RUBRICS[DEMO_RUBRIC], None)
-            for row in asked[start : start + 50]
-        ]
         inputs = tokenizer(
-            prompts,
+            [render(Example(row, ""), rubric, None) for row in asked[start : start + 50]],
             add_special_tokens=False,
             padding=True,
             return_tensors="pt",
             return_token_type_ids=False,
         )
-        outputs = model.generate(
-            **inputs, do_sample=True, temperature=0.7, top_k=0, max_new_tokens=200
-        )
-        said += tokenizer.batch_decode(
-            outputs[:, inputs.input_ids.shape[1] :], skip_special_tokens=True
-        )
+        with torch.inference_mode():
+            outputs = model.generate(
+                **inputs, do_sample=True, temperature=0.7, top_k=0, max_new_tokens=200
+            )
+        answers = outputs[:, inputs.input_ids.shape[1] :]
+        said += tokenizer.batch_decode(answers, skip_special_tokens=True)
     return said
 
 
@@ -385,16 +399,18 @@ def main() -> None:
     """Make the data, the tokenizer and the model, and say how good the judge is."""
     parser = argparse.ArgumentParser(description="Train the demo judge.")
     parser.add_argument("--output", type=Path, required=True, help="folder for all artefacts")
-    parser.add_argument("--steps", type=int, default=1_200, help="training steps")
+    parser.add_argument("--steps", type=int, default=1_500, help="training steps")
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     torch.manual_seed(SEED)
 
     output: Path = arguments.output
-    output.mkdir(parents=True, exist_ok=True)
+    instructions = output / "instructions"
+    instructions.mkdir(parents=True, exist_ok=True)
     shipped = rows("shipped", SHIPPED_ROWS, SEED)
-    pq.write_table(pa.Table.from_pylist(shipped), output / "instructions.parquet")
+    # The name of the file is the name of the split, as in HuggingFaceH4/instruction-dataset.
+    pq.write_table(pa.Table.from_pylist(shipped), instructions / "test.parquet")
 
     texts = training_texts(TRAINING_EXAMPLES, SEED)
     tokenizer = train_tokenizer(texts[:20_000])
@@ -412,6 +428,7 @@ def main() -> None:
     )
     model.to(torch.bfloat16).save_pretrained(output / "judge")
     tokenizer.save_pretrained(output / "judge")
+    (output / "judge" / "README.md").write_text(MODEL_CARD, encoding="utf-8")
 
     loaded = AutoModelForCausalLM.from_pretrained(output / "judge")
     reloaded = AutoTokenizer.from_pretrained(output / "judge")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr
 
+from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 from beam_distilabel.models.user_engine import (
@@ -31,7 +33,7 @@ STOCK_BATCH_SIZE = 256
 """How many prompts Beam's own RunInference puts in a batch (its default starts at 1 and grows)."""
 
 
-class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
+class Model(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
     """What LLMs and image generation models share: a Beam ModelHandler with an Engine behind it.
 
     Attributes:
@@ -51,7 +53,7 @@ class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
         description="The keyword arguments of every call of `generate` or `agenerate`.",
     )
 
-    _logger: Any = PrivateAttr(None)
+    _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.llm"))
 
     def load(self) -> None:
         """Make clients or load weights; called before the first `generate`."""
@@ -96,13 +98,25 @@ class Model(PicklesUnloaded, RuntimeParametersMixin, ModelHandler):
                     f"{closest(name, known)} It has: {', '.join(known)}."
                 )
 
+    @property
+    def runtime_parameters_names(self) -> dict[str, Any]:
+        """As for every object with runtime parameters, with the generation arguments one by one."""
+        return {**super().runtime_parameters_names, "generation_kwargs": self._kwargs_optional()}
+
+    def _kwargs_optional(self) -> dict[str, bool]:
+        """Generation argument to whether it may be left out."""
+        return {
+            name: parameter.default is not parameter.empty
+            for name, parameter in (self.generation_parameters() or {}).items()
+        }
+
     def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
         info = super().get_runtime_parameters_info()
         for entry in info:
             if entry["name"] == "generation_kwargs":
                 entry["keys"] = [
-                    {"name": name, "optional": parameter.default is not parameter.empty}
-                    for name, parameter in (self.generation_parameters() or {}).items()
+                    {"name": name, "optional": optional}
+                    for name, optional in self._kwargs_optional().items()
                 ]
         return info
 
@@ -283,9 +297,3 @@ def _identity_of(value: Any) -> Any:
     if isinstance(value, type) and hasattr(value, "model_json_schema"):
         return value.model_json_schema()
     return value
-
-
-def is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or any(
-        is_secret(argument) for argument in getattr(annotation, "__args__", ())
-    )

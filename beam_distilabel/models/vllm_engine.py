@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
 """The environment variable with the seconds in which an engine has to be ready; 1,800 if unset."""
 
+_SHUTDOWN_SECONDS = 20.0
+
 MAX_RESTARTS = 3
 """How often a dead engine is started anew before the error is raised."""
 
@@ -134,8 +136,9 @@ class VLLMEngine(Engine):
         self._sampling.parse(self._spec.get_generation_kwargs())
         # The context that vLLM's defaults (slots, tokens per step) are made for throughput in.
         context = UsageContext.LLM_CLASS
-        config = AsyncEngineArgs(**arguments).create_engine_config(context)
-        host_log.configure(lambda: configure_logging(config.logging_config))
+        engine_args = AsyncEngineArgs(**arguments)
+        host_log.configure(lambda: configure_logging(engine_args.create_logging_config()))
+        config = engine_args.create_engine_config(context)
         self._llm = AsyncLLM.from_vllm_config(config, usage_context=context, disable_log_stats=True)
         model_config = self._llm.model_config
         self._max_model_len = model_config.max_model_len
@@ -155,7 +158,7 @@ class VLLMEngine(Engine):
         processes = family(output.pids) if output else []
         try:
             if llm is not None:
-                llm.shutdown()
+                llm.shutdown(timeout=_SHUTDOWN_SECONDS)
         finally:
             if processes:
                 end(processes)
@@ -269,18 +272,22 @@ def _ready_seconds() -> float:
 @contextlib.contextmanager
 def _deadline(output: ProcessOutput) -> Iterator[threading.Event]:
     """End the engine's processes when it takes too long: its start, which waits for them, fails."""
-    expired = threading.Event()
+    expired, over = threading.Event(), threading.Event()
 
-    def expire() -> None:
+    def watch() -> None:
+        if over.wait(_ready_seconds()):
+            return
         expired.set()
-        for process in family(output.pids):
-            with contextlib.suppress(Exception):
-                process.kill()
+        # Again and again: the start may not have come to its processes yet.
+        while not over.wait(0.1):
+            for process in family(output.pids):
+                with contextlib.suppress(Exception):
+                    process.kill()
 
-    timer = threading.Timer(_ready_seconds(), expire)
-    timer.daemon = True
-    timer.start()
+    thread = threading.Thread(target=watch, name="vllm-deadline", daemon=True)
+    thread.start()
     try:
         yield expired
     finally:
-        timer.cancel()
+        over.set()
+        thread.join()

@@ -27,6 +27,14 @@ _KILL_SECONDS = 5.0
 
 _start_lock = threading.RLock()
 
+# Runs first in an engine's process: reading ends when this process does, however it ends, and then
+# so does the engine; vLLM itself would let it keep its memory for ever.
+_DIE_WITH_HOST = (
+    "import os, threading; "
+    "threading.Thread(target=lambda: os.read({fd}, 1) or os.kill(os.getpid(), 9), daemon=True)"
+    ".start(); "
+)
+
 # "(EngineCore pid=123) ERROR 11-22 18:45:01 [core.py:1400] ", or parts of it.
 _LOG_PREFIX = re.compile(
     r"^(\([^()]*pid=\d+\)\s*)?([A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\]\s?)?"
@@ -45,15 +53,24 @@ class ProcessOutput:
     def __init__(self) -> None:
         self.pids: list[int] = []
         self._tail = bytearray()
+        self._closed = False
         self._sink = _open_sink()
-        self._reader, self.writer = os.pipe()
+        self._reader, self._writer = os.pipe()
+        self._host_lives, self._host_life = os.pipe()
         self._thread = threading.Thread(target=self._pump, name="vllm-output", daemon=True)
         self._thread.start()
 
     def spawn(self, path: Any, args: Sequence[Any], fds: Sequence[int]) -> int:
         """Start a process whose output comes here; the stand-in for multiprocessing's own way."""
+        command = [os.fsdecode(argument) for argument in args]
+        code = command.index("-c") + 1
+        command[code] = _DIE_WITH_HOST.format(fd=self._host_lives) + command[code]
         process = subprocess.Popen(
-            args, executable=path, pass_fds=fds, stdout=self.writer, stderr=self.writer
+            command,
+            executable=path,
+            pass_fds=(*fds, self._host_lives),
+            stdout=self._writer,
+            stderr=self._writer,
         )
         # multiprocessing waits for the process by its id; this object must not.
         process.returncode = 0
@@ -78,9 +95,11 @@ class ProcessOutput:
 
     def close(self) -> None:
         """Stop passing on; call when the processes are gone."""
-        if self.writer >= 0:
-            os.close(self.writer)
-            self.writer = -1
+        if self._closed:
+            return
+        self._closed = True
+        for end_of_pipe in (self._writer, self._host_lives, self._host_life):
+            os.close(end_of_pipe)
         # A process that escaped could hold the pipe open for ever.
         self._thread.join(_KILL_SECONDS)
 

@@ -7,9 +7,11 @@ import dataclasses
 import datetime
 import json
 import logging
+import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Container
 from logging import Handler
 from typing import Any
 
@@ -21,7 +23,7 @@ import yaml
 from beam_distilabel.card import write_card
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
-from beam_distilabel.errors import DistilabelError, RunFailedError
+from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunFailedError
 from beam_distilabel.failures import Failure
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import apply_graph
@@ -76,19 +78,40 @@ def start(request: RunRequest) -> RunHandle:
     """Claim the run directory and start the job in a thread of its own.
 
     Raises:
-        DistilabelUserError: the directory isn't this pipeline's.
+        DistilabelUserError: the directory isn't this pipeline's, or another run in this process
+            uses it.
         ValueError: an option of the runner is unknown.
     """
     choice = choose_runner(request.runner, request.options)
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     record = {"beam_distilabel": __version__, "started": started, "state": "running"}
-    request.directory.claim(request.name, record)
-    request.directory.write_text(
-        PIPELINE_FILE, yaml.safe_dump(request.definition, sort_keys=False, allow_unicode=True)
-    )
-    handle = RunHandle(request, choice, record)
-    handle._thread.start()
+    _occupy(request.directory.path)
+    try:
+        request.directory.claim(request.name, record)
+        request.directory.write_text(
+            PIPELINE_FILE, yaml.safe_dump(request.definition, sort_keys=False, allow_unicode=True)
+        )
+        handle = RunHandle(request, choice, record)
+        handle._thread.start()
+    except BaseException:
+        _occupied.discard(request.directory.path)
+        raise
     return handle
+
+
+_occupied: set[str] = set()
+"""The run directories of the runs that are under way in this process."""
+_occupying = threading.Lock()
+
+
+def _occupy(run_dir: str) -> None:
+    with _occupying:
+        if run_dir in _occupied:
+            raise DistilabelUserError(
+                f"a run in {run_dir!r} is under way; wait for its end, or choose another "
+                "output_dir."
+            )
+        _occupied.add(run_dir)
 
 
 class RunHandle:
@@ -142,7 +165,8 @@ class RunHandle:
         """Wait for the end and open the result.
 
         Raises:
-            RunFailedError: the run failed or was cancelled; the cause is chained.
+            DistilabelUserError: the run met something that the user wrote and that can't work.
+            RunFailedError: the run failed otherwise, or was cancelled; the cause is chained.
         """
         try:
             while not self._ended.wait(0.2):
@@ -152,11 +176,11 @@ class RunHandle:
             self._ended.wait()
             raise
         if self._error is not None:
-            if isinstance(self._error, DistilabelError):
+            if isinstance(self._error, DistilabelUserError):
                 raise self._error
             raise RunFailedError(
                 f"the run of the pipeline {self._request.name!r} {self._state}: "
-                f"{_innermost(self._error)} See {self._request.directory.file(LOG_FILE)}."
+                f"{_reason(self._error, self._request.graph.steps)} See {self._request.directory.file(LOG_FILE)}."
             ) from self._error
         distiset = create_distiset(self.run_dir, enable_metadata=True)
         distiset.citations = self._citations()
@@ -188,6 +212,7 @@ class RunHandle:
                 request.directory.write_json(
                     RUN_FILE, {**self._record, "pipeline": request.name, "state": self._state}
                 )
+            _occupied.discard(self.run_dir)
             self._ended.set()
 
     def _execute(self) -> None:
@@ -314,12 +339,22 @@ def row_totals(graph: Graph) -> dict[str, int]:
     return totals
 
 
-def _innermost(error: BaseException) -> str:
-    """The first cause of an error, in one line: Beam wraps errors in their own traceback's text."""
-    while error.__cause__ is not None:
+_WHERE = re.compile(r" \[while running '(?P<step>[^'/:]+)[^']*'\]")
+"""What Beam appends to the text of an error."""
+
+
+def _reason(error: BaseException, steps: Container[str]) -> str:
+    """Why a run failed, in one line that names the Step: Beam wraps errors in their own text."""
+    while error.__cause__ is not None and not isinstance(error, DistilabelError):
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+    text = lines[-1] if lines else ""
+    if isinstance(error, DistilabelError):
+        return _WHERE.sub("", text)
+    where = _WHERE.search(text)
+    if where is not None and where["step"] in steps:
+        return f"Step {where['step']!r}: {type(error).__name__}: {_WHERE.sub('', text)}"
+    return f"{type(error).__name__}: {text}"
 
 
 __all__ = ["RunHandle", "RunRequest", "start"]

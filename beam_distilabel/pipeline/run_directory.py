@@ -47,7 +47,17 @@ class RunDirectory:
             DistilabelUserError: it holds something else, or another pipeline's run.
         """
         filesystem, path = fsspec.url_to_fs(self.path, auto_mkdir=True)
-        known = self.read_json(RUN_FILE)
+        if filesystem.isfile(path):
+            raise DistilabelUserError(f"output_dir {self.path!r} is a file; name a folder.")
+        try:
+            known = self.read_json(RUN_FILE)
+        except ValueError:
+            known = {}
+        if known is not None and (not isinstance(known, dict) or "pipeline" not in known):
+            raise DistilabelUserError(
+                f"{self.file(RUN_FILE)!r} can't be read as the record of a run; choose another "
+                "output_dir, or remove this one."
+            )
         if known is None and filesystem.exists(path) and filesystem.ls(path):
             raise DistilabelUserError(
                 f"{self.path!r} holds files but no run of a pipeline (no {RUN_FILE}); choose "

@@ -6,21 +6,19 @@ an import, an evaluation or a network call.
 
 from __future__ import annotations
 
-import enum
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import Any
 
 import fsspec
 import yaml
-from pydantic import BaseModel
 
+from beam_distilabel.dumping import encode, type_info
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.models.base import Model, is_secret
+from beam_distilabel.models.base import Model
 from beam_distilabel.pipeline import routing
-from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
+from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step
 from beam_distilabel.version import __version__
 
@@ -54,47 +52,8 @@ def dump_pipeline(pipeline: Any) -> dict[str, Any]:
 
 def dump_step(step: _Step) -> dict[str, Any]:
     """A Step's fields, its runtime parameters and its class."""
-    return {
-        **_dump_fields(step),
-        "runtime_parameters_info": step.get_runtime_parameters_info(),
-        "type_info": type_info(type(step)),
-    }
-
-
-def type_info(cls: type) -> dict[str, str]:
-    """The module and name of a class."""
-    return {"module": cls.__module__, "name": cls.__qualname__}
-
-
-def _dump_fields(model: BaseModel) -> dict[str, Any]:
-    return {
-        name: _encode(getattr(model, name))
-        for name, field in type(model).model_fields.items()
-        if not field.exclude and not is_secret(field.annotation)
-    }
-
-
-def _encode(value: Any) -> Any:
-    """A field's value as JSON-like data."""
-    if isinstance(value, (Model, _Step)):
-        return {**_dump_fields(value), "type_info": type_info(type(value))}
-    if isinstance(value, RuntimeParametersMixin):
-        return _dump_fields(value)
-    if isinstance(value, type) and issubclass(value, BaseModel):
-        return value.model_json_schema()
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, enum.Enum):
-        return _encode(value.value)
-    if isinstance(value, Mapping):
-        return {str(key): _encode(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_encode(item) for item in value]
-    if isinstance(value, PurePath):
-        return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return repr(value)
+    info = step.get_runtime_parameters_info()
+    return {**step.dump(), "runtime_parameters_info": encode(info)}
 
 
 def _dump_router(router: routing.RoutingBatchFunction) -> dict[str, Any]:
@@ -165,7 +124,8 @@ def known_classes(base: type) -> dict[str, list[type]]:
 
 
 def _subclasses(base: type) -> Iterator[type]:
-    for cls in base.__subclasses__():
+    subclasses: list[type] = base.__subclasses__()
+    for cls in subclasses:
         yield cls
         yield from _subclasses(cls)
 

@@ -34,7 +34,7 @@ def validate(graph: Graph, *, has_input: bool) -> None:
         _check_mappings(step)
         _check_parameters(step)
         if isinstance(step, _Task):
-            check_llm(step)
+            _check_model(step)
     _check_roots(graph, has_input)
     _check_columns(graph)
     _check_routes(graph)
@@ -137,6 +137,13 @@ def _check_parameters(step: _Step) -> None:
         )
 
 
+def _check_model(task: _Task) -> None:
+    try:
+        check_llm(task)
+    except DistilabelUserError as error:
+        raise PipelineValidationError(str(error)) from None
+
+
 def available_columns(graph: Graph) -> dict[str, set[str] | None]:
     """The columns of the rows that each Step sends on; None where they can't be known."""
     available: dict[str, set[str] | None] = {}
@@ -217,7 +224,9 @@ def check_load_groups(graph: Graph, load_groups: Any) -> None:
     """
     if load_groups is None or load_groups == "sequential_step_execution":
         return
-    if isinstance(load_groups, str):
+    if not isinstance(load_groups, (list, tuple)) or not all(
+        isinstance(group, (list, tuple)) for group in load_groups
+    ):
         raise PipelineValidationError(
             f"load_groups={load_groups!r}: expected a list of lists of Steps or "
             "'sequential_step_execution'."

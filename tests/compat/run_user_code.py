@@ -71,6 +71,20 @@ NORMAL = {
         ),
         TOPICS,
     ),
+    "changed-task": Case(
+        lambda user: user.Follow(
+            name="case", llm=user.Shout(), columns=["topic"], template="About {{ topic }}"
+        ),
+        TOPICS,
+    ),
+    "several-llms": Case(
+        lambda user: user.Panel(
+            name="case",
+            llm=user.Whisper(),
+            others=[user.Shout(generation_kwargs={"repeat": 2}), user.Whisper()],
+        ),
+        TOPICS,
+    ),
     "own-process-async": Case(
         lambda user: user.ExplainTwice(name="case", llm=user.Whisper()), TOPICS
     ),

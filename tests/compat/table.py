@@ -27,8 +27,8 @@ def summary(found: dict[str, Verdict]) -> str:
     return (
         f"{len(found)} examples: {counts[verdicts.PASS]} pass, {counts[verdicts.FAILS]} fail, "
         f"{counts[verdicts.WAITS]} wait for what isn't there yet ({pending} of them run with a "
-        f"stand-in for it), {counts[verdicts.NOT_RUNNABLE]} can't run in distilabel "
-        f"{verdicts.DISTILABEL_VERSION} either."
+        f"stand-in for it), {counts[verdicts.NOT_RUNNABLE]} don't run in distilabel "
+        f"{verdicts.DISTILABEL_VERSION} under the same conditions either."
     )
 
 

@@ -192,6 +192,15 @@ def test_metadata_of_a_task(user: types.ModuleType) -> None:
         assert metadata["statistics_case"] == {"input_tokens": 2, "output_tokens": 14}
 
 
+def test_prompts_of_a_decorated_task(user: types.ModuleType) -> None:
+    rows = run_user_code.run_alone(NORMAL["task"], user)
+    row = next(row for row in rows if row["topic"] == "Rain")
+    assert row["distilabel_metadata"]["raw_input_case"] == [
+        {"role": "system", "content": "You write headlines for sailors."},
+        {"role": "user", "content": "A headline about Rain"},
+    ]
+
+
 def test_several_predecessors(user: types.ModuleType, tmp_path: pathlib.Path) -> None:
     with Pipeline(name="user-code", cache_dir=tmp_path) as pipeline:
         load = LoadDataFromDicts(data=copies(TEXTS))

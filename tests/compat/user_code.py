@@ -16,7 +16,7 @@ from distilabel.mixins.runtime_parameters import RuntimeParameter
 from distilabel.models import AsyncLLM
 from distilabel.models.llms import LLM
 from distilabel.steps import GeneratorStep, GlobalStep, Step, StepInput, step
-from distilabel.steps.tasks import GeneratorTask, Task, task
+from distilabel.steps.tasks import GeneratorTask, Task, TextGeneration, task
 from distilabel.typing import FormattedInput, GenerateOutput
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ class Countdown(GeneratorStep):
 
     def load(self) -> None:
         super().load()
+        self._logger.info("loading %s", self.name)
         self._labels = ["even", "odd"]
 
     @property
@@ -260,6 +261,7 @@ class Whisper(AsyncLLM):
 
     def load(self) -> None:
         super().load()
+        self._logger.info("loading %s", self.model)
         self._calls = threading.local()
 
     @property
@@ -353,6 +355,63 @@ class ExplainTwice(Explain):
             for formatted_output in self._format_outputs(outputs, row):
                 rows.append({**row, **formatted_output, "model_name": self.llm.model_name})
         yield rows
+
+
+class Follow(TextGeneration):
+    """Changes a Task that the package has."""
+
+    follower: bool = True
+
+    _suffix: str = PrivateAttr("")
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        self._suffix = " (for followers)" if self.follower else ""
+
+    @property
+    def outputs(self) -> List[str]:
+        return ["generation", "model_name", "follower"]
+
+    def format_input(self, input: Dict[str, Any]) -> "ChatType":
+        messages = super().format_input(input)
+        messages[-1]["content"] += self._suffix
+        return messages
+
+    def format_output(
+        self, output: Union[str, None], input: Union[Dict[str, Any], None] = None
+    ) -> Dict[str, Any]:
+        return {**super().format_output(output, input), "follower": self.follower}
+
+
+class Panel(Explain):
+    """Asks several LLMs, one of which is the Task's own."""
+
+    others: List[LLM] = Field(default_factory=list)
+
+    def load(self) -> None:
+        super().load()
+        for llm in self.others:
+            llm.load()
+
+    def unload(self) -> None:
+        super().unload()
+        for llm in self.others:
+            llm.unload()
+
+    def process(self, inputs: StepInput) -> "StepOutput":
+        formatted = self._format_inputs(inputs)
+        answers = [
+            llm.generate_outputs(inputs=formatted, **llm.get_generation_kwargs())
+            for llm in [self.llm, *self.others]
+        ]
+        yield [
+            {
+                **row,
+                "explanation": " / ".join(outputs["generations"][0] for outputs in of_row),
+                "model_name": self.llm.model_name,
+            }
+            for row, *of_row in zip(inputs, *answers)
+        ]
 
 
 class Invent(GeneratorTask):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from beam_distilabel.models import vllm_engine
 from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.models.vllm_engine import VLLMEngine
+from beam_distilabel.models.vllm_prompts import PromptRenderer
 from tests.tiny_model import make_tiny_model
 
 CHAT: Any = [{"role": "user", "content": "how many words does the fox need"}]
@@ -67,8 +71,6 @@ def test_a_prompt_that_is_too_long_fails_alone(engine: VLLMEngine) -> None:
     long: Any = [{"role": "user", "content": "fox " * 2000}]
 
     async def answer_all() -> list[Any]:
-        import asyncio
-
         chats = [CHAT, long, CHAT]
         requests = [GenerateRequest(chat, 1, {"max_new_tokens": 4}) for chat in chats]
         return await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
@@ -251,6 +253,70 @@ def test_an_engine_that_fails_in_its_own_process_says_why(
     assert str(tiny_model_path) in text
     assert "memory for the cache blocks" in log.read_text(encoding="utf-8")
     assert_no_engine_process_besides(children)
+
+
+def test_an_engine_has_to_be_ready_in_time(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEAM_DISTILABEL_ENGINE_READY_SECONDS", "0.5")
+    children = set(psutil.Process().children(recursive=True))
+    fails_to_start(
+        EngineError,
+        "not ready after 0.5 s .BEAM_DISTILABEL_ENGINE_READY_SECONDS",
+        model=str(tiny_model_path),
+        extra_kwargs={"max_num_seqs": 3},
+    )
+    assert_no_engine_process_besides(children)
+
+
+def test_an_engine_dies_with_its_host(tmp_path: Path) -> None:
+    # The process stands for the engine's: started in the same way, by a host that is then killed.
+    script = tmp_path / "host.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from beam_distilabel.models.vllm_process import ProcessOutput\n"
+        "code = 'import time; print(1, flush=True); time.sleep(600)'\n"
+        "pid = ProcessOutput().spawn(sys.executable, [sys.executable, '-c', code], [])\n"
+        "print(pid, flush=True)\n"
+        "time.sleep(600)\n",
+        encoding="utf-8",
+    )
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as host:
+        assert host.stdout is not None
+        engine = psutil.Process(int(host.stdout.readline()))
+        assert engine.is_running()
+        host.kill()
+    psutil.wait_procs([engine], timeout=30)
+    assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE
+
+
+def test_prompts(engine: VLLMEngine) -> None:
+    def rendered(prompt: Any, template: str | None, pre_query: str | None) -> str:
+        renderer, config = engine._llm.renderer, engine._llm.model_config
+        prompts = PromptRenderer(renderer, config, template, pre_query)
+        engine_input, length = engine.call(prompts.render(prompt))
+        assert length == len(engine_input["prompt_token_ids"])
+        return prompts.text(engine_input)
+
+    system: Any = {"role": "system", "content": "be kind"}
+    user: Any = {"role": "user", "content": "hi"}
+    assert (
+        rendered([system, user], None, None) == "<|system|>be kind</s><|user|>hi</s><|assistant|>"
+    )
+    assert rendered("as it is", None, None) == "as it is"
+    # Magpie: the model writes the user's turn, where that is next.
+    assert rendered([system], None, "<|user|>") == "<|system|>be kind</s><|user|>"
+    assert rendered([], None, "<|user|>") == "<|user|>"
+    assert rendered([], None, "qwen2") == "<|im_start|>user\n"
+    assert rendered([user], None, "<|user|>") == "<|user|>hi</s><|assistant|>"
+    template = "{{ messages[0]['content'] }}/{{ messages[1]['content'] }}"
+    assert rendered([system, user], template, None) == "be kind/hi"
 
 
 def assert_no_engine_process_besides(children: set[psutil.Process]) -> None:

@@ -10,6 +10,7 @@ whatever the number of rows.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,15 +22,17 @@ import pyarrow.parquet as pq
 
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.row import sort_key
-from beam_distilabel.schema import convert_table
+from beam_distilabel.schema import convert_table, json_paths, unify_schemas
+from beam_distilabel.transforms.sinks.shard_sink import ShardSink
 from beam_distilabel.transforms.sinks.shards import (
     ShardFile,
     ShardRecord,
-    ShardSink,
     keys_path,
     read_schema,
     read_tables,
 )
+
+logger = logging.getLogger(__name__)
 
 FAN_IN = 16
 """Chains that are merged at once."""
@@ -108,6 +111,35 @@ def _join_small(records: Sequence[ShardRecord], bounds: Bounds) -> list[list[Sha
     return bins
 
 
+def unify_shards(
+    subset: str, records: list[ShardRecord], declared: pa.Schema | None = None
+) -> pa.Schema:
+    """One schema for all shards of a subset; warns of columns that become JSON text by it.
+
+    Args:
+        subset: its name, for the warning.
+        records: its shards.
+        declared: known columns: they come first.
+    """
+    schemas = [read_schema(record["schema"]) for record in records]
+    schema = unify_schemas([*([declared] if declared is not None else []), *schemas])
+    known = set().union(*(json_paths(s) for s in schemas)) if schemas else set()
+    for path in sorted(json_paths(schema) - known):
+        column = next(name for name in schema.names if path.startswith(name))
+        seen = {
+            str(s.field(column).type): record["first_row"]
+            for s, record in zip(schemas, records, strict=True)
+            if column in s.names
+        }
+        logger.warning(
+            "subset %r: column %r has types that can't be unified, so it becomes JSON text: %s",
+            subset,
+            path,
+            "; ".join(f"{kind} (shard that starts at row {row})" for kind, row in seen.items()),
+        )
+    return schema
+
+
 # --- doing --------------------------------------------------------------------------------------
 
 
@@ -120,7 +152,7 @@ def join(
     """
     sink = ShardSink(folder, schema, max_shard_bytes=bounds.bytes, max_shard_rows=bounds.rows)
     for record in records:
-        source = read_schema(record)
+        source = read_schema(record["schema"])
         for table in read_tables(record["path"]):
             sink.add(convert_table(table, source, schema))
     return sink.close(at_least_one=not records)
@@ -241,7 +273,7 @@ class _BlockReader:
         files = self._open.pop(block.path, None) or self._start(block.path)
         self._open[block.path] = files  # last used last
         parquet, keys, _ = files
-        source = pa.ipc.read_schema(pa.py_buffer(block.schema))
+        source = read_schema(block.schema)
         table = convert_table(parquet.read_row_group(block.number), source, self._schema)
         return table, keys.get_batch(block.number).column(0)
 

@@ -8,7 +8,6 @@ attempt that failed has left behind is never looked at, and goes with the stagin
 from __future__ import annotations
 
 import hashlib
-import logging
 import posixpath
 import uuid
 from collections.abc import Iterator
@@ -19,19 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_distilabel.layout import open_parquet
-from beam_distilabel.row import RESERVED, ROW_ID, Row, sort_key
-from beam_distilabel.schema import encode_rows, first_json_row, json_paths, storage_schema
-
-logger = logging.getLogger(__name__)
+from beam_distilabel.schema import storage_schema
 
 ROW_GROUP_ROWS = 32_768
 """Rows that are buffered, and written as one row group, at most."""
 
 ROW_GROUP_BYTES = 64 * 2**20
 """Bytes of memory that buffered rows take at most, by `memory_of`; one row may take more."""
-
-LAST_KEY = "\U0010ffff"
-"""Sorts after every row id: the key of rows that have none."""
 
 
 class Group(TypedDict):
@@ -66,27 +59,6 @@ class ShardRecord(TypedDict):
 def keys_path(path: str) -> str:
     """Where the sort keys of the rows of the shard at `path` are."""
     return f"{path}.keys"
-
-
-def memory_of(value: Any) -> int:
-    """About how many bytes of memory a row's values take."""
-    kind = type(value)
-    if kind is str or kind is bytes:
-        return len(value) + 56
-    if kind is dict:
-        size = 184
-        for item in value.values():
-            size += memory_of(item)
-        return size
-    if kind is list or kind is tuple:
-        if value and type(value[0]) in (float, int):
-            return 56 + 32 * len(value)
-        size = 56
-        for item in value:
-            size += memory_of(item)
-        return size
-    size = getattr(value, "nbytes", 32)
-    return size if isinstance(size, int) else 32
 
 
 class ShardFile:
@@ -183,122 +155,6 @@ class _HashingFile:
             self._file.close()
 
 
-class ShardWriter:
-    """Writes the rows of one subset to as few shards as the bounds and the schema allow.
-
-    Rows are buffered until they make a row group, so memory is bounded by `ROW_GROUP_BYTES`, not by
-    the size of a shard. A row group that the open shard's schema can't hold starts a new shard.
-
-    Args:
-        folder: where shards are staged; created when needed.
-        subset: the rows' subset, for records and messages.
-        max_shard_bytes: a shard that has reached it is closed.
-        max_shard_rows: a shard never has more rows.
-        ordered: sort every row group by row id, and keep the sort keys.
-        keep_row_ids: write the reserved columns too.
-        declared: columns with known types.
-
-    Example:
-        >>> import tempfile
-        >>> writer = ShardWriter(tempfile.mkdtemp(), "default")
-        >>> writer.add({"a": 1})
-        >>> [record["rows"] for record in writer.close()]
-        [1]
-    """
-
-    def __init__(
-        self,
-        folder: str,
-        subset: str,
-        *,
-        max_shard_bytes: int = 256_000_000,
-        max_shard_rows: int = 1_000_000,
-        ordered: bool = False,
-        keep_row_ids: bool = False,
-        declared: pa.Schema | None = None,
-    ) -> None:
-        self._folder = folder
-        self._subset = subset
-        self._max_shard_bytes = max_shard_bytes
-        self._max_shard_rows = max_shard_rows
-        self._ordered = ordered
-        self._drop = () if keep_row_ids else RESERVED
-        self._declared = declared
-        self._known = declared
-        self._group_bytes = min(ROW_GROUP_BYTES, max_shard_bytes)
-        self._group_rows = min(ROW_GROUP_ROWS, max_shard_rows)
-        self._rows: list[Row] = []
-        self._size = 0
-        self._shard: ShardFile | None = None
-        self._first_row = ""
-        self._records: list[ShardRecord] = []
-
-    def add(self, row: Row) -> None:
-        """Take a row; it must not be changed afterwards."""
-        self._rows.append(row)
-        self._size += memory_of(row)
-        if self._size >= self._group_bytes or len(self._rows) >= self._group_rows:
-            self._flush()
-
-    def close(self) -> list[ShardRecord]:
-        """Write what is buffered; the records of all shards."""
-        if self._rows:
-            self._flush()
-        self._close_shard()
-        records, self._records = self._records, []
-        return records
-
-    def _flush(self) -> None:
-        rows, self._rows, self._size = self._rows, [], 0
-        keys: list[str] | None = None
-        if self._ordered:
-            rows, keys = _sorted_rows(rows)
-        table, schema = encode_rows(rows, self._known, self._declared, drop=self._drop)
-        if self._known is None or not schema.equals(self._known):
-            self._warn_of_json(schema, rows)
-            self._known = schema
-        if self._shard is not None and not schema.equals(self._shard.schema):
-            self._close_shard()
-        if self._shard is None:
-            self._shard = ShardFile(new_path(self._folder), schema, with_keys=self._ordered)
-            self._first_row = str(rows[0].get(ROW_ID, ""))
-        self._shard.write(table, None if keys is None else pa.array(keys, pa.string()))
-        room = self._max_shard_rows - self._shard.rows
-        if room <= 0 or self._shard.bytes >= self._max_shard_bytes:
-            self._close_shard()
-            room = self._max_shard_rows
-        self._group_rows = min(ROW_GROUP_ROWS, room)
-
-    def _close_shard(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-            self._records.append(self._shard.record(self._subset, self._first_row))
-            self._shard = None
-            self._group_rows = min(ROW_GROUP_ROWS, self._max_shard_rows)
-
-    def _warn_of_json(self, schema: pa.Schema, rows: list[Row]) -> None:
-        before = json_paths(self._known) if self._known is not None else set()
-        for path in sorted(json_paths(schema) - before):
-            column = next(name for name in schema.names if path.startswith(name))
-            known = pa.null()
-            if self._known is not None and column in self._known.names:
-                known = self._known.field(column).type
-            row = rows[first_json_row([row.get(column) for row in rows], known)]
-            logger.warning(
-                "subset %r: column %r holds values that share no type, so it is written as JSON "
-                "text (first seen at row %s)",
-                self._subset,
-                path,
-                row.get(ROW_ID, "without id"),
-            )
-
-
-def _sorted_rows(rows: list[Row]) -> tuple[list[Row], list[str]]:
-    keys = [sort_key(row[ROW_ID]) if ROW_ID in row else LAST_KEY for row in rows]
-    order = sorted(range(len(rows)), key=keys.__getitem__)
-    return [rows[i] for i in order], [keys[i] for i in order]
-
-
 def new_path(folder: str) -> str:
     """A path for a shard in `folder`, made if need be, that no other attempt will use."""
     filesystem, name = fsspec.core.url_to_fs(folder)
@@ -306,92 +162,9 @@ def new_path(folder: str) -> str:
     return posixpath.join(folder, f"{uuid.uuid4().hex}.parquet")
 
 
-def read_schema(record: ShardRecord) -> pa.Schema:
-    """A record's logical schema."""
-    return pa.ipc.read_schema(pa.py_buffer(record["schema"]))
-
-
-class ShardSink:
-    """Takes tables of one schema and writes them to shards within the bounds.
-
-    Small tables are joined to row groups of up to `ROW_GROUP_ROWS`.
-
-    Args:
-        folder: where shards are staged.
-        schema: the logical schema of all tables.
-        max_shard_bytes: a shard that has reached it is closed.
-        max_shard_rows: a shard never has more rows.
-        with_keys: keep the sort keys of the rows.
-    """
-
-    def __init__(
-        self,
-        folder: str,
-        schema: pa.Schema,
-        *,
-        max_shard_bytes: int,
-        max_shard_rows: int,
-        with_keys: bool = False,
-    ) -> None:
-        self._folder = folder
-        self._schema = schema
-        self._max_shard_bytes = max_shard_bytes
-        self._max_shard_rows = max_shard_rows
-        self._with_keys = with_keys
-        self._tables: list[pa.Table] = []
-        self._keys: list[pa.Array] = []
-        self._shard: ShardFile | None = None
-        self._done: list[ShardFile] = []
-
-    def add(self, table: pa.Table, keys: pa.Array | None = None) -> None:
-        """Append rows, in storage types; with their sort keys where these are kept."""
-        if not table.num_rows:
-            return
-        self._tables.append(table)
-        if keys is not None:
-            self._keys.append(keys)
-        rows = sum(table.num_rows for table in self._tables)
-        if rows >= ROW_GROUP_ROWS or sum(t.nbytes for t in self._tables) >= ROW_GROUP_BYTES:
-            self._flush()
-
-    def close(self, *, at_least_one: bool = False) -> list[ShardFile]:
-        """Write what is buffered; the closed shards, in order.
-
-        Args:
-            at_least_one: write a shard without rows where there were no rows at all.
-        """
-        self._flush()
-        if at_least_one and not self._done and self._shard is None:
-            # No row group either: `datasets` can't read one that is empty.
-            self._shard = ShardFile(new_path(self._folder), self._schema)
-        self._close_shard()
-        return self._done
-
-    def _flush(self) -> None:
-        if not self._tables:
-            return
-        table = pa.concat_tables(self._tables)
-        keys = pa.concat_arrays(self._keys) if self._with_keys else None
-        self._tables, self._keys = [], []
-        offset = 0
-        while offset < table.num_rows:
-            if self._shard is None:
-                path = new_path(self._folder)
-                self._shard = ShardFile(path, self._schema, with_keys=self._with_keys)
-            room = min(self._max_shard_rows - self._shard.rows, ROW_GROUP_ROWS)
-            part = table.slice(offset, room)
-            part_keys = None if keys is None else keys.slice(offset, room)
-            self._shard.write(part, part_keys)
-            offset += part.num_rows
-            full = self._shard.rows >= self._max_shard_rows
-            if full or self._shard.bytes >= self._max_shard_bytes:
-                self._close_shard()
-
-    def _close_shard(self) -> None:
-        if self._shard is not None:
-            self._shard.close()
-            self._done.append(self._shard)
-            self._shard = None
+def read_schema(message: bytes) -> pa.Schema:
+    """The schema in an Arrow IPC message, such as that of a record."""
+    return pa.ipc.read_schema(pa.py_buffer(message))
 
 
 def read_tables(path: str) -> Iterator[pa.Table]:

@@ -1,0 +1,37 @@
+"""A model that answers at once, written the way that distilabel's documentation has it.
+
+This one source runs in beam_distilabel and in distilabel, whichever the interpreter has.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+try:
+    from beam_distilabel.llms import LLM
+except ModuleNotFoundError:
+    from distilabel.models.llms import LLM  # type: ignore[no-redef]
+
+
+class InstantLLM(LLM):
+    """Answers `answer` to every prompt."""
+
+    answer: str
+
+    @property
+    def model_name(self) -> str:
+        return "instant"
+
+    def load(self) -> None:
+        super().load()
+
+    def generate(  # type: ignore[override]
+        self, inputs: list[Any], num_generations: int = 1, **kwargs: Any
+    ) -> list[Any]:
+        return [
+            {
+                "generations": [self.answer] * num_generations,
+                "statistics": {"input_tokens": [9], "output_tokens": [9] * num_generations},
+            }
+            for _ in inputs
+        ]

@@ -1,0 +1,1 @@
+"""Tests of the whole: the real engine, the Hub over HTTP, the command line."""

@@ -1,0 +1,85 @@
+"""From what a user says of the runner to what Beam needs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+)
+from apache_beam.runners.portability.flink_runner import FlinkRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_distilabel.runners import choose_runner
+
+
+@pytest.mark.parametrize("name", [None, "direct", "DirectRunner", "FnApiRunner"])
+def test_names_of_the_local_runner(name: str | None) -> None:
+    """Never Beam's own DirectRunner, which may be a download."""
+    choice = choose_runner(name, None)
+    assert type(choice.runner) is FnApiRunner
+    assert choice.local
+
+
+def test_settings_of_the_local_runner() -> None:
+    options = choose_runner(None, {"parallelism": 4}).options.view_as(DirectOptions)
+    assert options.direct_num_workers == 4
+
+
+def test_a_runner_of_beams() -> None:
+    choice = choose_runner("FlinkRunner", {"job_name": "j"})
+    assert isinstance(choice.runner, FlinkRunner)
+    assert not choice.local
+    assert choice.options.view_as(GoogleCloudOptions).job_name == "j"
+
+
+def test_a_runner_object() -> None:
+    runner = FlinkRunner()
+    assert choose_runner(runner, None).runner is runner
+    local = choose_runner(FnApiRunner(), None)
+    assert local.local
+
+
+def test_the_runner_that_options_name() -> None:
+    named = PipelineOptions(["--runner=FlinkRunner"])
+    choice = choose_runner(None, named)
+    assert isinstance(choice.runner, FlinkRunner)
+    assert choice.options is named
+    choice = choose_runner(None, ["--runner=FlinkRunner", "--job_name=j"])
+    assert isinstance(choice.runner, FlinkRunner)
+    choice = choose_runner(None, {"runner": "FlinkRunner"})
+    assert isinstance(choice.runner, FlinkRunner)
+    assert choose_runner(None, PipelineOptions([])).local
+
+
+def test_flags_for_the_local_runner() -> None:
+    choice = choose_runner("direct", ["--direct_num_workers=2", "--no_save_main_session"])
+    assert choice.options.view_as(DirectOptions).direct_num_workers == 2
+
+
+@pytest.mark.parametrize(
+    ("runner", "options", "text"),
+    [
+        (None, {"paralelism": 2}, "paralelism.*parallelism"),
+        ("FlinkRunner", {"job_nam": 2}, "'job_nam'.*'job_name'"),
+        ("FlinkRunner", ["--job_nam=2"], "'job_nam'.*'job_name'"),
+        (None, ["--job_nam", "x"], "'job_nam'.*'job_name'"),
+        ("FlinkRuner", None, "FlinkRuner.*FlinkRunner"),
+        ("no.such.Runner", None, "no.such.Runner"),
+    ],
+)
+def test_what_is_unknown(runner: Any, options: Any, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        choose_runner(runner, options)
+
+
+def test_the_command_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["script.py", "--runner=FlinkRunner"])
+    assert choose_runner(None, None).local
+    options = choose_runner("FlinkRunner", {"job_name": "j"}).options
+    assert options.view_as(StandardOptions).runner is None
