@@ -65,12 +65,13 @@ test: lint  ## lint, then all tests but those marked flink, gpu and slow
 	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)  ## the benchmarks, one after the other
-	set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	set -e; for name in feeding overhead vllm_ratio; do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
-$(COMPAT_VENV)/installed: Makefile | $(INSTALLED)
+$(COMPAT_VENV)/installed: tests/compat/requirements.txt | $(INSTALLED)
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(COMPAT_VENV)
 	$(UV) pip install --python $(COMPAT_VENV)/bin/python \
-		'distilabel[openai]==1.5.3' requests bs4
+		-r tests/compat/requirements.txt
 	touch $@
 
 compat: $(INSTALLED) $(COMPAT_VENV)/installed  ## distilabel's own examples, beside distilabel

@@ -183,10 +183,10 @@ class _RunRollouts(beam.DoFn):
         if not self._start_is_due:
             self._start_is_due = True
             self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
-        if self._in_flight >= self._max_in_flight:
-            yield from self._collect(wait=True)
-        elif self._outbox:
+        if self._outbox:
             yield from self._collect(wait=False)
+        while self._in_flight >= self._max_in_flight:
+            yield from self._collect(wait=True)
 
     def finish_bundle(self) -> Iterator[Any]:
         while self._in_flight:

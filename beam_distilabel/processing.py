@@ -242,7 +242,7 @@ def sendable(mapped: Row, row: Row) -> Row:
     for name in (ROW_ID, DRAW):
         if name in row:
             mapped[name] = row[name]
-    return without_surrogates(mapped)  # type: ignore[no-any-return]
+    return without_surrogates(mapped)
 
 
 def _arguments(step: Step, batch: Sequence[Row | Joined]) -> list[list[Row]]:

@@ -11,16 +11,17 @@ import itertools
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_distilabel.errors import PromptTooLongError
 from beam_distilabel.models.base import LLM, AsyncLLM
-from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.engine import Engine, GenerateRequest, engines
 from beam_distilabel.row import RESERVED, Row
 from beam_distilabel.task import Task
 from beam_distilabel.typing import GenerateOutput
@@ -65,9 +66,7 @@ def new_name() -> str:
 
 
 def options(workers: int) -> PipelineOptions:
-    return PipelineOptions(
-        [], direct_num_workers=workers, direct_running_mode="multi_threading"
-    )
+    return PipelineOptions([], direct_num_workers=workers, direct_running_mode="multi_threading")
 
 
 def run(rows: Iterable[Any], *transforms: Any, workers: int = 1) -> list[Any]:
@@ -103,6 +102,19 @@ def _collect(element: Any, name: str) -> None:
 def plain(rows: Iterable[Row]) -> list[Row]:
     """`rows` without their identity."""
     return [{k: v for k, v in row.items() if k not in RESERVED} for row in rows]
+
+
+def open_engines() -> set[str]:
+    """The fingerprints of the models whose engines are open in this process."""
+    return set(engines._entries)
+
+
+@pytest.fixture
+def no_engine_is_left() -> Iterator[None]:
+    """Whatever a test does, it ends with the engines that it began with."""
+    before = open_engines()
+    yield
+    assert open_engines() == before
 
 
 # ---------------------------------------------------------------------------------- LLMs

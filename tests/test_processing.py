@@ -288,14 +288,18 @@ def test_a_global_step_may_leave_rows_out() -> None:
 
 def test_a_global_step_that_fails_ends_the_run() -> None:
     step = FreeOfAll(name="all", makes=lambda rows: 1 / 0)
-    with pytest.raises(Exception, match=r"'all' \(FreeOfAll\) failed on all of its 2 rows: ZeroDiv"):
+    with pytest.raises(
+        Exception, match=r"'all' \(FreeOfAll\) failed on all of its 2 rows: ZeroDiv"
+    ):
         run([{"x": 1}, {"x": 2}], step)
 
 
 # ---------------------------------------------------------------------------------- windows
 
 
-def _see(row: Any, name: str, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> None:
+def _see(
+    row: Any, name: str, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+) -> None:
     journal(name).add((row["x"], int(time), int(window.start), row.get("all")))
 
 
@@ -340,7 +344,9 @@ def test_children_have_the_time_of_the_row_they_stem_from() -> None:
         _ = (
             pipeline
             | beam.Create([TimestampedValue({"x": t}, t) for t in (3, 4, 5)])
-            | beam.WindowInto(FixedWindows(10), trigger=trigger.AfterWatermark(), accumulation_mode=1)
+            | beam.WindowInto(
+                FixedWindows(10), trigger=trigger.AfterWatermark(), accumulation_mode=1
+            )
             | step
             | beam.Map(_see, found)
         )
@@ -350,7 +356,9 @@ def test_children_have_the_time_of_the_row_they_stem_from() -> None:
 def test_failures_keep_their_window() -> None:
     found = new_name()
 
-    def see(failure: Any, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam) -> None:
+    def see(
+        failure: Any, time: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+    ) -> None:
         journal(found).add((failure.row["x"], int(time), int(window.start)))
 
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:

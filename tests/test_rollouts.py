@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from beam_distilabel.context import RunContext
 from beam_distilabel.errors import EngineError, GenerationError, ParseError
 from beam_distilabel.metadata import METADATA
-from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.progress import forget, read_progress
 from beam_distilabel.rollouts import task_key
 from beam_distilabel.row import DRAW, ROW_ID, Row
@@ -26,12 +26,15 @@ from tests.fakes import (
     SyncFakeLLM,
     journal,
     new_name,
+    no_engine_is_left,  # noqa: F401
     options,
     plain,
     run,
     run_from,
     run_with_failures,
 )
+
+pytestmark = pytest.mark.usefixtures("no_engine_is_left")
 
 
 def ask(**fields: Any) -> Ask:
@@ -86,7 +89,9 @@ def test_a_rollout_that_asks_many_times() -> None:
 
 
 def test_rows_of_a_rollout_are_children_of_its_row() -> None:
-    rows = run([{"text": "a", ROW_ID: "0-3"}], SampleMore(name="more", llm=SeededLLM(tag=new_name())))
+    rows = run(
+        [{"text": "a", ROW_ID: "0-3"}], SampleMore(name="more", llm=SeededLLM(tag=new_name()))
+    )
     assert sorted(row[ROW_ID] for row in rows) == [f"0-3.{i}" for i in range(4)]
     assert len({row["answer"] for row in rows}) == 4
 
@@ -101,7 +106,9 @@ def test_rows_of_a_rollout_are_children_of_its_row() -> None:
     ],
 )
 def test_a_rollout_that_raises_costs_its_row(text: str, kind: str, message: str) -> None:
-    rows, [failure] = run_with_failures([{"text": text}, {"text": "rows"}], Raises(name="r", llm=FakeLLM()))
+    rows, [failure] = run_with_failures(
+        [{"text": text}, {"text": "rows"}], Raises(name="r", llm=FakeLLM())
+    )
     [row] = rows
     assert (failure.kind, failure.message) == (kind, message)
     assert row[METADATA]["failure_r"] == failure.reason()
@@ -132,7 +139,6 @@ def test_a_task_that_cannot_be_loaded_leaves_no_engine() -> None:
     tag = new_name()
     with pytest.raises(Exception, match="the template is gone"):
         run([{"text": "a"}], Unloadable(name="ask", llm=FakeLLM(tag=tag)))
-    assert not engines._entries
     assert journal(f"{tag}/life").events == ["load", "unload"]
 
 

@@ -42,10 +42,14 @@ json_values = st.recursive(
     | st.floats(allow_nan=False)
     | st.text(st.characters(), max_size=5)
     | st.binary(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-rows_of_anything = st.dictionaries(st.text(string.ascii_lowercase, max_size=3), json_values, max_size=4)
+rows_of_anything = st.dictionaries(
+    st.text(string.ascii_lowercase, max_size=3), json_values, max_size=4
+)
 numbers = st.integers(0, 10**12)
 paths = st.tuples(numbers, numbers, st.lists(numbers, max_size=4))
 
@@ -146,7 +150,9 @@ def test_canonical_json_tells_large_arrays_apart() -> None:
 
 @given(json_values, json_values)
 def test_fingerprints_are_equal_for_equal_content_only(one: Any, other: Any) -> None:
-    assert (fingerprint(one) == fingerprint(other)) == (canonical_json(one) == canonical_json(other))
+    assert (fingerprint(one) == fingerprint(other)) == (
+        canonical_json(one) == canonical_json(other)
+    )
     assert 0 <= seed_from(one) < 2**31
 
 
@@ -229,7 +235,9 @@ def test_copies_of_a_row_are_its_children() -> None:
 
 def test_one_yield_per_row() -> None:
     inputs = batch(3)
-    assert names(identify(inputs, [[{"x": i}] for i in range(3)])) == [(f"0-{i}",) * 2 for i in range(3)]
+    assert names(identify(inputs, [[{"x": i}] for i in range(3)])) == [
+        (f"0-{i}",) * 2 for i in range(3)
+    ]
 
 
 def test_several_yields_of_all_rows() -> None:

@@ -249,7 +249,9 @@ def test_classes_of_a_script(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------- the model
 
 
-@pytest.mark.parametrize("name", ["label", "pipeline", "annotations", "side_inputs", "display_data"])
+@pytest.mark.parametrize(
+    "name", ["label", "pipeline", "annotations", "side_inputs", "display_data"]
+)
 def test_fields_that_beam_would_take_are_refused(name: str) -> None:
     with pytest.raises(DistilabelTypeError, match=f"field '{name}'.*call the field something else"):
         type("Clash", (Step,), {"__annotations__": {name: str}, name: "x", "__module__": __name__})
@@ -259,7 +261,11 @@ def test_names() -> None:
     assert default_name(Length) == "length"
     assert Length().name == "length_0"
     with Pipeline("names"):
-        assert [Length().name, Length().name, Length(name="x").name] == ["length_0", "length_1", "x"]
+        assert [Length().name, Length().name, Length(name="x").name] == [
+            "length_0",
+            "length_1",
+            "x",
+        ]
     for name in ("with space", "a/b", "", "é", "a.b"):
         with pytest.raises(ValidationError, match="letters, digits"):
             Length(name=name)
@@ -305,7 +311,11 @@ def test_undefined_process() -> None:
 
 
 def test_kinds() -> None:
-    assert (Length().is_normal, GlobalStep().is_normal, GeneratorStep().is_normal) == (True, False, False)
+    assert (Length().is_normal, GlobalStep().is_normal, GeneratorStep().is_normal) == (
+        True,
+        False,
+        False,
+    )
     assert not Length().has_multiple_inputs()
 
 

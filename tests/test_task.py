@@ -11,7 +11,6 @@ from pydantic import PrivateAttr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.metadata import METADATA
-from beam_distilabel.models.engine import engines
 from beam_distilabel.row import DRAW, ROW_ID
 from beam_distilabel.task import check_llm
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
@@ -25,11 +24,14 @@ from tests.fakes import (
     SyncFakeLLM,
     journal,
     new_name,
+    no_engine_is_left,  # noqa: F401
     output_of,
     plain,
     run,
     run_with_failures,
 )
+
+pytestmark = pytest.mark.usefixtures("no_engine_is_left")
 
 KEYS = {
     f"{key}_ask" for key in ("raw_input", "raw_output", "statistics", "finish_reason", "failure")
@@ -111,7 +113,6 @@ def test_failed_rows_that_are_dropped_or_end_the_run() -> None:
     assert sorted(failure.kind for failure in failures) == ["engine", "parse", "render"]
     with pytest.raises(Exception, match=r"Step 'ask' \(Ask\): a row failed \(engine\).*refused"):
         run(texts[:2], ask(on_failure="raise"))
-    assert not engines._entries
 
 
 def test_what_is_not_kept_is_not_there() -> None:
@@ -157,9 +158,7 @@ def test_one_bad_generation_of_three(on_failure: str) -> None:
     assert [row["answer"] for row in rows] == kept
     assert [(failure.kind, failure.raw_output) for failure in failures] == [("parse", "[RESULT] 9")]
 
-    grouped = ask(
-        llm=HalfGood(), num_generations=3, on_failure=on_failure, group_generations=True
-    )
+    grouped = ask(llm=HalfGood(), num_generations=3, on_failure=on_failure, group_generations=True)
     [row], failures = run_with_failures([{"text": "hey"}], grouped)
     assert row["answer"] == ["good", None, "good"]
     assert [reason and reason["kind"] for reason in row[METADATA]["failure_ask"]] == [
@@ -223,9 +222,9 @@ def test_other_keys_of_an_llm_are_columns_named_after_the_step() -> None:
             }
 
     rows = run([{"text": "a"}], ask(llm=Chatty(), num_generations=2))
-    assert [(r["answer"], r["llm_ask_logprobs"], r["llm_ask_cost"], r["llm_ask_ids"]) for r in rows] == [
-        (f"answer {i}", [{"token": i}], 0.5, "only one") for i in range(2)
-    ]
+    assert [
+        (r["answer"], r["llm_ask_logprobs"], r["llm_ask_cost"], r["llm_ask_ids"]) for r in rows
+    ] == [(f"answer {i}", [{"token": i}], 0.5, "only one") for i in range(2)]
     [row] = run([{"text": "a"}], ask(llm=Chatty(), num_generations=2, group_generations=True))
     assert row["llm_ask_logprobs"] == [[{"token": 0}], [{"token": 1}]]
     assert row["llm_ask_cost"] == [0.5, 0.5]
@@ -289,7 +288,6 @@ def test_a_prompt_that_changes_its_row_changes_no_other_branch(where: str) -> No
 def test_the_engine_is_released_at_the_end() -> None:
     tag = new_name()
     assert len(run([{"text": "a"}], ask(llm=FakeLLM(tag=tag)))) == 1
-    assert not engines._entries
     assert journal(f"{tag}/life").events == ["load", "unload"]
 
 
@@ -347,7 +345,6 @@ def test_a_task_in_two_pipelines_and_twice_in_one() -> None:
 def test_rows_piped_into_a_task() -> None:
     [row] = [{"text": "a"}] | ask()
     assert row["answer"] == "a"
-    assert not engines._entries
 
 
 # ---------------------------------------------------------------------------------- outside
@@ -375,7 +372,9 @@ def test_an_older_llm_that_returns_lists() -> None:
 
 def test_generation_arguments_that_the_llm_does_not_take() -> None:
     step = ask(llm=FakeLLM(generation_kwargs={"temprature": 1}))
-    with pytest.raises(DistilabelUserError, match=r"'ask'.*'temprature'. Did you mean 'temperature'"):
+    with pytest.raises(
+        DistilabelUserError, match=r"'ask'.*'temprature'. Did you mean 'temperature'"
+    ):
         check_llm(step)
 
 

@@ -19,6 +19,7 @@ import apache_beam as beam
 import fsspec
 import pyarrow.parquet as pq
 import yaml
+from apache_beam.runners.runner import PipelineState
 
 from beam_distilabel.card import write_card
 from beam_distilabel.context import RunContext
@@ -33,6 +34,7 @@ from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
 from beam_distilabel.progress import cancel, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
+from beam_distilabel.transforms.sinks.publish import remove_staging
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.version import __version__
 
@@ -178,9 +180,11 @@ class RunHandle:
         if self._error is not None:
             if isinstance(self._error, DistilabelUserError):
                 raise self._error
+            request = self._request
             raise RunFailedError(
-                f"the run of the pipeline {self._request.name!r} {self._state}: "
-                f"{_reason(self._error, self._request.graph.steps)} See {self._request.directory.file(LOG_FILE)}."
+                f"the run of the pipeline {request.name!r} {self._state}: "
+                f"{_reason(self._error, request.graph.steps)} See "
+                f"{request.directory.file(LOG_FILE)}."
             ) from self._error
         distiset = create_distiset(self.run_dir, enable_metadata=True)
         distiset.citations = self._citations()
@@ -236,7 +240,13 @@ class RunHandle:
         shower.start()
         try:
             self._result = job.run()
-            self._result.wait_until_finish()
+            state = self._result.wait_until_finish()
+            if state not in (None, PipelineState.DONE):
+                raise RunFailedError(f"the runner ended the job with the state {state}.")
+        except BaseException:
+            for path in (directory.file(DISTISET), directory.path):
+                remove_staging(path)
+            raise
         finally:
             done.set()
             shower.join()

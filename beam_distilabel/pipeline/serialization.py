@@ -13,6 +13,7 @@ from typing import Any
 
 import fsspec
 import yaml
+from pydantic import ValidationError
 
 from beam_distilabel.dumping import encode, type_info
 from beam_distilabel.errors import DistilabelUserError
@@ -98,18 +99,42 @@ def add_steps(pipeline: Any, data: Mapping[str, Any]) -> None:
     """
     described = data["pipeline"]
     with pipeline:
-        for entry in described["steps"]:
+        for entry in _entries(described, "steps", step=Mapping):
             fields = {**entry["step"], "name": entry.get("name") or entry["step"].get("name")}
             _make(fields, known_classes(_Step), f"Step {fields['name']!r}")
-    routers = {entry["step"]: entry for entry in described.get("routing_batch_functions") or []}
+    routers = {
+        entry["step"]: entry for entry in _entries(described, "routing_batch_functions", step=str)
+    }
     graph = pipeline.graph
-    for connection in described.get("connections") or []:
+    for connection in _entries(described, "connections", **{"from": str, "to": list}):
         if not connection["to"]:
             continue
         source = graph.get(connection["from"])
         targets = [graph.get(name) for name in connection["to"]]
         router = routers.get(connection["from"])
         source.connect(*targets, routing_batch_function=_make_router(router) if router else None)
+
+
+def _entries(described: Mapping[str, Any], name: str, **kinds: type) -> list[Mapping[str, Any]]:
+    """The list `described[name]`, whose entries have keys with values of the kinds given.
+
+    Raises:
+        DistilabelUserError: an entry has not.
+    """
+    entries = described.get(name) or []
+    for entry in entries if isinstance(entries, list) else [entries]:
+        for key, kind in kinds.items():
+            if not isinstance(entry, Mapping) or not isinstance(entry.get(key), kind):
+                raise DistilabelUserError(
+                    f"this is no pipeline file: an entry of `{name}` has no {key!r}, or one that "
+                    f"is no {kind.__name__}: {str(entry)[:200]}"
+                )
+    return list(entries)
+
+
+def _type_info(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    info = fields.get("type_info")
+    return info if isinstance(info, Mapping) else {}
 
 
 def known_classes(base: type) -> dict[str, list[type]]:
@@ -132,7 +157,7 @@ def _subclasses(base: type) -> Iterator[type]:
 
 def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) -> Any:
     """An object of the class that `fields["type_info"]` names."""
-    info = fields.get("type_info") or {}
+    info = _type_info(fields)
     name, module = str(info.get("name")), str(info.get("module"))
     candidates = list(dict.fromkeys(classes.get(name.rpartition(".")[2], [])))
     if not candidates:
@@ -151,7 +176,10 @@ def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) 
                 f"{what}: {name} has no field {field!r}.{closest(field, cls.model_fields)}"
             )
         values[field] = _decode(value, f"{what}, field {field!r}")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        raise DistilabelUserError(f"{what}: {error}") from None
 
 
 def _decode(value: Any, what: str) -> Any:
@@ -166,14 +194,17 @@ def _decode(value: Any, what: str) -> Any:
 
 
 def _make_router(entry: Mapping[str, Any]) -> routing.RoutingBatchFunction:
-    info = entry.get("type_info") or {}
+    info = _type_info(entry)
     factory = _ROUTERS.get(str(info.get("name")))
     if factory is None:
         raise DistilabelUserError(
             f"Step {entry['step']!r}: the routing function {info.get('name')!r} can't be loaded "
             f"from a file; known are {', '.join(_ROUTERS)}."
         )
-    return factory(**(info.get("kwargs") or {}))
+    try:
+        return factory(**(info.get("kwargs") or {}))
+    except TypeError as error:
+        raise DistilabelUserError(f"Step {entry['step']!r}: {error}") from None
 
 
 def _version(text: str) -> tuple[int, ...]:

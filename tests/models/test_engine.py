@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from beam_distilabel.errors import EngineError, PromptTooLongError
-from beam_distilabel.models.engine import Engine, GenerateRequest, Registry, answer, engines
+from beam_distilabel.models.engine import Engine, GenerateRequest, Registry, answer
 from beam_distilabel.typing import GenerateOutput
-from tests.fakes import BrokenLLM, FakeLLM, SlotLLM, journal, new_name
+from tests.fakes import BrokenLLM, FakeLLM, SlotLLM, journal, new_name, no_engine_is_left  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("no_engine_is_left")
 
 
 class Counted(Engine):
@@ -211,7 +213,6 @@ def test_equal_llms_share_an_engine() -> None:
     for engine in (first, second, other):
         engine.release()
     assert journal(f"{tag}/life").events == ["load", "load", "unload", "unload"]
-    assert not engines._entries
 
 
 def test_llms_of_different_classes_do_not_share() -> None:
@@ -226,4 +227,3 @@ def test_llms_of_different_classes_do_not_share() -> None:
 def test_an_llm_that_cannot_be_loaded_is_not_registered() -> None:
     with pytest.raises(EngineError, match=r"BrokenLLM.load\(\) failed: RuntimeError: no accel"):
         BrokenLLM(tag=new_name()).load_model()
-    assert not engines._entries

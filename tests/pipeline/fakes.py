@@ -14,7 +14,7 @@ from beam_distilabel.step import GeneratorStep, GlobalStep, Step
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 
 
-class Echo(AsyncLLM):
+class TaggedEcho(AsyncLLM):
     """Answers with the prompt, `tag` and `suffix`."""
 
     tag: str = "echo"
@@ -34,8 +34,8 @@ class Echo(AsyncLLM):
         }
 
 
-class CannotLoad(Echo):
-    """An Echo that can't be loaded."""
+class CannotLoad(TaggedEcho):
+    """An TaggedEcho that can't be loaded."""
 
     def load(self) -> None:
         raise ConnectionError("no accelerator is free")

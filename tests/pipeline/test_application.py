@@ -16,7 +16,7 @@ from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.row import RESERVED, Row
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
-from tests.pipeline.fakes import Add, Echo, Lose, Merge, Times
+from tests.pipeline.fakes import Add, Lose, Merge, TaggedEcho, Times
 
 
 def plain(rows: Any) -> list[Row]:
@@ -47,7 +47,9 @@ def test_twice_in_one_beam_pipeline() -> None:
     with beam.Pipeline(runner=FnApiRunner()) as p:
         one = p | "One" >> beam.Create([{"x": 1}]) | "First" >> pipeline
         two = p | "Two" >> beam.Create([{"x": 2}]) | "Second" >> pipeline
-        chained = one["default"] | beam.Map(lambda row: {**row, "x": row["a"]}) | "Third" >> pipeline
+        chained = (
+            one["default"] | beam.Map(lambda row: {**row, "x": row["a"]}) | "Third" >> pipeline
+        )
         for name, rows, value in (("1", one, "1"), ("2", two, "2"), ("3", chained, "1")):
             found = rows["default"] | f"Plain{name}" >> beam.Map(lambda row: row["a"])
             assert_that(found, equal_to([value]), label=f"Check{name}")
@@ -90,7 +92,7 @@ def test_rows_without_ids_that_meet_again() -> None:
     data = [{"x": x % 3, "instruction": f"do {x}"} for x in range(30)]
     with Pipeline(name="roots") as pipeline:
         ask, two, merge = (
-            TextGeneration(name="ask", llm=Echo()),
+            TextGeneration(name="ask", llm=TaggedEcho()),
             Times(name="two", times=2),
             Merge(name="merge"),
         )

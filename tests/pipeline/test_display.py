@@ -16,7 +16,7 @@ from beam_distilabel.pipeline.run import row_totals
 from beam_distilabel.progress import forget, read_progress, step_progress
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
-from tests.pipeline.fakes import Add, Echo, Numbers
+from tests.pipeline.fakes import Add, Numbers, TaggedEcho
 
 
 def counts(**other: Any) -> dict[str, Any]:
@@ -48,7 +48,9 @@ def test_a_table() -> None:
     )
     console.print(shown)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    load, ask = (next(line for line in text.splitlines() if name in line) for name in ("load", "ask"))
+    load, ask = (
+        next(line for line in text.splitlines() if name in line) for name in ("load", "ask")
+    )
     for value in ("1,234 of 2,000", "617", "50", "3,000", "1,500", "2"):
         assert value in ask
     assert "-" in load
@@ -97,7 +99,7 @@ def test_a_live_table_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_the_end_of_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Pipeline(name="shown") as pipeline:
         load = LoadDataFromDicts(name="load", data=[{"instruction": "a"}] * 3)
-        load >> TextGeneration(name="ask", llm=Echo())
+        load >> TextGeneration(name="ask", llm=TaggedEcho())
     pipeline.run(output_dir=tmp_path / "run")
     text = capfd.readouterr().err
     assert "default: 3 rows" in text
@@ -123,16 +125,20 @@ def test_totals_where_they_are_known() -> None:
     with Pipeline(name="totals") as pipeline:
         load = LoadDataFromDicts(name="load", data=[{"x": 1, "instruction": "a"}] * 5)
         keep = KeepColumns(name="keep", columns=["x", "instruction"])
-        ask = TextGeneration(name="ask", llm=Echo(), num_generations=3)
+        ask = TextGeneration(name="ask", llm=TaggedEcho(), num_generations=3)
         grouped = TextGeneration(
-            name="grouped", llm=Echo(), num_generations=3, group_generations=True
+            name="grouped", llm=TaggedEcho(), num_generations=3, group_generations=True
         )
         user, after = Add(name="user"), KeepColumns(name="after", columns=["x"])
         load >> keep >> [ask, grouped, user]
         user >> after
         numbers = Numbers(name="numbers", count=4)
-        numbers >> sample_n_steps(1) >> [
-            KeepColumns(name="one", columns=["x"]),
-            KeepColumns(name="two", columns=["x"]),
-        ]
+        (
+            numbers
+            >> sample_n_steps(1)
+            >> [
+                KeepColumns(name="one", columns=["x"]),
+                KeepColumns(name="two", columns=["x"]),
+            ]
+        )
     assert row_totals(pipeline.graph) == {"load": 5, "keep": 5, "ask": 15, "grouped": 5}

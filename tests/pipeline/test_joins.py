@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_
 from beam_distilabel.row import ROW_ID, Row
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
-from tests.pipeline.fakes import Add, Echo, Lose, Merge, Numbers, Reverse, Shuffled, Times
+from tests.pipeline.fakes import Add, Lose, Merge, Numbers, Reverse, Shuffled, TaggedEcho, Times
 from tests.pipeline.running import columns, failures_of, rows_of
 
 X = [{"x": x} for x in range(7)]
@@ -43,8 +44,10 @@ def test_several_generations_of_a_task(tmp_path: Path) -> None:
     data = [{"instruction": f"do {x}", "x": x} for x in range(4)]
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=data)
-        one = TextGeneration(name="one", llm=Echo(tag="one"), output_mappings={"generation": "g1"})
-        three = TextGeneration(name="three", llm=Echo(tag="three"), num_generations=3)
+        one = TextGeneration(
+            name="one", llm=TaggedEcho(tag="one"), output_mappings={"generation": "g1"}
+        )
+        three = TextGeneration(name="three", llm=TaggedEcho(tag="three"), num_generations=3)
         merge = Merge()
         load >> [one, three] >> merge
     rows = rows_of(pipeline.run(output_dir=tmp_path / "run"))
@@ -309,81 +312,71 @@ def test_routed_rows_with_one_route_outside_of_the_join(tmp_path: Path) -> None:
 
 # -- against an independent oracle -----------------------------------------------------------------
 
-
-def oracle_join(key_of: Any, branches: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """For each ancestor row the product of what each branch says of it, copies matched by number."""
-    result = []
-    for key in sorted({key_of(row) for rows in branches for row in rows}):
-        mine = [[row for row in rows if key_of(row) == key] for rows in branches]
-        for copy in range(max(map(len, mine))):
-            together: dict[str, Any] = {}
-            for rows in mine:
-                together.update(rows[0] if len(rows) == 1 else rows[copy])
-            result.append(together)
-    return result
+Op = tuple[str, Any]
+"""("add" | "times" | "shuffle", a column), or ("fork", the chains of its branches)."""
 
 
 @st.composite
-def shapes(draw: Any) -> tuple[int, int, list[list[str]]]:
-    """(rows, how many copies a multiplying Step makes, per branch the kinds of its Steps)."""
-    count = draw(st.integers(1, 6))
-    times = draw(st.integers(1, 3))
-    branches = draw(
-        st.lists(
-            st.lists(st.sampled_from(["add", "times", "shuffle", "reverse"]), max_size=2),
-            min_size=2,
-            max_size=3,
-        ).filter(lambda all: all.count([]) <= 1)
-    )
-    # A branch multiplies at most once, so that the oracle needs no idea of paths.
-    return count, times, [b for b in branches if b.count("times") < 2] + [["add"]]
+def chains(draw: Any, depth: int, may_multiply: bool, min_size: int = 0) -> list[Op]:
+    """Steps in a row; forks may be nested, and one branch of each may multiply rows."""
+    ops: list[Op] = []
+    kinds = ["add", "shuffle", *(["times"] * may_multiply), *(["fork"] * (depth > 0))]
+    for kind in draw(st.lists(st.sampled_from(kinds), min_size=min_size, max_size=2)):
+        if kind != "fork":
+            ops.append((kind, f"c{draw(st.integers(0, 10**9))}"))
+            continue
+        count = draw(st.integers(2, 3))
+        multiplies = draw(st.integers(0, count - 1)) if may_multiply else None
+        # One branch at most is an edge without a Step.
+        branches = [
+            draw(chains(depth - 1, b == multiplies, min_size=int(b > 0))) for b in range(count)
+        ]
+        ops.append(("fork", branches))
+    return ops
 
 
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    derandomize=True,
-)
-@given(shape=shapes())
+def expected_of(chain: list[Op], rows: list[Row]) -> list[Row]:
+    """What the chain makes of `rows`, in plain Python."""
+    for kind, what in chain:
+        if kind == "add":
+            rows = [{**row, what: str(row["x"])} for row in rows]
+        elif kind == "times":
+            rows = [{**row, what: k} for row in rows for k in range(2)]
+        elif kind == "fork":
+            rows = [
+                {k: v for part in parts for k, v in part.items()}
+                for row in rows
+                for parts in itertools.product(*(expected_of(branch, [row]) for branch in what))
+            ]
+    return rows
+
+
+def build(chain: list[Op], end: Any, pad: Any) -> Any:
+    """Append the chain's Steps to `end`; returns the last one."""
+    for kind, what in chain:
+        if kind == "add":
+            end = end >> Add(name=f"{what}-{next(pad)}", column=what, input_batch_size=2)
+        elif kind == "times":
+            end = end >> Times(name=f"{what}-{next(pad)}", column=what, times=2)
+        elif kind == "shuffle":
+            end = end >> Shuffled(name=f"shuffled-{next(pad)}")
+        else:
+            ends = [build(branch, end, pad) for branch in what]
+            end = ends >> Merge(name=f"merge-{next(pad)}")
+    return end
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(count=st.integers(1, 5), chain=chains(2, True, min_size=1))
 def test_generated_graphs_agree_with_the_oracle(
-    tmp_path_factory: Any, shape: tuple[int, int, list[list[str]]]
+    tmp_path_factory: pytest.TempPathFactory, count: int, chain: list[Op]
 ) -> None:
-    count, times, branches = shape
-    if len(branches) < 2:
-        branches = [["add"], *branches]
     data = [{"x": x} for x in range(count)]
-    expected_branches = []
     with Pipeline(name="generated") as pipeline:
-        load = LoadDataFromDicts(name="load", data=data)
-        ends = []
-        for b, kinds in enumerate(branches):
-            end: Any = load
-            rows = [dict(row) for row in data]
-            for i, kind in enumerate(kinds):
-                column = f"{kind}_{b}_{i}"
-                step: Any
-                if kind == "add":
-                    step = Add(name=column, column=column, input_batch_size=2)
-                    rows = [{**row, column: str(row["x"])} for row in rows]
-                elif kind == "times":
-                    step = Times(name=column, column=column, times=times)
-                    rows = [{**row, column: k} for row in rows for k in range(times)]
-                elif kind == "shuffle":
-                    step = Shuffled(name=column)
-                else:
-                    step = Reverse(name=column, output_mappings={"place": column})
-                    last = len(rows) - 1
-                    rows = [{**row, column: last - i} for i, row in enumerate(rows)]
-                end >> step
-                end = step
-            ends.append(end)
-            expected_branches.append(rows)
-        ends >> Merge(name="merge")
+        build(chain, LoadDataFromDicts(name="load", data=data), itertools.count())
     folder = tmp_path_factory.mktemp("generated")
     rows = rows_of(pipeline.run(output_dir=folder / "run"))
-    expected = oracle_join(lambda row: row["x"], expected_branches)
-    assert [{**row, "n": len(branches)} for row in expected] == rows
+    assert [{k: v for k, v in row.items() if k != "n"} for row in rows] == expected_of(chain, data)
     assert failures_of(folder / "run") == []
 
 

@@ -32,7 +32,7 @@ from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.typing import StepInput, StepOutput
 from tests.pipeline import fakes
-from tests.pipeline.fakes import Add, CannotLoad, Echo, Fails, Gate, Numbers, Refuses, Times
+from tests.pipeline.fakes import Add, CannotLoad, Fails, Gate, Numbers, Refuses, TaggedEcho, Times
 from tests.pipeline.running import columns, failures_of, rows_of
 
 ASK = [{"instruction": "one"}, {"instruction": "two"}]
@@ -41,7 +41,7 @@ ASK = [{"instruction": "one"}, {"instruction": "two"}]
 def echo_pipeline(name: str = "echo", **fields: Any) -> Pipeline:
     with Pipeline(name=name) as pipeline:
         load = LoadDataFromDicts(name="load", data=ASK)
-        load >> TextGeneration(name="ask", llm=Echo(), **fields)
+        load >> TextGeneration(name="ask", llm=TaggedEcho(), **fields)
     return pipeline
 
 
@@ -103,11 +103,13 @@ def test_mappings_in_a_pipeline(tmp_path: Path) -> None:
         load = LoadDataFromDicts(name="load", data=data, output_mappings={"generation": "before"})
         ask = TextGeneration(
             name="ask",
-            llm=Echo(),
+            llm=TaggedEcho(),
             input_mappings={"instruction": "prompt"},
             output_mappings={"generation": "answer"},
         )
-        again = TextGeneration(name="again", llm=Echo(), input_mappings={"instruction": "answer"})
+        again = TextGeneration(
+            name="again", llm=TaggedEcho(), input_mappings={"instruction": "answer"}
+        )
         load >> ask >> again
     (row,) = rows_of(pipeline.run(output_dir=tmp_path / "run"))
     assert row == {
@@ -191,7 +193,7 @@ def test_runs_at_the_same_time_with_other_parameters(tmp_path: Path) -> None:
 )
 def test_a_dataset_for_a_pipeline_of_one_task(tmp_path: Path, dataset: Any) -> None:
     with Pipeline(name="one") as pipeline:
-        TextGeneration(name="ask", llm=Echo())
+        TextGeneration(name="ask", llm=TaggedEcho())
     rows = rows_of(pipeline.run(dataset=dataset, output_dir=tmp_path / "run"))
     assert columns(rows, "instruction", "generation") == [
         ("one", "echo: one"),
@@ -397,9 +399,7 @@ def test_a_handle(tmp_path: Path, gate: tuple[threading.Event, threading.Event])
     assert handle.state == "done"  # it is too late
 
 
-def test_a_run_is_cancelled(
-    tmp_path: Path, gate: tuple[threading.Event, threading.Event]
-) -> None:
+def test_a_run_is_cancelled(tmp_path: Path, gate: tuple[threading.Event, threading.Event]) -> None:
     arrived, go_on = gate
     handle = gated_pipeline().submit(output_dir=tmp_path / "run")
     assert arrived.wait(60)

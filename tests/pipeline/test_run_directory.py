@@ -20,7 +20,7 @@ from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
-from tests.pipeline.fakes import Add, Echo, Fails, Lose, Merge, Refuses, Times
+from tests.pipeline.fakes import Add, Fails, Lose, Merge, Refuses, TaggedEcho, Times
 from tests.pipeline.running import failures_of, rows_of
 
 
@@ -78,7 +78,9 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     record = json.loads((run / "run.json").read_text())
     assert (record["pipeline"], record["state"]) == ("adding", "done")
     assert Pipeline.from_yaml(run / "pipeline.yaml").step_names == ["load", "add"]
-    names = sorted(p.relative_to(run / "distiset").as_posix() for p in (run / "distiset").rglob("*"))
+    names = sorted(
+        p.relative_to(run / "distiset").as_posix() for p in (run / "distiset").rglob("*")
+    )
     assert names == ["README.md", "default", "default/train-00000-of-00001.parquet"]
     assert yaml.safe_load((run / "distiset" / "README.md").read_text().split("---")[1])
 
@@ -209,7 +211,7 @@ def test_the_reports_counts_are_those_of_the_files(tmp_path: Path) -> None:
     data = [{"x": x, "instruction": "bad" if x == 3 else "good"} for x in range(8)]
     with Pipeline(name="counts") as pipeline:
         load = LoadDataFromDicts(name="load", data=data)
-        ask = TextGeneration(name="ask", llm=Echo(), num_generations=2)
+        ask = TextGeneration(name="ask", llm=TaggedEcho(), num_generations=2)
         judge = TextGeneration(
             name="judge", llm=Refuses(), on_failure="drop", output_mappings={"generation": "note"}
         )
@@ -239,7 +241,7 @@ def test_the_reports_counts_are_those_of_the_files(tmp_path: Path) -> None:
     assert report["steps"]["ask"]["rows_out"] == 16
     assert report["output_tokens"] == report["steps"]["ask"]["output_tokens"] == 8 * 4
     assert report["input_tokens"] == 8 * 3
-    assert report["engines"] == ["Echo", "Refuses"]
+    assert report["engines"] == ["TaggedEcho", "Refuses"]
 
 
 def test_failures_can_be_loaded_and_fed_back(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from pydantic import Field
@@ -16,7 +16,7 @@ from beam_distilabel.step import GeneratorStep, Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, step
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
-from tests.pipeline.fakes import Add, Echo, Merge, Numbers, Reverse
+from tests.pipeline.fakes import Add, Merge, Numbers, Reverse, TaggedEcho
 
 DATA = [{"x": 1, "instruction": "hi"}]
 
@@ -42,9 +42,7 @@ def test_a_root_that_is_no_generator(tmp_path: Path) -> None:
         LoadDataFromDicts(name="load", data=DATA) >> Add(name="used")
         Add(name="alone")
     remedy = ("Connect a loader to it", "pipeline.run(dataset=...)")
-    refused(
-        pipeline, "Step 'alone' (Add)", "cannot be a root step", *remedy, tmp_path=tmp_path
-    )
+    refused(pipeline, "Step 'alone' (Add)", "cannot be a root step", *remedy, tmp_path=tmp_path)
 
 
 def test_a_missing_column(tmp_path: Path) -> None:
@@ -104,7 +102,7 @@ def test_an_optional_column_may_be_missing(tmp_path: Path) -> None:
 def test_runtime_parameters_that_are_missing(tmp_path: Path) -> None:
     class Scale(Step):
         factor: RuntimeParameter[int]
-        note: Optional[RuntimeParameter[str]] = None
+        note: RuntimeParameter[str] | None = None
 
         def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
             yield inputs
@@ -121,7 +119,7 @@ def test_runtime_parameters_that_are_missing(tmp_path: Path) -> None:
 
 
 def test_a_nested_runtime_parameter_that_is_missing(tmp_path: Path) -> None:
-    class Endpoint(Echo):
+    class Endpoint(TaggedEcho):
         url: RuntimeParameter[str] = Field(default=None)
 
     with Pipeline(name="p") as pipeline:
@@ -158,14 +156,14 @@ def test_parameters_that_do_not_fit(
 ) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
-        load >> TextGeneration(name="ask", llm=Echo())
+        load >> TextGeneration(name="ask", llm=TaggedEcho())
     refused(pipeline, *texts, tmp_path=tmp_path, parameters=parameters)
 
 
 def test_misspelt_generation_kwargs_in_the_constructor(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
-        load >> TextGeneration(name="ask", llm=Echo(generation_kwargs={"sufix": "!"}))
+        load >> TextGeneration(name="ask", llm=TaggedEcho(generation_kwargs={"sufix": "!"}))
     refused(pipeline, "Step 'ask'", "'sufix'", "Did you mean 'suffix'?", tmp_path=tmp_path)
 
 
@@ -174,7 +172,12 @@ def test_mappings_that_name_nothing(tmp_path: Path) -> None:
         load = LoadDataFromDicts(name="load", data=DATA)
         load >> Add(name="add", input_mappings={"y": "x"})
     refused(
-        pipeline, "Step 'add'", "input_mappings names 'y'", "['x']", "the form is", tmp_path=tmp_path
+        pipeline,
+        "Step 'add'",
+        "input_mappings names 'y'",
+        "['x']",
+        "the form is",
+        tmp_path=tmp_path,
     )
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
@@ -219,9 +222,7 @@ def test_several_predecessors_for_a_process_that_takes_one(tmp_path: Path) -> No
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
         load >> [Add(name="a"), Add(name="b", column="b")] >> Add(name="c", column="c")
-    refused(
-        pipeline, "Step 'c'", "2 predecessors", "*inputs: StepInput", tmp_path=tmp_path
-    )
+    refused(pipeline, "Step 'c'", "2 predecessors", "*inputs: StepInput", tmp_path=tmp_path)
 
 
 def test_a_process_with_an_argument_that_nobody_gives(tmp_path: Path) -> None:
@@ -263,7 +264,9 @@ def test_a_router_with_nothing_to_choose(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
         load >> sample_n_steps(1) >> [Add(name="add")]
-    refused(pipeline, "Step 'load'", "only one successor", "leave the router out", tmp_path=tmp_path)
+    refused(
+        pipeline, "Step 'load'", "only one successor", "leave the router out", tmp_path=tmp_path
+    )
 
 
 def test_load_groups(tmp_path: Path) -> None:
@@ -287,9 +290,7 @@ def test_load_groups(tmp_path: Path) -> None:
 def test_a_dataset_for_a_pipeline_that_has_a_loader(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
-    refused(
-        pipeline, "Step 'load'", "leave out one of them", tmp_path=tmp_path, dataset=[{"x": 1}]
-    )
+    refused(pipeline, "Step 'load'", "leave out one of them", tmp_path=tmp_path, dataset=[{"x": 1}])
 
 
 def test_rows_for_a_pipeline_that_has_a_loader() -> None:

@@ -25,7 +25,9 @@ def test_parallelism_is_threads() -> None:
 
 
 def test_the_command_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["script.py", "--direct_num_workers=9", "--runner=FlinkRunner"])
+    monkeypatch.setattr(
+        sys, "argv", ["script.py", "--direct_num_workers=9", "--runner=FlinkRunner"]
+    )
     options = DirectSettings().pipeline_options()
     assert options.view_as(DirectOptions).direct_num_workers == 1
     assert options.get_all_options(drop_default=True).get("runner") is None
