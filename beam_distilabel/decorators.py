@@ -188,7 +188,7 @@ def fill(template: str, row: Row) -> str:
 def _placeholders(template: str, what: str) -> set[str]:
     """The names of the `{placeholders}` in `template`."""
     try:
-        return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+        return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
     except ValueError as error:
         raise DistilabelUserError(
             f"{what} can't be read: {error}; write '{{{{' and '}}}}' for braces that are no "

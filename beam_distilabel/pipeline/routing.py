@@ -6,7 +6,7 @@ import functools
 import random
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, overload
 
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
@@ -91,9 +91,15 @@ class RoutingBatchFunction:
         return steps
 
 
+@overload
+def routing_batch_function(description: RoutingBatchFunc) -> RoutingBatchFunction: ...
+@overload
+def routing_batch_function(
+    description: str | None = None,
+) -> Callable[[RoutingBatchFunc], RoutingBatchFunction]: ...
 def routing_batch_function(
     description: str | RoutingBatchFunc | None = None,
-) -> Any:
+) -> RoutingBatchFunction | Callable[[RoutingBatchFunc], RoutingBatchFunction]:
     """Make a routing function of a function; with or without parentheses.
 
     Example:

@@ -58,6 +58,14 @@ def test_the_example_over_the_hub(
     assert asked, "the rows were not read from the Hub"
 
 
+def check_judge(planted: list[int], results: list[int | None]) -> None:
+    """Whether the results of 200 rows agree with the quality that was planted in them."""
+    graded = [(p, r) for p, r in zip(planted, results, strict=True) if r is not None]
+    assert len(graded) >= 190
+    assert {result for _, result in graded} == {1, 2, 3, 4, 5}
+    assert spearmanr(graded).statistic >= 0.6
+
+
 def test_the_judge_tells_good_answers_from_bad(judge: Any, tmp_path: Path) -> None:
     rows = held_out(200, seed=7)
     with Pipeline(name="quality") as pipeline:
@@ -73,13 +81,10 @@ def test_the_judge_tells_good_answers_from_bad(judge: Any, tmp_path: Path) -> No
         dataset=rows,
         output_dir=tmp_path / "run",
     )
-    graded = [row for row in distiset["default"]["train"] if row["result"] is not None]
-    assert len(graded) >= 190
-    assert {row["result"] for row in graded} == {1, 2, 3, 4, 5}
-    agreement = spearmanr(
-        [row["quality"] for row in graded], [row["result"] for row in graded]
-    ).statistic
-    assert agreement >= 0.6
+    train = distiset["default"]["train"]
+    check_judge(train["quality"], train["result"])
+    with pytest.raises(AssertionError):
+        check_judge(train["quality"], [3] * 200)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["engines"][0].startswith("vllm ")
     assert report["output_tokens"] > 0

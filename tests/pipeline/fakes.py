@@ -165,7 +165,7 @@ class Fails(Step):
 class Numbers(GeneratorStep):
     """Makes the rows `{"x": 0}`, `{"x": 1}`, ..."""
 
-    count: RuntimeParameter[int]
+    count: RuntimeParameter[int] = None
 
     @property
     def outputs(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from beam_distilabel.errors import (
@@ -101,7 +103,8 @@ def test_router_without_a_step_before_it_or_a_list_after_it() -> None:
 def test_what_cannot_be_connected() -> None:
     with Pipeline(name="p") as pipeline:
         a, b = Numbers(name="a"), Add(name="b")
-        for wrong in (3, [], (b,), "b", None):
+        wrongs: list[Any] = [3, [], (b,), "b", None]
+        for wrong in wrongs:
             with pytest.raises(DistilabelUserError, match="Step 'a' can't be connected to"):
                 a >> wrong
         with pytest.raises(DistilabelUserError, match="can't be connected to Step 'b'"):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from beam_distilabel.errors import RowError, RunFailedError
+from beam_distilabel.failures import Failure
 from beam_distilabel.join import JoinSpec, align
 from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
 from beam_distilabel.row import ROW_ID, Row
@@ -398,15 +399,16 @@ def test_align_pairs_copies_by_number_and_names_each_loss(
         return
     spec = JoinSpec(1, ("left", "right"), (1, 2))
     results = list(align("0-3/", [left, right], spec, "merge"))
-    pairs = {(r[0]["a"], r[1]["b"]) for r in results if isinstance(r, tuple)}
+    joined = [[part or {} for part in r] for r in results if isinstance(r, tuple)]
+    lone = [r.row for r in results if isinstance(r, Failure)]
+    pairs = {(parts[0]["a"], parts[1]["b"]) for parts in joined}
     kept_a, kept_b = {r["a"] for r in left}, {r["b"] for r in right}
     if a == 1 or b == 1:
         assert pairs == {(i, j) for i in kept_a for j in kept_b}
     else:
         assert pairs == {(i, i) for i in kept_a & kept_b}
-        single = [r for r in results if not isinstance(r, tuple)]
-        assert len(single) == len(kept_a ^ kept_b)
-    ids = [r[0][ROW_ID] if isinstance(r, tuple) else r.row[ROW_ID] for r in results]
+        assert len(lone) == len(kept_a ^ kept_b)
+    ids = [*(parts[0][ROW_ID] for parts in joined), *(row[ROW_ID] for row in lone)]
     assert len(set(ids)) == len(ids)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import apache_beam as beam
 import datasets
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
-from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, LoadDataFromHub
+from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, LoadDataFromHub, StepResources
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from beam_distilabel.version import __version__
 from tests.pipeline.fakes import Add, Merge, TaggedEcho
@@ -26,11 +27,13 @@ def everything() -> Pipeline:
         )
         one = TextGeneration(
             name="one",
-            llm=TaggedEcho(tag="one", api_key="sk-super-secret", generation_kwargs={"suffix": "!"}),
+            llm=TaggedEcho(
+                tag="one", api_key=SecretStr("sk-super-secret"), generation_kwargs={"suffix": "!"}
+            ),
             num_generations=2,
             system_prompt="Ünïcode: {x}",
             output_mappings={"generation": "first"},
-            resources={"replicas": 2, "gpus": 1},
+            resources=StepResources(replicas=2, gpus=1),
             on_failure="drop",
         )
         two = Add(name="two", value="v", input_mappings={"x": "x"})
@@ -99,7 +102,7 @@ def test_the_file_of_a_run_loads(tmp_path: Path) -> None:
     assert Pipeline.from_file(tmp_path / "run" / "pipeline.yaml").dump() == everything().dump()
 
 
-# A file as distilabel 1.5.3 writes it; TaggedEcho stands for the user's own LLM class of the script.
+# A file as distilabel 1.5.3 writes it; TaggedEcho stands for the user's own LLM.
 OF_DISTILABEL = """
 distilabel:
   version: 1.5.3

@@ -108,7 +108,7 @@ def test_runtime_parameters_that_are_missing(tmp_path: Path) -> None:
             yield inputs
 
     with Pipeline(name="p") as pipeline:
-        LoadDataFromDicts(name="load", data=DATA) >> Scale(name="scale")
+        LoadDataFromDicts(name="load", data=DATA) >> Scale(name="scale")  # type: ignore[call-arg]
     refused(
         pipeline,
         "Step 'scale' (Scale)",

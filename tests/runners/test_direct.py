@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
@@ -34,6 +35,6 @@ def test_the_command_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("settings", [{"parallelism": 0}, {"workers": 2}, {"parallelism": "many"}])
-def test_what_is_refused(settings: dict[str, object]) -> None:
+def test_what_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=next(iter(settings))):
         DirectSettings(**settings)

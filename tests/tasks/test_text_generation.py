@@ -134,9 +134,11 @@ def test_five_megabytes() -> None:
     assert row["generation"] == text
 
 
-def test_no_answer_is_none() -> None:
-    [row] = run([{"instruction": "[empty]"}], write())
-    assert row["generation"] == ""
+def test_no_answer_is_a_failure_and_an_empty_one_is_an_answer() -> None:
+    empty, none = run([{"instruction": "[empty]"}, {"instruction": "[none]"}], write())
+    assert (empty["generation"], empty[METADATA]["failure_write"]) == ("", None)
+    assert none["generation"] is None
+    assert none[METADATA]["failure_write"]["message"] == "the model gave no answer"
 
 
 # ---------------------------------------------------------------------------------- chats

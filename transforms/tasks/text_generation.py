@@ -10,7 +10,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from typing_extensions import Self
 
-from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.errors import DistilabelUserError, ParseError
 from beam_distilabel.row import Row
 from beam_distilabel.task import Task
 from beam_distilabel.typing import ChatType, StepColumns
@@ -48,6 +48,13 @@ def is_chat(value: Any) -> bool:
         and bool(value)
         and all(isinstance(m, dict) and "role" in m and "content" in m for m in value)
     )
+
+
+def answered(output: str | None) -> str:
+    """The answer; raises ParseError where there is none."""
+    if output is None:
+        raise ParseError("the model gave no answer")
+    return output
 
 
 class TextGeneration(Task):
@@ -140,7 +147,7 @@ class TextGeneration(Task):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The answer as it is."""
-        return {"generation": output}
+        return {"generation": answered(output)}
 
 
 class ChatGeneration(Task):
@@ -186,4 +193,4 @@ class ChatGeneration(Task):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The answer as it is."""
-        return {"generation": output}
+        return {"generation": answered(output)}
