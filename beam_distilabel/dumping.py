@@ -7,13 +7,24 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from beam_distilabel.row import fingerprint
 
 
 class Dumpable(BaseModel):
-    """A pydantic model that can be written to a file and made anew from it."""
+    """A pydantic model that can be written to a file and made anew from it.
+
+    Unknown fields are refused, and values are checked whenever they are set.
+    """
+
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        protected_namespaces=(),
+        validate_assignment=True,
+        validate_default=True,
+    )
 
     def dump(self) -> dict[str, Any]:
         """The fields and the class; secrets and fields excluded from serialization are left out."""

@@ -122,11 +122,16 @@ def _recorder(run_dir: str) -> Recorder:
 
 
 def forget(run_dir: str) -> None:
-    """Drop this process' record keeping of a run that has ended."""
-    with _recorders_lock:
-        recorder = _recorders.pop(run_dir, None)
+    """Write this process' record of a run whose job has ended, and drop it."""
+    recorder = discard(run_dir)
     if recorder is not None:
         recorder.flush(force=True)
+
+
+def discard(run_dir: str) -> Recorder | None:
+    """Drop this process' record of a run, and with it that the run was cancelled."""
+    with _recorders_lock:
+        return _recorders.pop(run_dir, None)
 
 
 def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:

@@ -100,14 +100,6 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             run.
     """
 
-    model_config = ConfigDict(
-        arbitrary_types_allowed=True,
-        extra="forbid",
-        protected_namespaces=(),
-        validate_assignment=True,
-        validate_default=True,
-    )
-
     name: str | None = None
     resources: StepResources = Field(default_factory=StepResources)
     input_mappings: dict[str, str] = Field(default_factory=dict)

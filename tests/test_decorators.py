@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @step(inputs=["text"], outputs=["length"])
-def Length(inputs: StepInput, extra: RuntimeParameter[int] = 0, unit: RuntimeParameter[str] = "") -> "StepOutput":
+def Length(
+    inputs: StepInput, extra: RuntimeParameter[int] = 0, unit: RuntimeParameter[str] = ""
+) -> "StepOutput":
     """Adds the length."""
     yield [{**row, "length": f"{len(row['text']) + extra}{unit}"} for row in inputs]  # type: ignore[operator]
 
@@ -66,15 +68,17 @@ def test_a_generator_of_a_function() -> None:
 
 
 def test_many_inputs() -> None:
-    assert Both().has_multiple_inputs
-    assert not Length().has_multiple_inputs
+    assert Both().has_multiple_inputs()
+    assert not Length().has_multiple_inputs()
     assert Both().get_inputs() == {"a": True, "b": False}
 
 
 def test_functions_that_cannot_be_steps() -> None:
     with pytest.raises(ValueError, match="step_type='local': use one of 'normal', 'global', 'gen"):
         step(step_type="local")  # type: ignore[arg-type]
-    with pytest.raises(DistilabelTypeError, match="Two: a Step has at most one StepInput.*this has 2"):
+    with pytest.raises(
+        DistilabelTypeError, match="Two: a Step has at most one StepInput.*this has 2"
+    ):
 
         @step()
         def Two(a: StepInput, b: StepInput) -> Any:
@@ -109,11 +113,11 @@ def test_a_task_of_a_function() -> None:
     [done] = plain(run([row], made))
     assert done["capital"] == "Rome"
     assert done[METADATA]["raw_input_capital"] == [
-        {"role": "system", "content": "You know every capital --- and nothing else.\n"},
+        {"role": "system", "content": "You know every capital --- and nothing else."},
         {
             "role": "user",
             "content": "| country |\n| --- |\n"
-            'Capital of {year} {0} {{x}} %s in 1900? As JSON: {"capital": ...}\n',
+            'Capital of {year} {0} {{x}} %s in 1900? As JSON: {"capital": ...}',
         },
     ]
     assert made.outputs == ["capital", "model_name"]

@@ -21,7 +21,9 @@ def many(self: Any, *inputs: StepInput) -> Any: ...
 def as_text(self: Any, inputs: "StepInput") -> Any: ...
 
 
-def of_checkers(self: Any, inputs: "only_for_checkers.StepInput") -> "only_for_checkers.Nothing": ...  # type: ignore[name-defined]
+def of_checkers(
+    self: Any, inputs: "only_for_checkers.StepInput"
+) -> "only_for_checkers.Nothing": ...  # type: ignore[name-defined]
 
 
 def two(self: Any, a: StepInput, b: StepInput, c: int = 1) -> Any: ...

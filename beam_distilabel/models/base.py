@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveInt, PrivateAttr
 
 from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
@@ -39,14 +39,6 @@ class Model(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
     Attributes:
         generation_kwargs: keyword arguments for every call of `generate` or `agenerate`.
     """
-
-    model_config = ConfigDict(
-        arbitrary_types_allowed=True,
-        extra="forbid",
-        protected_namespaces=(),
-        validate_assignment=True,
-        validate_default=True,
-    )
 
     generation_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
         default_factory=dict,

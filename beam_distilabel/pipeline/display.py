@@ -119,6 +119,8 @@ def show_report(report: dict[str, Any]) -> None:
         console.print(f"{name}: {subset['rows']:,} rows", highlight=False)
     if report["failures"]:
         console.print(
-            f"{report['failures']:,} failures: {report['run_dir']}/failures", highlight=False
+            f"{report['failures']:,} failures: {report['run_dir']}/failures",
+            highlight=False,
+            soft_wrap=True,
         )
     console.print(f"Distiset: {report['run_dir']}/distiset", highlight=False, soft_wrap=True)

@@ -32,7 +32,7 @@ from beam_distilabel.pipeline.display import ProgressDisplay, show_report
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
-from beam_distilabel.progress import cancel, forget, read_progress
+from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
 from beam_distilabel.transforms.sinks.publish import remove_staging
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
@@ -133,6 +133,7 @@ class RunHandle:
         self._result: Any = None
         self._report: dict[str, Any] = {}
         self._ended = threading.Event()
+        self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pipeline-run", daemon=True)
 
     @property
@@ -151,10 +152,11 @@ class RunHandle:
 
     def cancel(self) -> None:
         """Stop the run; finished results stay in the run directory."""
-        if self._ended.is_set():
-            return
-        self._state = "cancelled"
-        cancel(self.run_dir)
+        with self._ending:
+            if self._ended.is_set():
+                return
+            self._state = "cancelled"
+            cancel(self.run_dir)
         if self._result is not None and not self._choice.local:
             self._result.cancel()
 
@@ -212,12 +214,16 @@ class RunHandle:
             if self._state == "running":
                 self._state = "failed"
         finally:
-            with contextlib.suppress(OSError):
-                request.directory.write_json(
-                    RUN_FILE, {**self._record, "pipeline": request.name, "state": self._state}
-                )
-            _occupied.discard(self.run_dir)
-            self._ended.set()
+            try:
+                with contextlib.suppress(OSError):
+                    request.directory.write_json(
+                        RUN_FILE, {**self._record, "pipeline": request.name, "state": self._state}
+                    )
+            finally:
+                with self._ending:
+                    discard(self.run_dir)
+                    _occupied.discard(self.run_dir)
+                    self._ended.set()
 
     def _execute(self) -> None:
         request, choice = self._request, self._choice

@@ -26,7 +26,7 @@ from beam_distilabel.errors import (
     RunFailedError,
 )
 from beam_distilabel.models.engine import engines
-from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline import Pipeline, RunHandle
 from beam_distilabel.step import Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
@@ -413,6 +413,25 @@ def test_a_run_is_cancelled(tmp_path: Path, gate: tuple[threading.Event, threadi
     # The directory can be used again.
     again = gated_pipeline().run(output_dir=tmp_path / "run")
     assert len(again["default"]["train"]) == 5
+
+
+def test_a_cancel_that_comes_too_late_harms_no_later_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = RunHandle._finish
+
+    def cancelled_meanwhile(handle: RunHandle, seconds: float) -> dict[str, Any]:
+        handle.cancel()
+        return finish(handle, seconds)
+
+    with Pipeline(name="late") as pipeline:
+        Numbers(name="numbers", count=3) >> Add(name="add")
+    monkeypatch.setattr(RunHandle, "_finish", cancelled_meanwhile)
+    handle = pipeline.submit(output_dir=tmp_path / "run")
+    assert handle.wait(60) == "done"
+    assert len(handle.distiset()["default"]["train"]) == 3
+    monkeypatch.undo()
+    assert len(pipeline.run(output_dir=tmp_path / "run")["default"]["train"]) == 3
 
 
 # -- where it is called from, and what it leaves ---------------------------------------------------

@@ -241,7 +241,7 @@ def test_the_reports_counts_are_those_of_the_files(tmp_path: Path) -> None:
     assert report["steps"]["ask"]["rows_out"] == 16
     assert report["output_tokens"] == report["steps"]["ask"]["output_tokens"] == 8 * 4
     assert report["input_tokens"] == 8 * 3
-    assert report["engines"] == ["TaggedEcho", "Refuses"]
+    assert report["engines"] == ["Refuses", "TaggedEcho"]
 
 
 def test_failures_can_be_loaded_and_fed_back(tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ def test_texts_are_inserted_as_they_are(
     instruction: str, generation: str, reference: str | None
 ) -> None:
     system, user = render_absolute(instruction, generation, RUBRICS["honesty"], reference)
-    assert f"evaluate:\n{instruction}\n\n###Response to evaluate:\n{generation}\n" in user["content"]
+    assert (
+        f"evaluate:\n{instruction}\n\n###Response to evaluate:\n{generation}\n" in user["content"]
+    )
     assert user["content"].endswith(f"###Score Rubrics:\n{RUBRICS['honesty']}\n\n###Feedback: ")
     assert ("###Reference Answer (Score 5):" in user["content"]) >= (reference is not None)
     if reference is not None:
