@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 from beam_distilabel.row import Row
 
 METADATA = "distilabel_metadata"
+
+
+class MetadataKeys(NamedTuple):
+    """What a Task calls its entries."""
+
+    raw_input: str
+    raw_output: str
+    statistics: str
+    finish_reason: str
+    failure: str
+
+
+@functools.lru_cache(maxsize=None)
+def metadata_keys(step: str) -> MetadataKeys:
+    """The names of the entries of the Task `step`."""
+    return MetadataKeys(*(f"{name}_{step}" for name in MetadataKeys._fields))
 
 
 def metadata_of(row: Row) -> dict[str, Any]:

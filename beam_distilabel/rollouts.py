@@ -75,6 +75,9 @@ _NOT_IN_KEY = frozenset(
 """Fields that change how rows are carried, not what the model answers."""
 
 
+_NOTHING_FAILED: list[Any] = [None]
+
+
 class TaskRollout:
     """Runs a Task's rollout for each row and sorts its rows from its failures."""
 
@@ -96,6 +99,9 @@ class TaskRollout:
         self._progress = step_progress(task._context.run_dir, task.name)
         self._progress.engine = engine.description
         self._unnamed = Unnamed()
+        # What every row needs is looked up once: pydantic's attributes are slow.
+        self._name = task.name
+        self._copies_input = task._shares_input
 
     def teardown(self) -> None:
         self._task.unload()
@@ -108,7 +114,7 @@ class TaskRollout:
         element = self._unnamed.named(element)
         progress.rows_in += 1
         # User code may change its row; other branches and the failure have it as it came.
-        row = task._map_inputs(copied(element) if task._shares_input else dict(element))
+        row = task._map_inputs(copied(element) if self._copies_input else dict(element))
         generate = _Generate(self, row.get(DRAW, 0))
         try:
             rows = await task.rollout(row, generate)
@@ -143,8 +149,10 @@ class TaskRollout:
         """The failure of each generation in a finished row, None where there is none."""
         metadata = done.get(METADATA)
         if not isinstance(metadata, dict):
-            return [None]
-        reason = metadata.get(f"failure_{self._task.name}")
+            return _NOTHING_FAILED
+        reason = metadata.get(f"failure_{self._name}")
+        if reason is None:
+            return _NOTHING_FAILED
         return reason if isinstance(reason, list) else [reason]
 
     def _all_failed(self, done: Row) -> bool:
@@ -152,13 +160,13 @@ class TaskRollout:
 
     def _failures(self, done: Row, element: Row) -> list[Failure]:
         reasons = self._reasons(done)
-        if reasons == [None]:
+        if reasons == _NOTHING_FAILED:
             return []
-        raw = done[METADATA].get(f"raw_output_{self._task.name}")
+        raw = done[METADATA].get(f"raw_output_{self._name}")
         raws = raw if isinstance(raw, list) else [raw]
         return [
             Failure(
-                self._task.name,
+                self._name,
                 reason["kind"],
                 reason["message"],
                 element,
@@ -195,7 +203,9 @@ class _Generate:
         nth = self._asked.get(key, 0)
         self._asked[key] = nth + 1
         kwargs = {**rollout._kwargs, **overrides} if overrides else rollout._kwargs
-        request = GenerateRequest(input, num_generations, kwargs, seed_from(key, nth))
+        # The key is a hash: its own bits are a seed, as long as it is the first of its kind.
+        seed = seed_from(key, nth) if nth else int(key[:8], 16) >> 1
+        request = GenerateRequest(input, num_generations, kwargs, seed)
         output = await rollout._engine.generate(request)
         progress = rollout._progress
         statistics = output.get("statistics") or {}

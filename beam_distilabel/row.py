@@ -225,8 +225,12 @@ def without_surrogates(value: Any) -> Any:
         >>> without_surrogates({"text": ["a", "\\ud800"]})
         {'text': ['a', '\\\\ud800']}
     """
-    if not has_surrogates(value):
+    try:
+        orjson.dumps(value)  # the fastest way to find any: orjson refuses them
         return value
+    except TypeError:
+        if not has_surrogates(value):  # it is something else that JSON can't hold
+            return value
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):

@@ -13,7 +13,7 @@ from beam_distilabel.errors import (
     EngineError,
 )
 from beam_distilabel.failures import Failure, kind_of, message_of
-from beam_distilabel.metadata import METADATA, metadata_of
+from beam_distilabel.metadata import METADATA, metadata_keys, metadata_of
 from beam_distilabel.models.base import LLM, Model
 from beam_distilabel.models.image_generation import ImageGenerationModel
 from beam_distilabel.row import Row
@@ -139,26 +139,25 @@ class _Task(_Step):
         count = len(generations)
         statistics = outputs.get("statistics") or {}
         reasons = outputs.get("finish_reasons") or ()
+        name, add_raw_input, add_raw_output = self.name, self.add_raw_input, self.add_raw_output
+        keys = metadata_keys(self.unique_name)
+        raw_input = sent[0] if isinstance(sent, tuple) else sent
         extras = {
-            f"llm_{self.name}_{key}": value
-            for key, value in outputs.items()
-            if key not in _OUTPUT_KEYS
+            f"llm_{name}_{key}": value for key, value in outputs.items() if key not in _OUTPUT_KEYS
         }
         formatted = []
         for i, text in enumerate(generations):
             columns, failure = self._parse(text, input)
             metadata = metadata_of(columns)  # a Task's parser may add to it
-            if self.add_raw_output:
-                metadata[f"raw_output_{self.name}"] = text
-            if self.add_raw_input:
-                metadata[f"raw_input_{self.name}"] = (
-                    sent[0] if isinstance(sent, tuple) else sent
-                )
-            metadata[f"statistics_{self.name}"] = {
-                name: _of_generation(counts, i, count) for name, counts in statistics.items()
+            if add_raw_output:
+                metadata[keys.raw_output] = text
+            if add_raw_input:
+                metadata[keys.raw_input] = raw_input
+            metadata[keys.statistics] = {
+                kind: _of_generation(counts, i, count) for kind, counts in statistics.items()
             }
-            metadata[f"finish_reason_{self.name}"] = reasons[i] if i < len(reasons) else None
-            metadata[f"failure_{self.name}"] = failure
+            metadata[keys.finish_reason] = reasons[i] if i < len(reasons) else None
+            metadata[keys.failure] = failure
             for key, value in extras.items():
                 columns[key] = _of_generation(value, i, count)
             columns[METADATA] = metadata
@@ -197,14 +196,15 @@ class _Task(_Step):
         """The rows that stand for `row` where the model could not be asked or didn't answer."""
         count = self.num_generations or 1
         reason = failure.reason()
+        keys = metadata_keys(self.unique_name)
         metadata: dict[str, Any] = {}
         if self.add_raw_output:
-            metadata[f"raw_output_{self.name}"] = None
+            metadata[keys.raw_output] = None
         if self.add_raw_input:
-            metadata[f"raw_input_{self.name}"] = sent[0] if isinstance(sent, tuple) else sent
-        metadata[f"statistics_{self.name}"] = {"input_tokens": None, "output_tokens": None}
-        metadata[f"finish_reason_{self.name}"] = None
-        metadata[f"failure_{self.name}"] = reason
+            metadata[keys.raw_input] = sent[0] if isinstance(sent, tuple) else sent
+        metadata[keys.statistics] = {"input_tokens": None, "output_tokens": None}
+        metadata[keys.finish_reason] = None
+        metadata[keys.failure] = reason
         columns = dict.fromkeys(self._declared_outputs())
         if self.group_generations:
             columns = _grouped([columns] * count)

@@ -39,8 +39,7 @@ def Count(offset: int = 0, upto: RuntimeParameter[int] = 3) -> Any:
 
 @step(inputs={"a": True, "b": False})
 def Both(*inputs: StepInput) -> Any:
-    for rows in inputs:
-        yield rows
+    yield from inputs
 
 
 def test_a_step_of_a_function() -> None:

@@ -70,9 +70,9 @@ def test_prompts_are_answered(transform: Any, llm: Any) -> None:
 @pytest.mark.parametrize("transform", [RunInference, ContinuousRunInference])
 def test_generation_arguments(transform: Any) -> None:
     class Hot(FakeLLM):
-        async def agenerate(
+        async def agenerate(  # type: ignore[override]
             self, input: Any, num_generations: int = 1, temperature: float = 1.0
-        ) -> Any:  # type: ignore[override]
+        ) -> Any:
             return {"generations": [str(temperature)]}
 
     llm = Hot(generation_kwargs={"temperature": 0.2})

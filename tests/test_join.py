@@ -114,7 +114,7 @@ def test_a_branch_that_the_router_left_out_is_none() -> None:
 
 
 def test_draws_are_kept() -> None:
-    [(left, right)] = aligned([row(a=1, **{DRAW: 3})], [row(b=2)])
+    [(left, right)] = aligned([{**row(a=1), DRAW: 3}], [row(b=2)])
     assert (left[DRAW], right[DRAW]) == (3, 3)
 
 
@@ -163,7 +163,7 @@ def test_a_branch_that_made_several_rows() -> None:
 
 
 @pytest.mark.parametrize("on_failure", ["null", "drop", "raise"])
-def test_a_lost_row(on_failure: str) -> None:
+def test_a_lost_row(on_failure: Any) -> None:
     found = new_name()
 
     def run() -> None:

@@ -45,7 +45,7 @@ def test_processes_add_up(run_dir: str) -> None:
 
 def test_a_record_is_written_when_it_is_due(run_dir: str, monkeypatch: Any) -> None:
     now = 100.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("beam_distilabel.progress.time.monotonic", lambda: now)
     counts = step_progress(run_dir, "ask")
     for n in range(5):
         counts.rows_in = n

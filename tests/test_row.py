@@ -278,7 +278,7 @@ def test_what_was_yielded_is_left_as_it_is() -> None:
 def calls(draw: Any) -> tuple[list[Row], list[list[Row]]]:
     """The rows of a `process` call and what it yielded: kept, copied and new rows."""
     inputs = batch(draw(st.integers(1, 5)))
-    row = st.sampled_from(inputs).map(dict) | st.builds(dict, n=st.integers(0, 2))
+    row: Any = st.sampled_from(inputs).map(dict) | st.builds(dict, n=st.integers(0, 2))
     return inputs, draw(st.lists(st.lists(row, max_size=7), max_size=4))
 
 

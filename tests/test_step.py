@@ -275,7 +275,7 @@ def test_unknown_and_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValidationError, match="lenght"):
         Length(lenght=1)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="on_failure"):
-        Length(on_failure="ignore")
+        Length(on_failure="ignore")  # type: ignore[arg-type]
     step = Length()
     with pytest.raises(ValidationError, match="extra"):
         step.extra = "many"  # type: ignore[assignment]

@@ -1,6 +1,5 @@
 """Tasks: prompts in, answers and `distilabel_metadata` out."""
 
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -404,9 +403,6 @@ class Twice(Ask):
                     for columns in self._format_outputs(output, row)
                 ]
 
-    def keep(self, folder: Path) -> None:
-        self.save_artifact("texts", lambda path: (path / "a.txt").write_text("a") and None)
-
 
 def test_a_process_of_ones_own() -> None:
     tag = new_name()
@@ -438,7 +434,7 @@ def test_a_row_that_fails_in_a_process_of_ones_own(grouped: bool) -> None:
 
 def test_several_inputs_of_a_task_are_asked_for_by_its_process() -> None:
     class Joined(Ask):
-        def process(self, *inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        def process(self, *inputs: StepInput) -> StepOutput:
             merged = [{**a, **b} for a, b in zip(*inputs, strict=True)]
             yield self._process_batch(merged)
 

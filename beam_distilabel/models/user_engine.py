@@ -156,8 +156,9 @@ class SyncLLMEngine(_LLMEngine):
 
     async def generate(self, request: GenerateRequest) -> GenerateOutput:
         future: asyncio.Future[GenerateOutput] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._wake.set()
         self._waiting.append((request, future))
-        self._wake.set()
         return await future
 
     async def _work(self) -> None:

@@ -96,9 +96,9 @@ def test_requests_with_other_arguments_are_another_batch() -> None:
         def model_name(self) -> str:
             return "shows"
 
-        def generate(
+        def generate(  # type: ignore[override]
             self, inputs: list[Any], num_generations: int = 1, top_k: int = 0
-        ) -> list[Any]:  # type: ignore[override]
+        ) -> list[Any]:
             return [{"generations": [f"{top_k}"] * num_generations} for _ in inputs]
 
     requests = [*chats("a", top_k=1), *chats("b", top_k=2), *chats("c", n=2)]
