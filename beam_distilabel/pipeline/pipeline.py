@@ -251,8 +251,10 @@ class Pipeline(beam.PTransform):
                 stacklevel=3,
             )
         self._check_requirements()
-        graph = self._graph_of_run(dataset, dataset_batch_size)
-        set_parameters(graph, parameters or {})
+        graph = self._graph_of_run(parameters)
+        definition = serialization.dump_pipeline(self, graph)
+        if dataset is not None:
+            _add_loader(graph, dataset, dataset_batch_size)
         check_load_groups(graph, load_groups)
         validate(graph, has_input=False)
         del use_cache  # nothing of an earlier run is used again yet
@@ -261,8 +263,7 @@ class Pipeline(beam.PTransform):
                 name=self.name,
                 graph=graph,
                 directory=self._run_directory(output_dir),
-                definition=self.dump(),
-                parameters=dict(parameters or {}),
+                definition=definition,
                 runner=runner,
                 options=options,
                 logging_handlers=logging_handlers,
@@ -280,8 +281,10 @@ class Pipeline(beam.PTransform):
         Raises:
             PipelineValidationError: the pipeline can't run as it is.
         """
-        graph = self._graph_of_run(dataset, batch_size)
-        set_parameters(graph, parameters or {})
+        graph = self._graph_of_run(parameters)
+        definition = serialization.dump_pipeline(self, graph)
+        if dataset is not None:
+            _add_loader(graph, dataset, batch_size)
         for name, step in graph.steps.items():
             if not step.is_generator:
                 continue
@@ -300,8 +303,7 @@ class Pipeline(beam.PTransform):
                 name=name,
                 graph=graph,
                 directory=RunDirectory(self._default_cache() / name),
-                definition=self.dump(),
-                parameters=dict(parameters or {}),
+                definition=definition,
             )
         )
         return handle.distiset()
@@ -323,21 +325,12 @@ class Pipeline(beam.PTransform):
             name: step.get_runtime_parameters_info() for name, step in self._graph.steps.items()
         }
 
-    def _graph_of_run(self, dataset: Any, batch_size: int) -> Graph:
-        """The graph with copies of the Steps, and a loader before the roots for `dataset`."""
+    def _graph_of_run(self, parameters: Mapping[str, Any] | None) -> Graph:
+        """The graph with copies of the Steps that have the run's parameters."""
         graph = self._graph.with_steps(
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
-        if dataset is not None:
-            generators = [name for name in graph.roots if graph.steps[name].is_generator]
-            if generators:
-                raise PipelineValidationError(
-                    f"the pipeline loads its own rows by Step {generators[0]!r}, so "
-                    "`dataset` can't be given too; leave out one of them."
-                )
-            with _no_open_pipeline():
-                loader = dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP)
-            _add_root(graph, loader)
+        set_parameters(graph, parameters or {})
         return graph
 
     def _default_cache(self) -> Path:
@@ -434,6 +427,19 @@ class _RowsReceived(RowStep):
 
     def transform_row(self, row: Row) -> Row:
         return row
+
+
+def _add_loader(graph: Graph, dataset: Any, batch_size: int) -> None:
+    """Put a loader of `run(dataset=...)` before the roots of `graph`."""
+    generators = [name for name in graph.roots if graph.steps[name].is_generator]
+    if generators:
+        raise PipelineValidationError(
+            f"the pipeline loads its own rows by Step {generators[0]!r}, so "
+            "`dataset` can't be given too; leave out one of them."
+        )
+    with _no_open_pipeline():
+        loader = dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP)
+    _add_root(graph, loader)
 
 
 def _add_root(graph: Graph, step: _Step) -> None:

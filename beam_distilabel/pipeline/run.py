@@ -60,8 +60,7 @@ class RunRequest:
         name: the pipeline's name.
         graph: this run's own copies of the Steps, with its parameters set.
         directory: the run directory.
-        definition: the pipeline's dump.
-        parameters: the run's parameters, for the record.
+        definition: the pipeline's dump, with the run's parameters.
         runner: see `choose_runner`.
         options: see `choose_runner`.
         logging_handlers: where messages go; None for the console.
@@ -71,7 +70,6 @@ class RunRequest:
     graph: Graph
     directory: RunDirectory
     definition: dict[str, Any]
-    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     runner: Any = None
     options: Any = None
     logging_handlers: list[Handler] | None = None

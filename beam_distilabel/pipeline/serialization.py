@@ -19,6 +19,7 @@ from beam_distilabel.dumping import encode, type_info
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import Model
 from beam_distilabel.pipeline import routing
+from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step
 from beam_distilabel.version import __version__
@@ -27,9 +28,9 @@ _ROUTERS = {"sample_n_steps": routing.sample_n_steps}
 _NOT_FIELDS = ("type_info", "runtime_parameters_info")
 
 
-def dump_pipeline(pipeline: Any) -> dict[str, Any]:
-    """A pipeline as JSON-like data."""
-    graph = pipeline.graph
+def dump_pipeline(pipeline: Any, graph: Graph | None = None) -> dict[str, Any]:
+    """A pipeline as JSON-like data; with `graph`, with these Steps instead of its own."""
+    graph = graph or pipeline.graph
     return {
         "distilabel": {"version": "1.5.3"},
         "beam_distilabel": {"version": __version__},

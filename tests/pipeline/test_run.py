@@ -547,3 +547,14 @@ def test_rows_above_a_megabyte_are_staged(tmp_path: Path, monkeypatch: pytest.Mo
     assert [row["x"] for row in rows_of(distiset)] == list(range(3000))
     assert len(sizes) == 2
     assert max(sizes) < 400_000
+
+
+def test_the_runs_pipeline_file_has_its_parameters(tmp_path: Path) -> None:
+    with Pipeline(name="recorded") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"a": 1}])
+        keep = KeepColumns(name="keep", columns=["a"])
+        _ = load >> keep
+    pipeline.run({"load": {"batch_size": 7}}, output_dir=tmp_path / "run")
+    again = Pipeline.from_yaml(tmp_path / "run" / "pipeline.yaml")
+    assert again.graph.get("load").batch_size == 7
+    assert pipeline.graph.get("load").batch_size == 50
