@@ -159,8 +159,8 @@ class _RunRollouts(beam.DoFn):
             self._engine.release()
 
     def _reset(self) -> None:
-        self._inbox: deque[tuple[Any, Any, Any]] = deque()
-        self._outbox: deque[tuple[Any, Any, Any]] = deque()
+        self._inbox: deque[WindowedValue] = deque()
+        self._outbox: deque[tuple[WindowedValue, Any]] = deque()
         self._finished = threading.Event()
         self._start_is_due = False
         self._signal_is_due = False
@@ -175,10 +175,12 @@ class _RunRollouts(beam.DoFn):
     def process(
         self,
         element: Any,
-        timestamp: Any = beam.DoFn.TimestampParam,
+        windowed: Any = beam.DoFn.WindowedValueParam,
         window: Any = beam.DoFn.WindowParam,
     ) -> Iterator[Any]:
-        self._inbox.append((element, timestamp, window))
+        # Asking for the window makes Beam call once per window, so `windowed` has exactly one.
+        del window
+        self._inbox.append(windowed)
         self._in_flight += 1
         if not self._start_is_due:
             self._start_is_due = True
@@ -201,18 +203,19 @@ class _RunRollouts(beam.DoFn):
                 self._rollout.flush()
             self._finished.clear()
         outbox = self._outbox
+        finished = 0
         while outbox:
-            outputs, timestamp, window = outbox.popleft()
+            windowed, outputs = outbox.popleft()
             self._in_flight -= 1
             if isinstance(outputs, BaseException):
                 raise outputs
-            self._elements.inc()
+            finished += 1
             for output in outputs:
                 if isinstance(output, TaggedOutput):
-                    value = WindowedValue(output.value, timestamp, (window,))
-                    yield TaggedOutput(output.tag, value)
+                    yield TaggedOutput(output.tag, windowed.with_value(output.value))
                 else:
-                    yield WindowedValue(output, timestamp, (window,))
+                    yield windowed.with_value(output)
+        self._elements.inc(finished)
         self._rollout.flush()
 
     def _cancel(self) -> None:
@@ -232,24 +235,19 @@ class _RunRollouts(beam.DoFn):
         self._start_is_due = False
         loop = self._engine.loop
         while inbox:
-            element, timestamp, window = inbox.popleft()
             # The loop holds its tasks weakly.
             ticket = object()
-            self._tasks[ticket] = loop.create_task(
-                self._run(ticket, element, timestamp, window, outbox)
-            )
+            self._tasks[ticket] = loop.create_task(self._run(ticket, inbox.popleft(), outbox))
 
-    async def _run(
-        self, ticket: object, element: Any, timestamp: Any, window: Any, outbox: deque[Any]
-    ) -> None:
+    async def _run(self, ticket: object, windowed: WindowedValue, outbox: deque[Any]) -> None:
         outputs: Any
         try:
-            outputs = await self._rollout.run(element)
+            outputs = await self._rollout.run(windowed.value)
         except BaseException as error:
             # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
         self._tasks.pop(ticket, None)
-        outbox.append((outputs, timestamp, window))
+        outbox.append((windowed, outputs))
         if not self._signal_is_due:
             self._signal_is_due = True
             self._engine.loop.call_soon(self._signal)

@@ -125,7 +125,7 @@ def sort_key(row_id: str) -> str:
     """
     unmasked = _MASK.sub("", row_id) if ":" in row_id else row_id
     # Each number is led by its number of digits, so that text order is numeric order.
-    return " ".join(f"{len(n):02d}{n}" for n in _NUMBER.findall(unmasked)) or row_id
+    return " ".join([f"{len(n):02d}{n}" for n in _NUMBER.findall(unmasked)]) or row_id
 
 
 def canonical_json(value: Any) -> bytes:
@@ -330,6 +330,8 @@ def inherit(row: Row, parent: Row) -> Row:
     if row.get(ROW_ID) == parent.get(ROW_ID) and row.get(DRAW) == parent.get(DRAW):
         return row
     identity = {name: parent[name] for name in (ROW_ID, DRAW) if name in parent}
+    if ROW_ID not in row and DRAW not in row:
+        return {**row, **identity}
     return {**content(row), **identity}
 
 

@@ -139,22 +139,23 @@ class _Task(_Step):
         count = len(generations)
         statistics = outputs.get("statistics") or {}
         reasons = outputs.get("finish_reasons") or ()
-        name, add_raw_input, add_raw_output = self.name, self.add_raw_input, self.add_raw_output
         keys = metadata_keys(self.unique_name)
         raw_input = sent[0] if isinstance(sent, tuple) else sent
         extras = {
-            f"llm_{name}_{key}": value for key, value in outputs.items() if key not in _OUTPUT_KEYS
+            f"llm_{self.name}_{key}": value
+            for key, value in outputs.items()
+            if key not in _OUTPUT_KEYS
         }
         formatted = []
         for i, text in enumerate(generations):
             columns, failure = self._parse(text, input)
             metadata = metadata_of(columns)  # a Task's parser may add to it
-            if add_raw_output:
+            if self.add_raw_output:
                 metadata[keys.raw_output] = text
-            if add_raw_input:
+            if self.add_raw_input:
                 metadata[keys.raw_input] = raw_input
             metadata[keys.statistics] = {
-                kind: _of_generation(counts, i, count) for kind, counts in statistics.items()
+                name: _of_generation(counts, i, count) for name, counts in statistics.items()
             }
             metadata[keys.finish_reason] = reasons[i] if i < len(reasons) else None
             metadata[keys.failure] = failure

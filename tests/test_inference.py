@@ -9,8 +9,15 @@ import pytest
 from apache_beam.ml.inference.base import PredictionResult, RunInference
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.testing.util import assert_that
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindow,
+    SlidingWindows,
+    TimestampedValue,
+)
 from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
 from beam_distilabel.inference import ContinuousRunInference, _RunRollouts
@@ -187,7 +194,8 @@ class Harness:
         self.engine: Any = self.fn._engine
 
     def process(self, element: Any) -> list[Any]:
-        return list(self.fn.process(element, Timestamp(0), None))
+        windowed = WindowedValue(element, Timestamp(0), (GlobalWindow(),))
+        return list(self.fn.process(element, windowed))
 
     def finish(self) -> list[Any]:
         return list(self.fn.finish_bundle())
@@ -295,3 +303,20 @@ def test_the_engine_is_used_in_the_name_of_the_rollouts_owner() -> None:
     harness = Harness(llm)
     assert engines._entries[llm.fingerprint()].uses == {"a run": 1}
     harness.fn.teardown()
+
+
+def test_overlapping_windows_each_get_their_elements_once() -> None:
+    def counted(counts: list[Any]) -> None:
+        assert sorted(counts) == [2, 2, 4, 4]
+
+    with beam.Pipeline(runner=FnApiRunner()) as p:
+        assert_that(
+            p
+            | beam.Create(range(6))
+            | beam.Map(lambda i: TimestampedValue(f"{i}", i))
+            | beam.WindowInto(SlidingWindows(4, 2))
+            | ContinuousRunInference(FakeLLM())
+            | beam.Map(lambda result: 1)
+            | beam.CombineGlobally(sum).without_defaults(),
+            counted,
+        )

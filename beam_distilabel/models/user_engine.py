@@ -167,8 +167,12 @@ class SyncLLMEngine(_LLMEngine):
             self._wake.clear()
             waiting, self._waiting = self._waiting, []
             groups: dict[str, list[tuple[GenerateRequest, asyncio.Future[GenerateOutput]]]] = {}
+            texts: dict[int, str] = {}
             for request, future in waiting:
-                arguments = repr((request.num_generations, request.generation_kwargs))
+                # Most requests share one dict of arguments.
+                kwargs = request.generation_kwargs
+                text = texts.get(id(kwargs)) or texts.setdefault(id(kwargs), repr(kwargs))
+                arguments = f"{request.num_generations} {text}"
                 groups.setdefault(arguments, []).append((request, future))
             for group in groups.values():
                 answers = await asyncio.to_thread(self._answer, [request for request, _ in group])

@@ -6,21 +6,24 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+YOUNG_OBJECTS = 50_000
+"""How many objects may be added before Python looks for cycles among the newest ones."""
+
 
 @contextlib.contextmanager
-def young_garbage_only() -> Iterator[None]:
-    """Leave what is alive now out of every collection until the end.
+def rare_collections() -> Iterator[None]:
+    """Look for cyclic garbage less often until the end.
 
-    Rows in flight make Python look through the whole heap again and again. Most of it came with
-    imports and stays; not to look at it saves up to a third of a run's time. Nothing changes where
-    collection is off, or something is left out already (another run, or the caller's own choice).
+    The rows in flight are thousands of objects. Python's own threshold of 700 makes it look at each
+    of them while it is alive, take it for long-lived, and go over the whole heap for that: a third
+    of a run's time. Where collection is off, or rare already, nothing is changed.
     """
-    if not gc.isenabled() or gc.get_freeze_count():
+    thresholds = gc.get_threshold()
+    if not gc.isenabled() or not 0 < thresholds[0] < YOUNG_OBJECTS:
         yield
         return
-    gc.collect()  # what is garbage now must not be kept
-    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *thresholds[1:])
     try:
         yield
     finally:
-        gc.unfreeze()
+        gc.set_threshold(*thresholds)

@@ -29,7 +29,7 @@ from beam_distilabel.failures import Failure
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import apply_graph
 from beam_distilabel.pipeline.display import ProgressDisplay, show_report
-from beam_distilabel.pipeline.garbage import young_garbage_only
+from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
@@ -244,7 +244,7 @@ class RunHandle:
         shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
         shower.start()
         try:
-            with young_garbage_only() if choice.local else contextlib.nullcontext():
+            with rare_collections() if choice.local else contextlib.nullcontext():
                 self._result = job.run()
                 state = self._result.wait_until_finish()
             if state not in (None, PipelineState.DONE):

@@ -73,7 +73,7 @@ def test_a_prompt_that_is_too_long_fails_alone(engine: VLLMEngine) -> None:
     async def answer_all() -> list[Any]:
         chats = [CHAT, long, CHAT]
         requests = [GenerateRequest(chat, 1, {"max_new_tokens": 4}) for chat in chats]
-        return await asyncio.gather(*map(engine.generate, requests), return_exceptions=True)
+        return list(await asyncio.gather(*map(engine.generate, requests), return_exceptions=True))
 
     first, failure, last = engine.call(answer_all())
     assert first["generations"][0] is not None and last["generations"][0] is not None

@@ -147,7 +147,7 @@ def memory_of(value: Any) -> int:
     if kind is dict:
         size = 184
         for item in value.values():
-            size += memory_of(item)
+            size += len(item) + 56 if type(item) is str else memory_of(item)
         return size
     if kind is list or kind is tuple:
         if value and type(value[0]) in (float, int):
@@ -156,5 +156,7 @@ def memory_of(value: Any) -> int:
         for item in value:
             size += memory_of(item)
         return size
+    if value is None or kind is int or kind is float:
+        return 32
     size = getattr(value, "nbytes", 32)
     return size if isinstance(size, int) else 32

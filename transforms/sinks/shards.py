@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.schema import storage_schema
 
-ROW_GROUP_ROWS = 32_768
+ROW_GROUP_ROWS = 8_192
 """Rows that are buffered, and written as one row group, at most."""
 
 ROW_GROUP_BYTES = 64 * 2**20
