@@ -146,9 +146,7 @@ class _RunRollouts(beam.DoFn):
                 self._engine.release()
             raise
         self._max_in_flight = self._limit or self._engine.max_in_flight
-        self._elements = Metrics.counter(
-            self._handler.get_metrics_namespace(), "num_inferences"
-        )
+        self._elements = Metrics.counter(self._handler.get_metrics_namespace(), "num_inferences")
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._reset()
 

@@ -20,7 +20,7 @@ class MetadataKeys(NamedTuple):
     failure: str
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def metadata_keys(step: str) -> MetadataKeys:
     """The names of the entries of the Task `step`."""
     return MetadataKeys(*(f"{name}_{step}" for name in MetadataKeys._fields))

@@ -22,12 +22,7 @@ class InstantLLM(LLM):
     def model_name(self) -> str:
         return "instant"
 
-    def load(self) -> None:
-        super().load()
-
-    def generate(  # type: ignore[override]
-        self, inputs: list[Any], num_generations: int = 1, **kwargs: Any
-    ) -> list[Any]:
+    def generate(self, inputs: list[Any], num_generations: int = 1) -> list[Any]:  # type: ignore[override]
         return [
             {
                 "generations": [self.answer] * num_generations,

@@ -19,7 +19,8 @@ DEMO = ROOT / "examples" / "demo"
 @pytest.fixture(scope="session")
 def script() -> ModuleType:
     """`examples/prometheus.py` as a module."""
-    spec = importlib.util.spec_from_file_location("prometheus_example", ROOT / "examples/prometheus.py")
+    path = ROOT / "examples" / "prometheus.py"
+    spec = importlib.util.spec_from_file_location("prometheus_example", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
