@@ -67,11 +67,17 @@ def step(
                 default = None if parameter.default is parameter.empty else parameter.default
                 fields[parameter.name] = (annotation, default)
 
-        def process(self: Any, *args: Any, **kwargs: Any) -> Any:
-            parameters = {name: getattr(self, name) for name in fields}
-            yield from function(*args, **kwargs, **parameters)
-
         signature = _signature_of_process(function, set(fields))
+
+        def process(self: Any, *args: Any, **kwargs: Any) -> Any:
+            # Fields may stand anywhere among the function's parameters, so positions differ.
+            given = dict(signature.bind(self, *args, **kwargs).arguments)
+            del given["self"]
+            given.update({name: getattr(self, name) for name in fields})
+            call = inspect.BoundArguments(inspect.signature(function), given)  # type: ignore[arg-type]
+            call.apply_defaults()
+            yield from function(*call.args, **call.kwargs)
+
         process.__signature__ = signature  # type: ignore[attr-defined]
         namespace: dict[str, Any] = {
             "__module__": function.__module__,

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
 
 from beam_distilabel.row import fingerprint
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SECRET_WORDS = re.compile(
+    r"(password|passwd|passphrase|pwd|secret|credential|authorization|cookie)s?"
+    r"|.*(apikey|accesskey|secretkey|privatekey|authtoken|accesstoken|apitoken|password)s?"
+)
+_SECRET_PHRASES = re.compile(
+    r"\b(api|access|account|auth|encryption|license|master|private|service|shared|signing|storage"
+    r"|subscription|anthropic|argilla|aws|azure|cohere|gcp|google|groq|hf|huggingface|mistral"
+    r"|openai|together|wandb) keys?\b"
+    r"|\bconnection string\b"
+    r"|\b(api|access|auth|bearer|hf|refresh|session) tokens\b"
+    r"|\b(auth|sas)$"
+)
+_TOKENS_OF_MODELS = frozenset(
+    "added any assistant audio begin blank bos class close cls decoder each empty end eos eot every"
+    " fake first forced image input last mask max middle min new next number object open output pad"
+    " per prefix prompt reasoning sep special start stop suffix system think thinking time tool"
+    " total trigger unk user video word".split()
+)
+"""What stands before "token" in names of parts of text; any other kind of token may be a secret."""
+
+_KEYED_BY_COLUMN = ("input_mappings", "output_mappings")
+_KEYED_BY_PROPERTY = ("$defs", "definitions", "patternProperties", "properties")
 
 
 class Dumpable(BaseModel):
@@ -27,7 +53,10 @@ class Dumpable(BaseModel):
     )
 
     def dump(self) -> dict[str, Any]:
-        """The fields and the class; secrets and fields excluded from serialization are left out."""
+        """The fields and the class; secrets and fields excluded from serialization are left out.
+
+        Secret is what has the type `SecretStr` or a name like "api_key" (see `names_secret`).
+        """
         return {**dump_fields(self), "type_info": type_info(type(self))}
 
     @property
@@ -43,25 +72,75 @@ def type_info(cls: type) -> dict[str, str]:
 
 def dump_fields(model: BaseModel) -> dict[str, Any]:
     """A model's fields as JSON-like data."""
-    return {
-        name: encode(getattr(model, name))
-        for name, field in type(model).model_fields.items()
-        if not field.exclude and not is_secret(field.annotation)
-    }
+    return without_secrets(
+        {
+            name: getattr(model, name)
+            for name, field in type(model).model_fields.items()
+            if not field.exclude and not is_secret(field.annotation)
+        }
+    )
 
 
 def is_secret(annotation: Any) -> bool:
     """Whether a field of this type holds a secret."""
-    return annotation is SecretStr or any(
+    return annotation in (SecretStr, SecretBytes) or any(
         is_secret(argument) for argument in getattr(annotation, "__args__", ())
     )
 
 
+def names_secret(name: str) -> bool:
+    """Whether a field, a dict's key or a header of this name holds a secret.
+
+    Options of filesystems count as a whole: what is secret in them depends on the filesystem.
+
+    Example:
+        >>> [names_secret(name) for name in ("hf_token", "X-Api-Key", "storage_options")]
+        [True, True, True]
+        >>> [names_secret(name) for name in ("eos_token", "max_new_tokens", "primary_key")]
+        [False, False, False]
+    """
+    words = [word.lower() for word in _WORD.findall(name)]
+    text = " ".join(words)
+    if text == "storage options" or _SECRET_PHRASES.search(text):
+        return True
+    if any(_SECRET_WORDS.fullmatch(word) for word in words):
+        return True
+    return words[-1:] == ["token"] and not _TOKENS_OF_MODELS.intersection(words[-2:-1])
+
+
+def without_secrets(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """`values` as JSON-like data, without those under names that say secret, however deep.
+
+    True and False are kept under any name: they say whether, not what.
+
+    Example:
+        >>> without_secrets({"hf_token": "x", "headers": {"Authorization": "y", "Accept": "*"}})
+        {'headers': {'Accept': '*'}}
+    """
+    return {
+        str(key): _encode_under(str(key), value)
+        for key, value in values.items()
+        if isinstance(value, bool) or not names_secret(str(key))
+    }
+
+
+def _encode_under(key: str, value: Any) -> Any:
+    """`encode`, for the value of a field or a dict's key."""
+    # Names of columns and of a JSON schema's properties are data: a column may well be "token".
+    if isinstance(value, Mapping):
+        if key in _KEYED_BY_COLUMN or (
+            key in _KEYED_BY_PROPERTY
+            and all(isinstance(item, (bool, Mapping)) for item in value.values())
+        ):
+            return {str(name): encode(item) for name, item in value.items()}
+    return encode(value)
+
+
 def encode(value: Any) -> Any:
-    """A field's value as JSON-like data."""
+    """A field's value as JSON-like data, without secrets."""
     if isinstance(value, Dumpable):
         return value.dump()
-    if isinstance(value, SecretStr):
+    if isinstance(value, (SecretStr, SecretBytes)):
         return None
     if isinstance(value, type) and issubclass(value, BaseModel):
         return value.model_json_schema()
@@ -69,8 +148,12 @@ def encode(value: Any) -> Any:
         return dump_fields(value)
     if isinstance(value, enum.Enum):
         return encode(value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return without_secrets(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        )
     if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
+        return without_secrets(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return [encode(item) for item in value]
     if isinstance(value, PurePath):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import copyreg
 import functools
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic._internal._validate_call import ValidateCallWrapper  # has no public name
 
 _PRIVATE_BEFORE_LOAD = "_private_before_load"
 _CONTAINERS = (dict, list, set)
@@ -50,3 +52,20 @@ class PicklesUnloaded(BaseModel):
         if before is not None:
             state = {**state, "__pydantic_private__": dict(before)}
         return {**state, "__dict__": attributes}
+
+
+def _reduce_validated_call(call: ValidateCallWrapper) -> tuple[Any, ...]:
+    """Leave out what only the building of the validators needs; they are pickled built.
+
+    A class of `__main__` is pickled by value, with the `@validate_call` of its methods. Of that,
+    `config_wrapper` can't be unpickled (its `__getattr__` recurses while it is still empty), and
+    `ns_resolver` has all globals of the script, such as the Pipeline itself.
+    """
+    if not call.__pydantic_complete__:  # `defer_build`
+        call._create_validators()
+    unneeded = ("config_wrapper", "ns_resolver")
+    slots = {k: getattr(call, k) for k in ValidateCallWrapper.__slots__ if k not in unneeded}
+    return copyreg.__newobj__, (ValidateCallWrapper,), (None, slots)  # type: ignore[attr-defined]
+
+
+copyreg.pickle(ValidateCallWrapper, _reduce_validated_call)

@@ -9,7 +9,13 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin, TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_distilabel.errors import DistilabelError, DistilabelUserError, EngineError, RowError
+from beam_distilabel.errors import (
+    DistilabelError,
+    DistilabelTypeError,
+    DistilabelUserError,
+    EngineError,
+    RowError,
+)
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.join import join_by_id
 from beam_distilabel.models.engine import engines
@@ -219,7 +225,8 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
     """
     rows = [merged(element) for element in batch]
     try:
-        identified = identify(rows, list(step.process(*_arguments(step, batch))))
+        yields = checked(step, step.process(*_arguments(step, batch)))
+        identified = identify(rows, yields)
     except EngineError:
         raise
     except Exception as error:
@@ -235,6 +242,23 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
         (ROWS, sendable(step._map_outputs(row, parent), row), parent[ROW_ID])
         for row, parent in identified
     ]
+
+
+def checked(step: Any, yields: Any) -> list[list[Row]]:
+    """What `process` yielded, if it is batches of rows.
+
+    Raises:
+        DistilabelTypeError: it isn't; says what came.
+    """
+    batches = []
+    for rows in yields:
+        if not isinstance(rows, (list, tuple)) or not all(isinstance(row, dict) for row in rows):
+            raise DistilabelTypeError(
+                f"{step._described()}: `process` has to yield lists of rows (dicts), "
+                f"`yield [row, ...]`; it gave {str(rows)[:80]!r}."
+            )
+        batches.append(list(rows))
+    return batches
 
 
 def sendable(mapped: Row, row: Row) -> Row:
@@ -292,7 +316,7 @@ class _ProcessAll(_StepFn):
         rows.sort(key=lambda row: sort_key(merged(row)[ROW_ID]))
         self._progress.rows_in += len(rows)
         try:
-            yields = list(step.process(*_arguments(step, rows)))
+            yields = checked(step, step.process(*_arguments(step, rows)))
         except DistilabelError:
             raise
         except Exception as error:

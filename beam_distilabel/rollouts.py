@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
@@ -189,13 +188,8 @@ class _Generate:
         self._asked: dict[str, int] = {}
         self.last_input: Any = None
 
-    def __call__(
-        self, input: FormattedInput, num_generations: int = 1, **generation_kwargs: Any
-    ) -> Awaitable[GenerateOutput]:
-        return self._ask(input, num_generations, generation_kwargs)
-
-    async def _ask(
-        self, input: FormattedInput, num_generations: int, overrides: dict[str, Any]
+    async def __call__(
+        self, input: FormattedInput, num_generations: int = 1, **overrides: Any
     ) -> GenerateOutput:
         rollout = self._rollout
         self.last_input = input
@@ -217,4 +211,4 @@ class _Generate:
 def _total(counts: Any) -> int:
     if isinstance(counts, int):
         return counts
-    return sum(count for count in counts or () if isinstance(count, int))
+    return sum([count for count in counts or () if isinstance(count, int)])

@@ -190,6 +190,8 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             **(state["__pydantic_private__"] or {}),
             "_pipeline": None,
             "_times_applied": 0,
+            # The run's, not `load`'s: set also where `load` was called before the run.
+            **{name: getattr(self, name) for name in ("_context", "_join", "_shares_input")},
         }
         attributes = {k: v for k, v in state["__dict__"].items() if k != "_user_label"}
         return {**state, "__dict__": attributes, "__pydantic_private__": private}
@@ -245,9 +247,13 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             for expected, present in self.input_mappings.items()
             if source is None or present in source
         }
-        mapped = {}
+        mapped: Row = {}
         for name, value in row.items():
-            mapped[self.output_mappings.get(name, back.get(name, name))] = value
+            wanted = self.output_mappings.get(name, back.get(name, name))
+            if wanted == name:
+                mapped.setdefault(name, value)  # a column that was renamed to this wins
+            else:
+                mapped[wanted] = value
         if source is not None and self.keeps_other_columns:
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
             displaced = [*back]
@@ -482,7 +488,13 @@ class GeneratorStep(_Step):
 
     def process_applying_mappings(self, offset: int = 0) -> GeneratorStepOutput:
         """`process` with the pipeline's column names."""
-        for rows, last in self.process(offset):
+        for batch in self.process(offset):
+            if not isinstance(batch, tuple) or len(batch) != 2:
+                raise DistilabelTypeError(
+                    f"{self._described()}: `process` of a generator has to yield (rows, whether "
+                    f"they are the last), `yield rows, False`; it gave {str(batch)[:80]!r}."
+                )
+            rows, last = batch
             yield [self._map_outputs(row, None) for row in rows], last
 
     def apply_to(self, pcoll: Any) -> StepResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from typing_extensions import TypedDict
 
@@ -24,8 +24,29 @@ StepColumns = list[str] | dict[str, bool]
 """Column names, or a dict of column name to whether it is required."""
 
 
+class TextContent(TypedDict):
+    """A part of a message that is text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(TypedDict):
+    """Where an image is: an address, or the image itself as a `data:` URL."""
+
+    url: str
+
+
+class ImageContent(TypedDict):
+    """A part of a message that is an image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
 class ChatItem(TypedDict, total=False):
-    """One message: `role` is system, user or assistant; `content` a text or a list of parts."""
+    """One message: `role` is system, user or assistant; `content` a text or a list of parts
+    (`TextContent`, `ImageContent`)."""
 
     role: str
     content: Any
@@ -43,6 +64,20 @@ class Statistics(TypedDict, total=False):
 
     input_tokens: list[int]
     output_tokens: list[int]
+
+
+class Logprob(TypedDict):
+    """A candidate for one token, and the natural logarithm of its probability."""
+
+    token: str
+    logprob: float
+
+
+LLMLogprobs = list[list[list[Logprob]]]
+"""Per generation, per token of its text: the candidates."""
+
+HiddenState = Any
+"""A model's hidden states for one input: an array of (token, dimension)."""
 
 
 class GenerateOutput(TypedDict, total=False):
@@ -63,6 +98,7 @@ class GenerateOutput(TypedDict, total=False):
     logprobs: list[Any]
 
 
+TokenCount = Statistics
 LLMStatistics = Statistics
 LLMOutput = list[str | None]
 
@@ -86,23 +122,64 @@ StructuredOutputType = JSONStructuredOutput | RegexStructuredOutput
 OutlinesStructuredOutputType = StructuredOutputType
 InstructorStructuredOutputType = dict[str, Any]
 
+InputDataset = Any
+"""What `Pipeline.run(dataset=...)` takes: a list of dicts, a pandas DataFrame or a `Dataset`."""
+
+LoadGroups = list[list[Any]] | Literal["sequential_step_execution"]
+"""Which Steps are loaded together: lists of Steps or their names, or each one on its own."""
+
+PipelineRuntimeParametersInfo = dict[str, list[dict[str, Any]] | dict[str, dict[str, Any]]]
+"""Step name to the descriptions of its runtime parameters."""
+
+# Steps are defined above this layer, so these can't name their classes.
+DownstreamConnectable = Any
+"""A Step or GlobalStep: what rows can be passed on to."""
+
+DownstreamConnectableSteps = TypeVar("DownstreamConnectableSteps", covariant=True)
+"""The type of a Step that receives rows."""
+
+UpstreamConnectableSteps = TypeVar("UpstreamConnectableSteps")
+"""The type of a Step that passes rows on; a GeneratorStep may be one."""
+
+
+class StepLoadStatus(TypedDict):
+    """Whether the Step `name` is loaded."""
+
+    name: str
+    status: Literal["loaded", "unloaded", "load_failed"]
+
+
 __all__ = [
     "STEP_INPUT_MARKER",
     "ChatItem",
     "ChatType",
+    "DownstreamConnectable",
+    "DownstreamConnectableSteps",
     "FormattedInput",
     "GenerateOutput",
     "GeneratorStepOutput",
+    "HiddenState",
+    "ImageContent",
+    "ImageUrl",
+    "InputDataset",
     "InstructorStructuredOutputType",
+    "LLMLogprobs",
     "LLMOutput",
     "LLMStatistics",
+    "LoadGroups",
+    "Logprob",
     "OutlinesStructuredOutputType",
+    "PipelineRuntimeParametersInfo",
     "Row",
     "StandardInput",
     "Statistics",
     "StepColumns",
     "StepInput",
+    "StepLoadStatus",
     "StepOutput",
     "StructuredInput",
     "StructuredOutputType",
+    "TextContent",
+    "TokenCount",
+    "UpstreamConnectableSteps",
 ]

@@ -1,9 +1,15 @@
 """Pickles have what was there before `load()`."""
 
+import json
+import os
+import pathlib
 import pickle
+import subprocess
+import sys
 import threading
 from typing import Any
 
+import pytest
 from pydantic import PrivateAttr
 
 from beam_distilabel.pickling import PicklesUnloaded
@@ -62,3 +68,106 @@ def test_loading_adds_no_field() -> None:
     client.load()
     assert client.model_dump() == {"url": "here"}
     assert client == client.model_copy()
+
+
+SCRIPT = """
+import json
+import sys
+from typing import Annotated, Any
+
+from pydantic import Field, validate_call
+
+from beam_distilabel.models import LLM, AsyncLLM
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.steps import LoadDataFromDicts
+from beam_distilabel.steps.tasks import TextGeneration
+
+Times = Annotated[int, Field(ge=0)]
+
+
+class Sync(LLM):
+    @property
+    def model_name(self) -> str:
+        return "sync"
+
+    @validate_call
+    def generate(
+        self, inputs: list[Any], num_generations: int = 1, times: Times = 1
+    ) -> list[dict[str, Any]]:
+        # Names the Pipeline, so that it is pickled with the class.
+        text = f"{pipeline.name} {times!r}"
+        return [{"generations": [text] * num_generations} for _ in inputs]
+
+
+class Async(AsyncLLM):
+    @property
+    def model_name(self) -> str:
+        return "async"
+
+    @validate_call(config={"defer_build": True}, validate_return=True)
+    async def agenerate(
+        self, input: Any, num_generations: int = 1, times: "Times" = 1
+    ) -> dict[str, Any]:
+        return {"generations": [f"{pipeline.name} {times!r}"] * num_generations}
+
+
+llm = {"Sync": Sync, "Async": Async}[sys.argv[1]](generation_kwargs={"times": "3"})
+with Pipeline(name="script") as pipeline:
+    load = LoadDataFromDicts(data=[{"instruction": "a"}, {"instruction": "b"}])
+    load >> TextGeneration(llm=llm, num_generations=2, group_generations=True)
+
+if __name__ == "__main__":
+    from apache_beam.internal import pickler
+
+    with open(sys.argv[2] + "/llm", "wb") as file:
+        file.write(pickler.dumps(llm))
+    rows = pipeline.run(output_dir=sys.argv[2] + "/run")["default"]["train"].to_list()
+    print(json.dumps([[row["instruction"], row["generation"], row["model_name"]] for row in rows]))
+"""
+
+ELSEWHERE = """
+import asyncio
+import json
+import sys
+
+from apache_beam.internal import pickler
+from pydantic import ValidationError
+
+with open(sys.argv[1] + "/llm", "rb") as file:
+    llm = pickler.loads(file.read())
+
+
+def call(times):
+    if hasattr(llm, "agenerate"):
+        return asyncio.run(llm.agenerate("x", times=times))
+    return llm.generate(["x"], times=times)[0]
+
+
+try:
+    call(-1)
+except ValidationError as error:
+    print(json.dumps([call("4")["generations"], error.errors()[0]["type"]]))
+"""
+
+
+def run_script(path: pathlib.Path, text: str, *arguments: str) -> Any:
+    """What the script printed last, as a process of its own."""
+    path.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(path), *arguments],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("llm", ["Sync", "Async"])
+def test_validate_call_in_a_script(llm: str, tmp_path: pathlib.Path) -> None:
+    rows = run_script(tmp_path / "script.py", SCRIPT, llm, str(tmp_path))
+    assert sorted(rows) == [[text, ["script 3"] * 2, llm.lower()] for text in "ab"]
+    # The class went by value: another process, without the script, has it whole.
+    elsewhere = run_script(tmp_path / "elsewhere.py", ELSEWHERE, str(tmp_path))
+    assert elsewhere == [["script 4"], "greater_than_equal"]

@@ -15,12 +15,14 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pydantic import Field, PrivateAttr, ValidationError
 
+from beam_distilabel.context import RunContext
 from beam_distilabel.errors import (
     DistilabelNotImplementedError,
     DistilabelTypeError,
     DistilabelUserError,
 )
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.processing import checked
 from beam_distilabel.row import ROW_ID
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import (
@@ -31,6 +33,7 @@ from beam_distilabel.step import (
     StepResources,
     default_name,
 )
+from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.fakes import journal, new_name, options, plain, run
 
@@ -468,3 +471,28 @@ def test_a_generator_from_an_offset() -> None:
 def test_a_generator_takes_no_rows() -> None:
     with pytest.raises(DistilabelUserError, match="makes rows of its own"):
         run(TEXTS, Numbers())
+
+
+def test_a_renamed_column_wins_over_one_of_that_name() -> None:
+    for row in ({"prompt": "NEW", "instruction": "OLD"}, {"instruction": "OLD", "prompt": "NEW"}):
+        loader = LoadDataFromDicts(data=[row], output_mappings={"prompt": "instruction"})
+        ((rows, _),) = loader.process_applying_mappings()
+        assert rows == [{"instruction": "NEW"}]
+
+
+def test_a_step_that_was_loaded_before_the_run_belongs_to_the_run() -> None:
+    step = Length()
+    step.load()
+    step._context = RunContext(run_dir="somewhere", seed=3)
+    assert pickle.loads(pickle.dumps(step))._context == step._context
+
+
+@pytest.mark.parametrize("given", ["text", [1], None])
+def test_what_is_no_batch_of_rows_is_named(given: Any) -> None:
+    class Odd(Step):
+        def process(self, inputs: StepInput) -> Any:
+            yield given
+
+    step = Odd()
+    with pytest.raises(DistilabelTypeError, match=r"Step 'odd_0' .*yield \[row, \.\.\.\]"):
+        checked(step, step.process([]))

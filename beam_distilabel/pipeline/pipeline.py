@@ -82,16 +82,17 @@ class Pipeline(beam.PTransform):
         self._enable_metadata = enable_metadata
         self.requirements = list(requirements or [])
         self._graph = Graph()
-        self._token: Any = None
+        self._times_applied = 0
 
     # -- building --------------------------------------------------------------------------------
 
     def __enter__(self) -> Pipeline:
-        self._token = open_pipelines.set((*open_pipelines.get(), self))
+        # The token is not kept: it can't be pickled, and a script's Pipeline may have to be.
+        open_pipelines.set((*open_pipelines.get(), self))
         return self
 
     def __exit__(self, *error: object) -> None:
-        open_pipelines.reset(self._token)
+        open_pipelines.set(open_pipelines.get()[:-1])
 
     @property
     def name(self) -> str:
@@ -99,7 +100,8 @@ class Pipeline(beam.PTransform):
         return self._name or "_".join(["pipeline", *self._graph.steps])
 
     def default_label(self) -> str:
-        return self.name
+        """The pipeline's name; numbered where it is applied again, as a Step is."""
+        return f"{self.name}_{self._times_applied}" if self._times_applied else self.name
 
     @property
     def step_names(self) -> list[str]:
@@ -378,7 +380,9 @@ class Pipeline(beam.PTransform):
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
         """Rows in (or nothing, where it has a loader), `{"subset": PCollection of rows}` out."""
-        return self.outputs(pcoll).subsets
+        subsets = self.outputs(pcoll).subsets
+        self._times_applied += 1
+        return subsets
 
     # -- files -----------------------------------------------------------------------------------
 

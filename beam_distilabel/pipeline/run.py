@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from logging import Handler
 from typing import Any
 
@@ -33,6 +33,7 @@ from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
+from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
 from beam_distilabel.transforms.sinks.publish import remove_staging
@@ -89,9 +90,6 @@ def start(request: RunRequest) -> RunHandle:
     _occupy(request.directory.path)
     try:
         request.directory.claim(request.name, record)
-        request.directory.write_text(
-            PIPELINE_FILE, yaml.safe_dump(request.definition, sort_keys=False, allow_unicode=True)
-        )
         handle = RunHandle(request, choice, record)
         handle._thread.start()
     except BaseException:
@@ -189,6 +187,10 @@ class RunHandle:
             ) from self._error
         distiset = create_distiset(self.run_dir, enable_metadata=True)
         distiset.citations = self._citations()
+        columns = available_columns(self._request.graph)
+        for leaf, subset in self._request.graph.subsets().items():
+            if subset not in distiset:
+                distiset[subset] = empty_subset(columns[leaf] or ())
         return distiset
 
     # -- the run's thread ------------------------------------------------------------------------
@@ -290,7 +292,12 @@ class RunHandle:
             "output_tokens": sum(own["output_tokens"] for own in steps.values()),
             "steps": steps,
         }
+        # With the result: a run that fails leaves the earlier run's files together.
         directory.write_json(REPORT_FILE, report)
+        definition = yaml.safe_dump(
+            self._request.definition, sort_keys=False, allow_unicode=True
+        )
+        directory.write_text(PIPELINE_FILE, definition)
         write_card(
             directory.file(DISTISET),
             report={
@@ -329,6 +336,13 @@ def _failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
                 for row in batch.to_pylist():
                     kinds.setdefault(row["step"], Counter())[row["kind"]] += 1
     return kinds
+
+
+def empty_subset(columns: Iterable[str]) -> Any:
+    """A DatasetDict without rows: a leaf that got none is a subset too."""
+    from datasets import Dataset, DatasetDict
+
+    return DatasetDict({"train": Dataset.from_dict({name: [] for name in sorted(columns)})})
 
 
 def row_totals(graph: Graph) -> dict[str, int]:

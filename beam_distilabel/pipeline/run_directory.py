@@ -68,9 +68,14 @@ class RunDirectory:
                 f"{self.path!r} holds a run of the pipeline {known.get('pipeline')!r}, this one is "
                 f"{pipeline!r}; choose another output_dir, or remove that run."
             )
-        filesystem.makedirs(path, exist_ok=True)
-        self.clear("progress")
-        self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
+        try:
+            filesystem.makedirs(path, exist_ok=True)
+            self.clear("progress")
+            self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
+        except OSError as error:
+            raise DistilabelUserError(
+                f"output_dir {self.path!r} can't be written to: {error}"
+            ) from error
 
     def clear(self, name: str) -> None:
         """Remove a file or folder of the directory, if it is there."""

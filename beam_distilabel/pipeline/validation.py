@@ -211,7 +211,9 @@ def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
         try:
             step.set_runtime_parameters(values)
         except DistilabelUserError as error:
-            raise PipelineValidationError(f"Step {name!r}: {error}") from None
+            said = str(error)
+            named = said if said.startswith("Step ") else f"Step {name!r}: {said}"
+            raise PipelineValidationError(named) from None
         except ValueError as error:
             raise PipelineValidationError(f"Step {name!r}: {error}") from error
 

@@ -133,3 +133,13 @@ def test_joined_branches_in_the_global_window_of_a_stream_are_refused() -> None:
 def test_it_is_validated() -> None:
     with pytest.raises(PipelineValidationError, match="'add'.*input_mappings names 'y'"):
         [{"x": 1}] | adding(input_mappings={"y": "x"})
+
+
+def test_a_pipeline_twice_in_one_beam_pipeline_gets_a_number() -> None:
+    with Pipeline(name="twice") as pipeline:
+        KeepColumns(name="keep", columns=["a"])
+    with beam.Pipeline(runner=FnApiRunner()) as p:
+        rows = p | beam.Create([{"a": 1, "b": 2}])
+        for result in (rows | pipeline, rows | pipeline):
+            kept = result["default"] | f"Kept {id(result)}" >> beam.Map(lambda row: row["a"])
+            assert_that(kept, equal_to([1]), label=f"Check {id(result)}")

@@ -175,3 +175,11 @@ def test_no_chat_costs_the_row(messages: Any, message: str) -> None:
 def test_is_chat() -> None:
     assert is_chat(CHAT)
     assert not any(map(is_chat, [None, [], ["a"], {"role": "user", "content": "a"}, [CHAT]]))
+
+
+def test_a_template_may_test_an_empty_column_but_not_print_it() -> None:
+    template = "{% if context %}{{ context }}: {% endif %}{{ q }}"
+    task = TextGeneration(llm=FakeLLM(), template=template, columns=["q", "context"])
+    assert task.format_input({"q": "Why?", "context": None})[0]["content"] == "Why?"
+    with pytest.raises(ValueError, match="empty"):
+        task.format_input({"q": None, "context": None})

@@ -11,7 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin, TaggedOutput
-from pydantic import Field, PrivateAttr, field_serializer
+from pydantic import Field, PrivateAttr
 
 from beam_distilabel.errors import DistilabelUserError, RowError
 from beam_distilabel.failures import Failure
@@ -26,7 +26,6 @@ from beam_distilabel.typing import GeneratorStepOutput
 
 _FAILURES = "failures"
 _ROWS = "rows"
-_SECRET_WORDS = ("key", "secret", "token", "password", "credential", "sas", "connection_string")
 
 _log = logging.getLogger("distilabel")
 
@@ -148,8 +147,8 @@ class FileLoader(GeneratorStep, abc.ABC):
         revision: which revision, where the data has several.
         streaming: accepted for distilabel's sake; reading always streams.
         num_examples: load exactly the first so many rows; None (the default) loads all.
-        storage_options: for the filesystem (see fsspec). Values under names that look secret reach
-            neither serialized pipelines nor messages.
+        storage_options: for the filesystem (see fsspec). As they may hold secrets, they reach neither
+            serialized pipelines nor messages: set them again on a pipeline that was loaded.
     """
 
     split: RuntimeParameter[str] = Field(
@@ -170,7 +169,10 @@ class FileLoader(GeneratorStep, abc.ABC):
         ge=0,
     )
     storage_options: dict[str, Any] | None = Field(
-        default=None, description="Options for the filesystem that holds the files.", repr=False
+        default=None,
+        description="Options for the filesystem that holds the files.",
+        exclude=True,
+        repr=False,
     )
 
     _columns: Any = PrivateAttr(None)
@@ -186,10 +188,6 @@ class FileLoader(GeneratorStep, abc.ABC):
         Raises:
             DistilabelUserError: what was asked for doesn't exist; says what does.
         """
-
-    @field_serializer("storage_options")
-    def _without_secrets(self, options: dict[str, Any] | None) -> dict[str, Any] | None:
-        return None if options is None else without_secrets(options)
 
     @property
     def outputs(self) -> list[str]:
@@ -251,17 +249,3 @@ class FileLoader(GeneratorStep, abc.ABC):
         with naming(self._described()):
             read, elements = self._plan()
         return emit(self, pbegin, elements, read)
-
-
-def without_secrets(options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` without the values whose names look secret.
-
-    Example:
-        >>> without_secrets({"anon": False, "secret": "x", "client_kwargs": {"api_key": "y"}})
-        {'anon': False, 'client_kwargs': {}}
-    """
-    return {
-        name: without_secrets(value) if isinstance(value, Mapping) else value
-        for name, value in options.items()
-        if not any(word in str(name).lower() for word in _SECRET_WORDS)
-    }

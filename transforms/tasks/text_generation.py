@@ -17,8 +17,16 @@ from beam_distilabel.typing import ChatType, StepColumns
 
 DEFAULT_TEMPLATE = "{{ instruction }}"
 
+
+def _printable(value: Any) -> Any:
+    """What a template may print: None would ask the model about the word "None"."""
+    if value is None:
+        raise ValueError("the template prints a column that is empty (None)")
+    return value
+
+
 # Sandboxed, since a template may come from a file that someone else wrote.
-_ENVIRONMENT = ImmutableSandboxedEnvironment(keep_trailing_newline=True)
+_ENVIRONMENT = ImmutableSandboxedEnvironment(keep_trailing_newline=True, finalize=_printable)
 
 
 @functools.lru_cache(maxsize=256)
@@ -118,21 +126,18 @@ class TextGeneration(Task):
 
     def format_input(self, input: Row) -> ChatType:
         """The chat: an optional system message and the filled template."""
-        plain = self.template == DEFAULT_TEMPLATE
-        for column in self.columns:
-            value = input.get(column)
-            if value is None:
-                raise ValueError(f"the column {column!r} is empty (None)")
-            if plain and not isinstance(value, str):
-                hint = "; use ChatGeneration for chats" if is_chat(value) else ""
+        if self.template == DEFAULT_TEMPLATE:
+            content = input.get("instruction")
+            if content is None:
+                raise ValueError("the column 'instruction' is empty (None)")
+            if not isinstance(content, str):
+                hint = "; use ChatGeneration for chats" if is_chat(content) else ""
                 raise ValueError(
-                    f"the column {column!r} has {type(value).__name__}, expected text{hint}"
+                    f"the column 'instruction' has {type(content).__name__}, expected text{hint}"
                 )
-        if plain and self.columns == ["instruction"]:
-            content = input["instruction"]
         else:
             content = compile_template(self.template).render(
-                {column: input[column] for column in self.columns}
+                {column: input.get(column) for column in self.columns}
             )
         messages: ChatType = [{"role": "user", "content": content}]
         system_prompt = input.get("system_prompt") if self.use_system_prompt else None
