@@ -74,7 +74,7 @@ def step(
             given = dict(signature.bind(self, *args, **kwargs).arguments)
             del given["self"]
             given.update({name: getattr(self, name) for name in fields})
-            call = inspect.BoundArguments(inspect.signature(function), given)  # type: ignore[arg-type]
+            call = inspect.BoundArguments(inspect.signature(function), given)
             call.apply_defaults()
             yield from function(*call.args, **call.kwargs)
 

@@ -169,6 +169,7 @@ class _RunRollouts(beam.DoFn):
         if self._in_flight:
             self._cancel()
             self._reset()
+        self._rollout.flush()
 
     def process(
         self,

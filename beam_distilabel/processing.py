@@ -139,6 +139,7 @@ class _StepFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._unnamed = Unnamed()
+        self._progress.flush()
 
 
 class _TransformRows(_StepFn):

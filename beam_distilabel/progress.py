@@ -49,6 +49,8 @@ class StepProgress:
             RunCancelled: the run was cancelled in this process.
         """
         self.finished = time.time()
+        if not self.rows_in and not self.rows_out:
+            self.started = self.finished  # what loading took doesn't count
         if self._recorder is not None:
             if self._recorder.cancelled:
                 raise RunCancelled("the run was cancelled")

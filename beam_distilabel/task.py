@@ -11,6 +11,7 @@ from beam_distilabel.errors import (
     DistilabelNotImplementedError,
     DistilabelUserError,
     EngineError,
+    ParseError,
 )
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.metadata import METADATA, metadata_keys, metadata_of
@@ -149,6 +150,8 @@ class _Task(_Step):
         formatted = []
         for i, text in enumerate(generations):
             columns, failure = self._parse(text, input)
+            if not isinstance(text, str):
+                text = self._storable(text)
             metadata = metadata_of(columns)  # a Task's parser may add to it
             if self.add_raw_output:
                 metadata[keys.raw_output] = text
@@ -168,11 +171,18 @@ class _Task(_Step):
     def _parse(self, text: Any, row: Row | None) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The columns of one answer, and why there are none where there are none."""
         try:
+            if isinstance(self.model, LLM) and not isinstance(text, (str, type(None))):
+                # It would change the type of the column, and so the value of every row.
+                raise ParseError(f"the LLM gave {type(text).__name__}, expected text or None")
             return dict(self.format_output(text, row)), None
         except Exception as error:
             # A Task's parser fails on what the model wrote, whatever it raises.
             failure = Failure(self.unique_name, "parse", message_of(error), {})
             return dict.fromkeys(self._declared_outputs()), failure.reason()
+
+    def _storable(self, answer: Any) -> Any:
+        """An answer that is no text, as `raw_output` keeps it."""
+        return answer if answer is None or not isinstance(self.model, LLM) else repr(answer)
 
     def _declared_outputs(self) -> list[str]:
         return [name for name in self.outputs if name not in ("model_name", METADATA)]
@@ -189,7 +199,12 @@ class _Task(_Step):
                 {**row, **columns, "model_name": model_name, METADATA: {**known, **metadata}}
             ]
         return [
-            {**row, **columns, "model_name": model_name, METADATA: {**known, **columns[METADATA]}}
+            {
+                **row,
+                **{name: value for name, value in columns.items() if name != METADATA},
+                "model_name": model_name,
+                METADATA: {**known, **columns[METADATA]},
+            }
             for columns in formatted
         ]
 

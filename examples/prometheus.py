@@ -88,8 +88,9 @@ def main(argv: list[str] | None = None) -> int:
     distiset = run.distiset()
     rows = distiset["default"]["train"]
     graded = sum(result is not None for result in rows["result"])
-    sample = {name: rows[0][name] for name in ("instruction", "generation", "feedback", "result")}
-    print(json.dumps(sample, indent=2, ensure_ascii=False))
+    for row in rows.select(range(min(1, len(rows)))):
+        sample = {name: row[name] for name in ("instruction", "generation", "feedback", "result")}
+        print(json.dumps(sample, indent=2, ensure_ascii=False))
     print(f"{graded} of {len(rows)} rows have a result.")
     print(f"The Distiset is in {run.run_dir}/distiset.")
     if arguments.push_to:
@@ -107,7 +108,8 @@ def check_demo(report: dict, graded: int, rows: int) -> int:
     print(
         "\nThe judge was a demonstration: a model of a few MB that has learned to grade this kind "
         "of instruction only.\nWith a real model:\n"
-        "    python examples/prometheus.py --model prometheus-eval/prometheus-7b-v2.0"
+        f"    {os.path.relpath(sys.executable)} examples/prometheus.py "
+        "--model prometheus-eval/prometheus-7b-v2.0"
     )
     engines = [engine for engine in report["engines"] if engine.startswith("vllm ")]
     if not engines or not report["output_tokens"]:

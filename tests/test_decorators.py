@@ -37,6 +37,18 @@ def Count(offset: int = 0, upto: RuntimeParameter[int] = 3) -> Any:
         yield [{"n": n}], n + 1 == upto
 
 
+@step(outputs=["n"], step_type="generator")
+def CountBy(by: RuntimeParameter[int] = 3, offset: int = 0) -> Any:
+    for n in range(offset, 3):
+        yield [{"n": n * (by or 0)}], n == 2
+
+
+@step(inputs=["x"], outputs=["y"])
+def Scale(factor: RuntimeParameter[int], *inputs: StepInput, plus: int = 1) -> Any:
+    for rows in inputs:
+        yield [{**row, "y": row["x"] * factor + plus} for row in rows]
+
+
 @step(inputs={"a": True, "b": False})
 def Both(*inputs: StepInput) -> Any:
     yield from inputs
@@ -64,6 +76,17 @@ def test_a_generator_of_a_function() -> None:
     assert isinstance(Count(), GeneratorStep)
     assert sorted(row["n"] for row in run_from(Count(upto=5))) == [0, 1, 2, 3, 4]
     assert list(Count().process(2)) == [([{"n": 2}], True)]
+
+
+def test_parameters_of_a_run_may_come_before_the_others() -> None:
+    assert sorted(row["n"] for row in run_from(CountBy(by=5))) == [0, 5, 10]
+    for rows in (CountBy().process(2), CountBy().process(offset=2)):
+        assert list(rows) == [([{"n": 6}], True)]
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        next(CountBy().process(2, 3))
+    batches = [[{"x": 1}], [{"x": 2}]]
+    assert [rows[0]["y"] for rows in Scale(factor=10).process(*batches)] == [11, 21]
+    assert [rows[0]["y"] for rows in Scale(factor=10).process(*batches, plus=0)] == [10, 20]
 
 
 def test_many_inputs() -> None:

@@ -13,6 +13,9 @@ from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 T = TypeVar("T")
 
+_Pending = tuple[GenerateRequest, "asyncio.Future[GenerateOutput]"]
+"""A request, and where its answer is waited for."""
+
 
 def run_coroutine(make: Callable[[], Awaitable[T]]) -> T:
     """Run a coroutine to its end, also where this thread's event loop is already running."""
@@ -46,11 +49,32 @@ async def agenerate_many(
 ) -> GenerateOutput:
     """`num_generations` answers; by as many calls where the LLM gives one answer per call."""
     if getattr(llm, "_num_generations_param_supported", True):
-        return await llm.agenerate(input=one, num_generations=num_generations, **kwargs)
+        return await _one_call(llm.agenerate(input=one, num_generations=num_generations, **kwargs))
     outputs = await asyncio.gather(
-        *(llm.agenerate(input=one, **kwargs) for _ in range(num_generations))
+        *(_one_call(llm.agenerate(input=one, **kwargs)) for _ in range(num_generations))
     )
     return merge_outputs([normalized(output, 1) for output in outputs])
+
+
+async def _one_call(call: Awaitable[Any]) -> Any:
+    """What `call` returns; where it would end the task or the loop, it only fails itself.
+
+    Raises:
+        GenerationError: the LLM's code raised CancelledError or SystemExit.
+    """
+    try:
+        return await call
+    except (asyncio.CancelledError, SystemExit) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        raise _as_generation_error(error) from error
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancelled this task; Python 3.10 can't tell, there it is always False."""
+    task = asyncio.current_task()
+    cancelling = getattr(task, "cancelling", None)
+    return cancelling is not None and cancelling() > 0
 
 
 def merge_outputs(outputs: list[GenerateOutput]) -> GenerateOutput:
@@ -103,7 +127,7 @@ class _LLMEngine(Engine):
             self._llm.load()
         except DistilabelError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
             raise EngineError(
                 f"{type(self._llm).__name__}.load() failed: {type(error).__name__}: {error}"
             ) from error
@@ -141,9 +165,11 @@ class SyncLLMEngine(_LLMEngine):
     def __init__(self, llm: Any) -> None:
         super().__init__(llm)
         self.description = type(llm).__name__
-        self._waiting: list[tuple[GenerateRequest, asyncio.Future[GenerateOutput]]] = []
+        self._waiting: list[_Pending] = []
+        self._under_way: list[_Pending] = []
         self._wake = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
+        self._ended: EngineError | None = None
 
     async def start(self) -> None:
         await super().start()
@@ -152,9 +178,12 @@ class SyncLLMEngine(_LLMEngine):
     async def stop(self) -> None:
         if self._worker is not None:
             self._worker.cancel()
+            await asyncio.wait([self._worker])
         await super().stop()
 
     async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        if self._ended is not None:
+            raise self._ended
         future: asyncio.Future[GenerateOutput] = asyncio.get_running_loop().create_future()
         if not self._waiting:
             self._wake.set()
@@ -162,27 +191,41 @@ class SyncLLMEngine(_LLMEngine):
         return await future
 
     async def _work(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            waiting, self._waiting = self._waiting, []
-            groups: dict[str, list[tuple[GenerateRequest, asyncio.Future[GenerateOutput]]]] = {}
-            texts: dict[int, str] = {}
-            for request, future in waiting:
-                # Most requests share one dict of arguments.
-                kwargs = request.generation_kwargs
-                text = texts.get(id(kwargs)) or texts.setdefault(id(kwargs), repr(kwargs))
-                arguments = f"{request.num_generations} {text}"
-                groups.setdefault(arguments, []).append((request, future))
-            for group in groups.values():
-                answers = await asyncio.to_thread(self._answer, [request for request, _ in group])
-                for (_, future), answer in zip(group, answers, strict=True):
-                    if future.cancelled():
-                        continue
-                    if isinstance(answer, BaseException):
-                        future.set_exception(answer)
-                    else:
-                        future.set_result(answer)
+        """Answer until the engine is stopped; whatever ends this, nobody is left waiting."""
+        reason = "the engine was stopped"
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                self._under_way, self._waiting = self._waiting, []
+                await self._answer_groups(self._under_way)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self._ended = EngineError(f"{self.description} answers no more: {reason}")
+            for _, future in [*self._under_way, *self._waiting]:
+                if not future.done():
+                    future.set_exception(self._ended)
+
+    async def _answer_groups(self, waiting: list[_Pending]) -> None:
+        groups: dict[str, list[_Pending]] = {}
+        texts: dict[int, str] = {}
+        for request, future in waiting:
+            # Most requests share one dict of arguments.
+            kwargs = request.generation_kwargs
+            text = texts.get(id(kwargs)) or texts.setdefault(id(kwargs), repr(kwargs))
+            arguments = f"{request.num_generations} {text}"
+            groups.setdefault(arguments, []).append((request, future))
+        for group in groups.values():
+            answers = await asyncio.to_thread(self._answer, [request for request, _ in group])
+            for (_, future), answer in zip(group, answers, strict=True):
+                if future.done():
+                    continue
+                if isinstance(answer, BaseException):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
 
     def _answer(self, requests: list[GenerateRequest]) -> list[GenerateOutput | BaseException]:
         try:
@@ -191,12 +234,20 @@ class SyncLLMEngine(_LLMEngine):
                 num_generations=requests[0].num_generations,
                 **requests[0].generation_kwargs,
             )
+            if not isinstance(outputs, (list, tuple)):
+                raise GenerationError(
+                    f"{type(self._llm).__name__}.generate returned "
+                    f"{type(outputs).__name__!r}; it has to return a list with one "
+                    "`GenerateOutput` per input."
+                )
             if len(outputs) != len(requests):
                 raise GenerationError(
                     f"{type(self._llm).__name__}.generate returned {len(outputs)} outputs for "
                     f"{len(requests)} inputs; it has to return one per input."
                 )
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            # CancelledError and SystemExit too: in this thread they can only come of the LLM's
+            # code, and they would end the loop's task that all others wait for.
             if len(requests) == 1:
                 return [_as_generation_error(error)]
             return [self._answer([request])[0] for request in requests]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,8 @@ from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
+
+logger = logging.getLogger(__name__)
 
 READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
 """The environment variable with the seconds in which an engine has to be ready; 1,800 if unset."""
@@ -73,7 +77,10 @@ class VLLMEngine(Engine):
         self._logging = True
         # Registered last, run first: before multiprocessing waits for processes that don't end.
         atexit.register(self.close)
+        logger.info("Starting vLLM with %s", self._spec.model)
+        began = time.monotonic()
         self._start_llm()
+        logger.info("%s is ready after %.0f s", self.description, time.monotonic() - began)
 
     async def stop(self) -> None:
         self._stopped = True

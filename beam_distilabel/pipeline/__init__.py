@@ -1,7 +1,9 @@
 """Pipelines: graphs of Steps, what is wrong with them, and running them."""
 
 from beam_distilabel.pipeline.pipeline import Pipeline
-from beam_distilabel.pipeline.routing import (
+
+# By way of the alias module: loading it later would put it in the place of the function.
+from beam_distilabel.pipeline.routing_batch_function import (
     RoutingBatchFunction,
     routing_batch_function,
     sample_n_steps,

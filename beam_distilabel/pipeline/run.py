@@ -374,17 +374,22 @@ _WHERE = re.compile(r" \[while running '(?P<step>[^'/:]+)[^']*'\]")
 
 
 def _reason(error: BaseException, steps: Container[str]) -> str:
-    """Why a run failed, in one line that names the Step: Beam wraps errors in their own text."""
+    """Why a run failed: our errors' whole text, of others the last line, with the Step's name."""
     while error.__cause__ is not None and not isinstance(error, DistilabelError):
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[-1] if lines else ""
     if isinstance(error, DistilabelError):
-        return _WHERE.sub("", text)
+        # An engine's own error has several lines, and the cause isn't in the last.
+        whole = "\n".join(line for line in lines if not line.startswith(_PYDANTIC_HINT))
+        return _WHERE.sub("", whole)[:_MAX_REASON]
     where = _WHERE.search(text)
     if where is not None and where["step"] in steps:
         return f"Step {where['step']!r}: {type(error).__name__}: {_WHERE.sub('', text)}"
     return f"{type(error).__name__}: {text}"
 
+
+_PYDANTIC_HINT = "For further information visit"
+_MAX_REASON = 4_000
 
 __all__ = ["RunHandle", "RunRequest", "start"]

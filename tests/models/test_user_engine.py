@@ -1,6 +1,7 @@
 """Engines for LLMs that only define `generate` or `agenerate`."""
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -9,8 +10,13 @@ from pydantic import PrivateAttr
 from beam_distilabel.errors import EngineError, GenerationError, PromptTooLongError
 from beam_distilabel.models.base import LLM, AsyncLLM
 from beam_distilabel.models.engine import GenerateRequest
-from beam_distilabel.models.user_engine import merge_outputs, normalized, run_coroutine
-from tests.fakes import FakeLLM, SyncFakeLLM, journal, new_name
+from beam_distilabel.models.user_engine import (
+    SyncLLMEngine,
+    merge_outputs,
+    normalized,
+    run_coroutine,
+)
+from tests.fakes import PATIENCE_SECONDS, FakeLLM, SyncFakeLLM, journal, new_name
 
 
 def answers(llm: LLM, *requests: GenerateRequest) -> list[Any]:
@@ -105,11 +111,125 @@ def test_requests_with_other_arguments_are_another_batch() -> None:
     assert texts(answers(Shows(), *requests)) == [["1"], ["2"], ["0", "0"]]
 
 
-def test_code_that_ends_the_process_ends_one_request() -> None:
+@pytest.mark.parametrize("make", [FakeLLM, SyncFakeLLM])
+@pytest.mark.parametrize(("prompt", "error"), [("[exit]", "SystemExit"), ("[cancel]", "Cancelled")])
+def test_code_that_ends_more_than_a_request_ends_one_request(
+    make: Any, prompt: str, error: str
+) -> None:
     """Or the engine would be waited for forever."""
-    found = texts(answers(SyncFakeLLM(tag=new_name()), *chats("a", "[exit]", "b")))
+    found = texts(answers(make(tag=new_name()), *chats("a", prompt, "b")))
     assert [found[0], found[2]] == [["a"], ["b"]]
-    assert "SystemExit" in str(found[1])
+    assert type(found[1]) is GenerationError and error in str(found[1])
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_one_of_several_calls_that_ends_more_than_a_request(error: type[BaseException]) -> None:
+    class Ends(OneAtATime):
+        async def agenerate(self, input: Any) -> Any:  # type: ignore[override]
+            if "[end]" in input[-1]["content"]:
+                raise error
+            return ["fine"]
+
+    found = texts(answers(Ends(tag=new_name()), *chats("a", "[end]", n=2)))
+    assert found[0] == ["fine", "fine"]
+    assert type(found[1]) is GenerationError and error.__name__ in str(found[1])
+
+
+def test_a_request_that_is_cancelled_is_no_failed_request() -> None:
+    class Waits(FakeLLM):
+        async def agenerate(self, input: Any, num_generations: int = 1) -> Any:  # type: ignore[override]
+            started.set()
+            await asyncio.Event().wait()
+
+    engine = Waits(tag=new_name()).make_engine()
+    engine.open()
+    started = asyncio.Event()
+
+    async def cancel() -> list[Any]:
+        task = asyncio.ensure_future(engine.generate(chats("a")[0]))
+        await started.wait()
+        task.cancel()
+        return await asyncio.gather(task, return_exceptions=True)
+
+    try:
+        [error] = engine.call(cancel())
+    finally:
+        engine.close()
+    if sys.version_info >= (3, 11):  # older ones can't tell who cancelled
+        assert type(error) is asyncio.CancelledError
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize("base", [FakeLLM, SyncFakeLLM])
+def test_a_load_that_ends_more_than_itself(base: Any, error: type[BaseException]) -> None:
+    class Ends(base):  # type: ignore[misc]
+        def load(self) -> None:
+            raise error
+
+    with pytest.raises(EngineError, match=f"load\\(\\) failed: {error.__name__}"):
+        answers(Ends())
+
+
+@pytest.mark.parametrize(
+    ("returned", "kind"), [(None, "NoneType"), ({"generations": ["a"]}, "dict"), ("a", "str")]
+)
+def test_a_batch_that_gets_no_list(returned: Any, kind: str) -> None:
+    class Wrong(SyncFakeLLM):
+        def generate(self, inputs: list[Any], num_generations: int = 1) -> Any:  # type: ignore[override]
+            return returned
+
+    for error in answers(Wrong(tag=new_name()), *chats("a", "b")):
+        assert type(error) is GenerationError
+        assert f"Wrong.generate returned '{kind}'; it has to return a list" in str(error)
+
+
+def test_nobody_waits_for_an_engine_that_has_ended() -> None:
+    class Broken(SyncLLMEngine):
+        def _answer(self, requests: Any) -> Any:
+            raise OSError("no more threads")
+
+    engine = Broken(SyncFakeLLM(tag=new_name()))
+    engine.open()
+
+    async def ask() -> list[Any]:
+        first = await asyncio.gather(
+            *map(engine.generate, chats("a", "b", n=2)), return_exceptions=True
+        )
+        return [*first, *await asyncio.gather(engine.generate(*chats("c")), return_exceptions=True)]
+
+    try:
+        errors = engine.call(ask())
+    finally:
+        engine.close()
+    for error in errors:
+        assert type(error) is EngineError
+        assert str(error) == "SyncFakeLLM answers no more: OSError: no more threads"
+
+
+def test_nobody_waits_for_an_engine_that_was_stopped() -> None:
+    class Blocks(SyncFakeLLM):
+        def generate(self, inputs: list[Any], num_generations: int = 1) -> Any:  # type: ignore[override]
+            journal(self.tag).released.wait(PATIENCE_SECONDS)
+            return [["a"]] * len(inputs)
+
+    tag = new_name()
+    engine = Blocks(tag=tag).make_engine()
+    engine.open()
+
+    async def stop() -> list[Any]:
+        waiting = asyncio.gather(*map(engine.generate, chats("a", "b")), return_exceptions=True)
+        await asyncio.sleep(0)  # lets the requests be made
+        await engine.stop()
+        return await waiting
+
+    try:
+        errors = engine.call(stop())
+    finally:
+        journal(tag).released.set()
+        engine.close()
+    assert [str(error) for error in errors] == [
+        "Blocks answers no more: the engine was stopped"
+    ] * 2
 
 
 # ---------------------------------------------------------------------------------- generations

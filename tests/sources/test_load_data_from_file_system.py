@@ -448,7 +448,7 @@ def test_any_fsspec_filesystem() -> None:
 def test_secrets_in_storage_options_are_neither_serialized_nor_shown(tmp_path: Path) -> None:
     options = {"anon": False, "secret": "hush", "client_kwargs": {"api_key": "hush", "region": "x"}}
     step = LoadDataFromFileSystem(data_files=str(tmp_path), storage_options=options)
-    assert step.model_dump()["storage_options"] == {"anon": False, "client_kwargs": {"region": "x"}}
+    assert "storage_options" not in {**step.model_dump(), **step.dump()}
     assert "hush" not in repr(step) + str(step)
     assert step.storage_options == options
 

@@ -147,7 +147,11 @@ def memory_of(value: Any) -> int:
     if kind is dict:
         size = 184
         for item in value.values():
-            size += len(item) + 56 if type(item) is str else memory_of(item)
+            # The most frequent ones, without a call.
+            if type(item) is str:
+                size += len(item) + 56
+            else:
+                size += 32 if item is None else memory_of(item)
         return size
     if kind is list or kind is tuple:
         if value and type(value[0]) in (float, int):

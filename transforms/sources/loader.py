@@ -147,8 +147,8 @@ class FileLoader(GeneratorStep, abc.ABC):
         revision: which revision, where the data has several.
         streaming: accepted for distilabel's sake; reading always streams.
         num_examples: load exactly the first so many rows; None (the default) loads all.
-        storage_options: for the filesystem (see fsspec). As they may hold secrets, they reach neither
-            serialized pipelines nor messages: set them again on a pipeline that was loaded.
+        storage_options: for the filesystem (see fsspec). As they may hold secrets, they reach
+            neither serialized pipelines nor messages; set them anew on a pipeline from a file.
     """
 
     split: RuntimeParameter[str] = Field(

@@ -18,10 +18,14 @@ from beam_distilabel.typing import ChatType, StepColumns
 DEFAULT_TEMPLATE = "{{ instruction }}"
 
 
+class _EmptyColumn(Exception):
+    """A template prints a column that is None."""
+
+
 def _printable(value: Any) -> Any:
     """What a template may print: None would ask the model about the word "None"."""
     if value is None:
-        raise ValueError("the template prints a column that is empty (None)")
+        raise _EmptyColumn
     return value
 
 
@@ -136,9 +140,14 @@ class TextGeneration(Task):
                     f"the column 'instruction' has {type(content).__name__}, expected text{hint}"
                 )
         else:
-            content = compile_template(self.template).render(
-                {column: input.get(column) for column in self.columns}
-            )
+            values = {column: input.get(column) for column in self.columns}
+            try:
+                content = compile_template(self.template).render(values)
+            except _EmptyColumn:
+                empty = [repr(column) for column, value in values.items() if value is None]
+                raise ValueError(
+                    f"the template prints a column that is empty (None): {', '.join(empty)}"
+                ) from None
         messages: ChatType = [{"role": "user", "content": content}]
         system_prompt = input.get("system_prompt") if self.use_system_prompt else None
         if system_prompt is not None and not isinstance(system_prompt, str):

@@ -1,0 +1,1 @@
+"""Steps that change columns under the import path of distilabel 1.5."""

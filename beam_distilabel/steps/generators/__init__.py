@@ -1,0 +1,1 @@
+"""Steps that load data under the import path of distilabel 1.5."""

@@ -1,0 +1,114 @@
+"""distilabel's import paths lead to this package's own objects."""
+
+import importlib
+import subprocess
+import sys
+from typing import get_type_hints
+
+import pytest
+
+import beam_distilabel.typing
+
+ALIASES = {
+    "constants:DISTILABEL_METADATA_KEY": "metadata:METADATA",
+    "constants:DISTISET_ARTIFACTS_FOLDER": "layout:ARTIFACTS_FOLDER",
+    "constants:DISTISET_CONFIG_FOLDER": "distiset.disk:CONFIGS_FOLDER",
+    "constants:PIPELINE_CONFIG_FILENAME": "layout:PIPELINE_FILE",
+    "constants:PIPELINE_LOG_FILENAME": "layout:LOG_FILE",
+    "distiset:Distiset": "distiset.distiset:Distiset",
+    "distiset:create_distiset": "distiset.opening:create_distiset",
+    "llms.base:AsyncLLM": "models.base:AsyncLLM",
+    "llms.vllm:vLLM": "models.vllm:vLLM",
+    "llms:LLM": "models.base:LLM",
+    "llms:vLLM": "models.vllm:vLLM",
+    "mixins.runtime_parameters:RuntimeParameter": "runtime_parameters:RuntimeParameter",
+    "mixins.runtime_parameters:RuntimeParametersMixin": "runtime_parameters:RuntimeParametersMixin",
+    "models.image_generation.base:AsyncImageGenerationModel": (
+        "models.image_generation:AsyncImageGenerationModel"
+    ),
+    "models.image_generation.base:ImageGenerationModel": (
+        "models.image_generation:ImageGenerationModel"
+    ),
+    "models.llms.base:LLM": "models.base:LLM",
+    "models.llms.typing:GenerateOutput": "typing:GenerateOutput",
+    "models.llms.typing:HiddenState": "typing:HiddenState",
+    "models.llms:AsyncLLM": "models.base:AsyncLLM",
+    "models.llms.vllm:vLLM": "models.vllm:vLLM",
+    "models:LLM": "models.base:LLM",
+    "models:vLLM": "models.vllm:vLLM",
+    "pipeline.local:Pipeline": "pipeline.pipeline:Pipeline",
+    "pipeline.routing_batch_function:RoutingBatchFunction": "pipeline.routing:RoutingBatchFunction",
+    "pipeline.routing_batch_function:sample_n_steps": "pipeline.routing:sample_n_steps",
+    "pipeline.routing_batch_function:routing_batch_function": (
+        "pipeline.routing:routing_batch_function"
+    ),
+    "pipeline:Pipeline": "pipeline.pipeline:Pipeline",
+    "pipeline:routing_batch_function": "pipeline.routing:routing_batch_function",
+    "pipeline:sample_n_steps": "pipeline.routing:sample_n_steps",
+    "steps.base:Step": "step:Step",
+    "steps.columns.keep:KeepColumns": "transforms.columns.keep_columns:KeepColumns",
+    "steps.decorator:step": "decorators:step",
+    "steps.generators.data:LoadDataFromDicts": (
+        "transforms.sources.load_data_from_dicts:LoadDataFromDicts"
+    ),
+    "steps.generators.huggingface:LoadDataFromDisk": (
+        "transforms.sources.load_data_from_disk:LoadDataFromDisk"
+    ),
+    "steps.generators.huggingface:LoadDataFromFileSystem": (
+        "transforms.sources.load_data_from_file_system:LoadDataFromFileSystem"
+    ),
+    "steps.generators.huggingface:LoadDataFromHub": (
+        "transforms.sources.load_data_from_hub:LoadDataFromHub"
+    ),
+    "steps.generators.utils:make_generator_step": (
+        "transforms.sources.load_data_from_dataset:make_generator_step"
+    ),
+    "steps.tasks.base:Task": "task:Task",
+    "steps.tasks.decorator:task": "decorators:task",
+    "steps.tasks.prometheus_eval:PrometheusEval": "transforms.tasks.prometheus_eval:PrometheusEval",
+    "steps.tasks.text_generation:ChatGeneration": "transforms.tasks.text_generation:ChatGeneration",
+    "steps.tasks.text_generation:TextGeneration": "transforms.tasks.text_generation:TextGeneration",
+    "steps.tasks.typing:ChatType": "typing:ChatType",
+    "steps.tasks:task": "decorators:task",
+    "steps.typing:StepColumns": "typing:StepColumns",
+    "steps:LoadDataFromHub": "transforms.sources.load_data_from_hub:LoadDataFromHub",
+}
+
+TYPES = (
+    "ChatItem ChatType DownstreamConnectable DownstreamConnectableSteps FormattedInput "
+    "GenerateOutput GeneratorStepOutput HiddenState ImageContent ImageUrl InputDataset "
+    "InstructorStructuredOutputType LLMLogprobs LLMOutput LLMStatistics LoadGroups Logprob "
+    "OutlinesStructuredOutputType PipelineRuntimeParametersInfo StandardInput StepColumns "
+    "StepLoadStatus StepOutput StructuredInput StructuredOutputType TextContent TokenCount "
+    "UpstreamConnectableSteps"
+).split()
+"""What distilabel 1.5.3 offers in `distilabel.typing`."""
+
+
+def found(path: str) -> object:
+    module, name = path.split(":")
+    imported = importlib.import_module(f"beam_distilabel.{module}")
+    assert name in getattr(imported, "__all__", [name])
+    return getattr(imported, name)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_is_the_same_object(alias: str) -> None:
+    assert found(alias) is found(ALIASES[alias])
+
+
+def test_the_routing_decorator_stays_a_function_once_its_module_is_loaded() -> None:
+    code = (
+        "import beam_distilabel.pipeline.routing_batch_function\n"
+        "from beam_distilabel.pipeline import routing_batch_function\n"
+        "assert routing_batch_function.__class__.__name__ == 'function'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_types_of_distilabel() -> None:
+    assert set(TYPES) <= set(beam_distilabel.typing.__all__)
+    assert all(hasattr(beam_distilabel.typing, name) for name in beam_distilabel.typing.__all__)
+    assert get_type_hints(beam_distilabel.typing.Logprob) == {"token": str, "logprob": float}
+    hints = get_type_hints(beam_distilabel.typing.ImageContent)
+    assert hints["image_url"] is beam_distilabel.typing.ImageUrl
