@@ -13,7 +13,7 @@ import yaml
 
 from beam_distilabel.errors import DistilabelTypeError, DistilabelUserError
 from beam_distilabel.row import Row
-from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER
+from beam_distilabel.runtime_parameters import is_runtime_parameter
 from beam_distilabel.signatures import annotation_of, is_step_input, step_inputs
 from beam_distilabel.step import GeneratorStep, GlobalStep, Step, column_flags
 from beam_distilabel.task import Task
@@ -63,7 +63,7 @@ def step(
         fields: dict[str, tuple[Any, Any]] = {}
         for parameter in inspect.signature(function).parameters.values():
             annotation = annotation_of(function, parameter)
-            if _is_runtime_parameter(annotation):
+            if is_runtime_parameter(annotation):
                 default = None if parameter.default is parameter.empty else parameter.default
                 fields[parameter.name] = (annotation, default)
 
@@ -92,12 +92,6 @@ def step(
         return type(function.__name__, (_BASES[step_type],), namespace)
 
     return decorate
-
-
-def _is_runtime_parameter(annotation: Any) -> bool:
-    if RUNTIME_PARAMETER_MARKER in getattr(annotation, "__metadata__", ()):
-        return True
-    return any(_is_runtime_parameter(argument) for argument in getattr(annotation, "__args__", ()))
 
 
 def _signature_of_process(function: Callable[..., Any], fields: set[str]) -> inspect.Signature:

@@ -27,11 +27,11 @@ It is required (at the run) when its default is None and it isn't written
 """
 
 
-def _marked(annotation: Any) -> bool:
+def is_runtime_parameter(annotation: Any) -> bool:
     """Whether a runtime parameter annotation is somewhere inside `annotation`."""
     if RUNTIME_PARAMETER_MARKER in getattr(annotation, "__metadata__", ()):
         return True
-    return any(_marked(argument) for argument in typing.get_args(annotation))
+    return any(is_runtime_parameter(argument) for argument in typing.get_args(annotation))
 
 
 def _directly_marked(annotation: Any) -> bool:
@@ -44,7 +44,7 @@ def _directly_marked(annotation: Any) -> bool:
 def runtime_parameter_is_optional(field: FieldInfo) -> bool | None:
     """None if `field` is no runtime parameter, else whether it may be left out."""
     direct = RUNTIME_PARAMETER_MARKER in field.metadata
-    if not direct and not _marked(field.annotation):
+    if not direct and not is_runtime_parameter(field.annotation):
         return None
     return not direct or field.get_default(call_default_factory=False) is not None or (
         field.default_factory is not None

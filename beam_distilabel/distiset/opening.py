@@ -21,8 +21,7 @@ from beam_distilabel.layout import (
     path_text,
     subset_names,
 )
-
-METADATA_COLUMN = "distilabel_metadata"
+from beam_distilabel.metadata import METADATA
 
 
 def create_distiset(
@@ -57,7 +56,7 @@ def create_distiset(
     if not names and not _is_folder(path):
         raise DistilabelUserError(f"create_distiset: there is no folder {path}.")
     distiset = Distiset()
-    drop = () if enable_metadata else (METADATA_COLUMN,)
+    drop = () if enable_metadata else (METADATA,)
     for name in names:
         shards = Snapshot(posixpath.join(path, name))
         distiset[name] = Subset(path, name, drop, shards)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import fsspec
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.layout import is_local
+from beam_distilabel.layout import LOG_FILE, is_local
 
 ENGINE_LOG = "BEAM_DISTILABEL_ENGINE_LOG"
 """The environment variable that tells engines in this process where their chatter goes."""
@@ -51,7 +51,7 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
         local = path
         if not is_local(path):
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            local = os.path.join(folder, "pipeline.log")
+            local = os.path.join(folder, LOG_FILE)
             stack.callback(_upload, local, path)
         file = logging.FileHandler(local, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -26,6 +26,7 @@ from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunFailedError
 from beam_distilabel.failures import Failure
+from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import apply_graph
 from beam_distilabel.pipeline.display import ProgressDisplay, show_report
@@ -37,14 +38,13 @@ from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
 from beam_distilabel.transforms.sinks.publish import remove_staging
+from beam_distilabel.transforms.sinks.stages import SPLIT
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.version import __version__
 
 DISTISET = "distiset"
 FAILURES = "failures"
 MANIFEST = "manifest.json"
-PIPELINE_FILE = "pipeline.yaml"
-LOG_FILE = "pipeline.log"
 REPORT_FILE = "report.json"
 
 SEED = 0
@@ -342,7 +342,7 @@ def empty_subset(columns: Iterable[str]) -> Any:
     """A DatasetDict without rows: a leaf that got none is a subset too."""
     from datasets import Dataset, DatasetDict
 
-    return DatasetDict({"train": Dataset.from_dict({name: [] for name in sorted(columns)})})
+    return DatasetDict({SPLIT: Dataset.from_dict({name: [] for name in sorted(columns)})})
 
 
 def row_totals(graph: Graph) -> dict[str, int]:
