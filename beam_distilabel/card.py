@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import fsspec
 import yaml
 
+from beam_distilabel.filesystems import open_file
 from beam_distilabel.layout import CARD_FILE
 from beam_distilabel.summary import SubsetSummary, summarize
 
@@ -122,7 +122,7 @@ def write_card(
         citations=citations,
     )
     target = posixpath.join(path, CARD_FILE)
-    with fsspec.open(target, "w", encoding="utf-8") as file:
+    with open_file(target, "w") as file:
         file.write(text)
     return target
 

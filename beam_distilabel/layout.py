@@ -14,12 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import Row
 
 PIPELINE_FILE = "pipeline.yaml"
@@ -55,7 +55,7 @@ def split_of(name: str) -> str | None:
 
 def subset_names(path: str, **storage_options: Any) -> list[str]:
     """The folders in `path` that hold shards and nothing else, hidden ones aside."""
-    filesystem, folder = fsspec.core.url_to_fs(path, **storage_options)
+    filesystem, folder = url_to_fs(path, **storage_options)
     if not filesystem.isdir(folder):
         return []
     found = []
@@ -79,12 +79,12 @@ def path_text(path: AnyPath) -> str:
 
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's filesystem."""
-    return isinstance(fsspec.core.url_to_fs(path)[0], LocalFileSystem)
+    return isinstance(url_to_fs(path)[0], LocalFileSystem)
 
 
 def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:
     """The Parquet file at `path`, on any filesystem that fsspec knows."""
-    filesystem, name = fsspec.core.url_to_fs(path, **storage_options)
+    filesystem, name = url_to_fs(path, **storage_options)
     if isinstance(filesystem, LocalFileSystem):
         return pq.ParquetFile(name, memory_map=True)
     return pq.ParquetFile(filesystem.open(name, "rb"))
@@ -127,7 +127,7 @@ def list_shards(folder: str, **storage_options: Any) -> Entries:
     Raises:
         FileNotFoundError: there is none.
     """
-    filesystem, name = fsspec.core.url_to_fs(folder, **storage_options)
+    filesystem, name = url_to_fs(folder, **storage_options)
     entries: Entries = {}
     for entry in sorted(filesystem.ls(name, detail=True), key=lambda entry: str(entry["name"])):
         split = split_of(posixpath.basename(entry["name"]))
@@ -144,7 +144,7 @@ def read_splits(folder: str, **storage_options: Any) -> list[SplitFiles]:
     Raises:
         FileNotFoundError: there is no shard.
     """
-    filesystem, _ = fsspec.core.url_to_fs(folder, **storage_options)
+    filesystem, _ = url_to_fs(folder, **storage_options)
     shards = list_shards(folder, **storage_options)
     return [_read_split(filesystem, split, entries, {}) for split, entries in shards.items()]
 
@@ -195,7 +195,7 @@ class Snapshot:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._filesystem, _ = fsspec.core.url_to_fs(folder)
+        self._filesystem, _ = url_to_fs(folder)
         self._shards = list_shards(folder)
         files = [entry for entries in self._shards.values() for entry in entries]
         self.fingerprint = _fingerprint(files)

@@ -116,8 +116,7 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
     if step.on_failure == "drop":
         return []
     return [
-        sendable(done, done)
-        for done, _ in identify([row], [step._rows_of_failure(row, failure)])
+        sendable(done, done) for done, _ in identify([row], [step._rows_of_failure(row, failure)])
     ]
 
 
@@ -189,9 +188,7 @@ class _ProcessBatches(_StepFn):
         if self._batch and (window != self._window or present != self._present):
             yield from self._flush()
         self._window, self._present = window, present
-        self._batch.append(
-            element if isinstance(element, tuple) else self._unnamed.named(element)
-        )
+        self._batch.append(element if isinstance(element, tuple) else self._unnamed.named(element))
         self._timestamps.append(timestamp)
         if len(self._batch) >= self._step.input_batch_size:
             yield from self._flush()
@@ -310,9 +307,7 @@ class _ProcessAll(_StepFn):
 
     def process(self, keyed: tuple[None, Any]) -> Iterator[Any]:
         step = self._step
-        rows = [
-            row if isinstance(row, tuple) else self._unnamed.named(row) for row in keyed[1]
-        ]
+        rows = [row if isinstance(row, tuple) else self._unnamed.named(row) for row in keyed[1]]
         # The order in which rows arrive depends on the runner; the result must not.
         rows.sort(key=lambda row: sort_key(merged(row)[ROW_ID]))
         self._progress.rows_in += len(rows)

@@ -15,9 +15,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
-
 from beam_distilabel.errors import RunCancelled
+from beam_distilabel.filesystems import url_to_fs
 
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
@@ -83,7 +82,7 @@ class Recorder:
             self._due = now + FLUSH_SECONDS
             record = self._record()
             # A reader sees the whole record or the one before it, never a part.
-            filesystem, path = fsspec.url_to_fs(self._path, auto_mkdir=True)
+            filesystem, path = url_to_fs(self._path, auto_mkdir=True)
             temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
             with filesystem.open(temporary, "w") as file:
                 json.dump(record, file)
@@ -155,7 +154,7 @@ def read_progress(run_dir: str) -> dict[str, dict[str, Any]]:
 
 
 def _records(run_dir: str) -> Iterator[dict[str, dict[str, Any]]]:
-    filesystem, path = fsspec.url_to_fs(f"{run_dir.rstrip('/')}/progress")
+    filesystem, path = url_to_fs(f"{run_dir.rstrip('/')}/progress")
     if not filesystem.exists(path):
         return
     for name in filesystem.ls(path, detail=False):

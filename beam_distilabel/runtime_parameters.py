@@ -46,8 +46,10 @@ def runtime_parameter_is_optional(field: FieldInfo) -> bool | None:
     direct = RUNTIME_PARAMETER_MARKER in field.metadata
     if not direct and not is_runtime_parameter(field.annotation):
         return None
-    return not direct or field.get_default(call_default_factory=False) is not None or (
-        field.default_factory is not None
+    return (
+        not direct
+        or field.get_default(call_default_factory=False) is not None
+        or (field.default_factory is not None)
     )
 
 
@@ -177,9 +179,10 @@ class RuntimeParametersMixin(BaseModel):
                     item.copied() if isinstance(item, RuntimeParametersMixin) else item
                     for item in value
                 ]
-            elif isinstance(value, dict) and runtime_parameter_is_optional(
-                type(self).model_fields[name]
-            ) is not None:
+            elif (
+                isinstance(value, dict)
+                and runtime_parameter_is_optional(type(self).model_fields[name]) is not None
+            ):
                 duplicate.__dict__[name] = copy.deepcopy(value)
         return duplicate
 

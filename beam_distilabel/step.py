@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
-import fsspec
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 from beam_distilabel.context import RunContext
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
 from beam_distilabel.failures import Failure, OnFailure
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.join import JoinSpec
 from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
@@ -316,7 +316,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             )
             return
         target = f"{self._context.run_dir.rstrip('/')}/artifacts/{self.name}/{name}"
-        filesystem, path = fsspec.url_to_fs(target)
+        filesystem, path = url_to_fs(target)
         with tempfile.TemporaryDirectory() as folder:
             write_function(Path(folder))
             (Path(folder) / "metadata.json").write_text(json.dumps(metadata or {}))
@@ -506,5 +506,3 @@ class GeneratorStep(_Step):
 def column_flags(columns: StepColumns) -> dict[str, bool]:
     """Declared columns as a dict of name to whether it is required."""
     return dict(columns) if isinstance(columns, dict) else dict.fromkeys(columns, True)
-
-

@@ -195,9 +195,7 @@ class _Task(_Step):
         if self.group_generations:
             columns = _grouped(formatted)
             metadata = _grouped([columns_of[METADATA] for columns_of in formatted])
-            return [
-                {**row, **columns, "model_name": model_name, METADATA: {**known, **metadata}}
-            ]
+            return [{**row, **columns, "model_name": model_name, METADATA: {**known, **metadata}}]
         return [
             {
                 **row,

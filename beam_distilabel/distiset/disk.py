@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import ARTIFACTS_FOLDER, is_local
 
 CONFIGS_FOLDER = "distiset_configs"
@@ -53,7 +52,7 @@ def save_files(
     files: Mapping[str, Path | bytes], path: str, storage_options: dict[str, Any] | None = None
 ) -> None:
     """Save local files, or their contents, under their names in `path`."""
-    filesystem, root = fsspec.core.url_to_fs(path, **(storage_options or {}))
+    filesystem, root = url_to_fs(path, **(storage_options or {}))
     filesystem.makedirs(posixpath.join(root, CONFIGS_FOLDER), exist_ok=True)
     for name, source in files.items():
         target = posixpath.join(root, name)
@@ -74,7 +73,7 @@ def load_subsets(
     """
     from datasets import load_from_disk
 
-    filesystem, root = fsspec.core.url_to_fs(path, **(storage_options or {}))
+    filesystem, root = url_to_fs(path, **(storage_options or {}))
     if not filesystem.isdir(root):
         raise DistilabelUserError(f"load_from_disk: there is no folder {path}.")
     subsets = {}
@@ -104,7 +103,7 @@ def local_files(
 
     What lies elsewhere is copied to `download_dir`, a temporary folder if None.
     """
-    filesystem, root = fsspec.core.url_to_fs(path, **(storage_options or {}))
+    filesystem, root = url_to_fs(path, **(storage_options or {}))
     local = Path(root)
     if not is_local(path):
         local = Path(download_dir or tempfile.mkdtemp(prefix="distiset-"))

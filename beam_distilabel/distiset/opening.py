@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from beam_distilabel.distiset.citations import citations_of
 from beam_distilabel.distiset.distiset import Distiset
 from beam_distilabel.distiset.subset import Subset
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import (
     ARTIFACTS_FOLDER,
     AnyPath,
@@ -61,7 +60,7 @@ def create_distiset(
         shards = Snapshot(posixpath.join(path, name))
         distiset[name] = Subset(path, name, drop, shards)
     if is_local(run):
-        local = Path(fsspec.core.url_to_fs(run)[1])
+        local = Path(url_to_fs(run)[1])
         distiset.find_files(local, local / ARTIFACTS_FOLDER)
     if pipeline_path is not None:
         distiset.pipeline_path = pipeline_path
@@ -73,5 +72,5 @@ def create_distiset(
 
 
 def _is_folder(path: str) -> bool:
-    filesystem, folder = fsspec.core.url_to_fs(path)
+    filesystem, folder = url_to_fs(path)
     return bool(filesystem.isdir(folder))

@@ -10,10 +10,10 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import fsspec
 import pyarrow as pa
 
 from beam_distilabel.distiset.lazy_dict import Unopened
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import Snapshot, SplitFiles, is_local
 from beam_distilabel.summary import SubsetSummary
 
@@ -119,7 +119,7 @@ def _convert_to_arrow(path: str, subset: str, split: SplitFiles, shards: Snapsho
 
 def _arrow_folder(path: str, subset: str) -> str:
     if is_local(path):
-        folder = os.path.join(fsspec.core.url_to_fs(path)[1], _ARROW_FOLDER, subset)
+        folder = os.path.join(url_to_fs(path)[1], _ARROW_FOLDER, subset)
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError:

@@ -9,9 +9,8 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 
-import fsspec
-
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import LOG_FILE, is_local
 
 ENGINE_LOG = "BEAM_DISTILABEL_ENGINE_LOG"
@@ -127,5 +126,5 @@ def _engine_log(path: str) -> Iterator[None]:
 
 
 def _upload(local: str, path: str) -> None:
-    filesystem, target = fsspec.url_to_fs(path)
+    filesystem, target = url_to_fs(path)
     filesystem.put_file(local, target)

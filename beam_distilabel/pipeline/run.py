@@ -16,7 +16,6 @@ from logging import Handler
 from typing import Any
 
 import apache_beam as beam
-import fsspec
 import pyarrow.parquet as pq
 import yaml
 from apache_beam.runners.runner import PipelineState
@@ -26,6 +25,7 @@ from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunFailedError
 from beam_distilabel.failures import Failure
+from beam_distilabel.filesystems import open_file
 from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import apply_graph
@@ -294,9 +294,7 @@ class RunHandle:
         }
         # With the result: a run that fails leaves the earlier run's files together.
         directory.write_json(REPORT_FILE, report)
-        definition = yaml.safe_dump(
-            self._request.definition, sort_keys=False, allow_unicode=True
-        )
+        definition = yaml.safe_dump(self._request.definition, sort_keys=False, allow_unicode=True)
         directory.write_text(PIPELINE_FILE, definition)
         write_card(
             directory.file(DISTISET),
@@ -322,7 +320,7 @@ class RunHandle:
 
 def _note(manifest: Any, run_dir: str, name: str) -> None:
     """Leave a write's own account of itself for the driver."""
-    with fsspec.open(f"{run_dir}/.{name}.{MANIFEST}", "w") as file:
+    with open_file(f"{run_dir}/.{name}.{MANIFEST}", "w") as file:
         json.dump(manifest, file)
 
 
@@ -330,7 +328,7 @@ def _failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
     """Step to how often each kind of failure occurred."""
     kinds: dict[str, Counter[str]] = {}
     for path in files:
-        with fsspec.open(path, "rb") as file:
+        with open_file(path) as file:
             parquet = pq.ParquetFile(file)
             for batch in parquet.iter_batches(columns=["step", "kind"]):
                 for row in batch.to_pylist():

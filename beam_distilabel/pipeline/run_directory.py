@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import is_local
 
 RUN_FILE = "run.json"
@@ -46,7 +45,7 @@ class RunDirectory:
         Raises:
             DistilabelUserError: it holds something else, or another pipeline's run.
         """
-        filesystem, path = fsspec.url_to_fs(self.path, auto_mkdir=True)
+        filesystem, path = url_to_fs(self.path, auto_mkdir=True)
         if filesystem.isfile(path):
             raise DistilabelUserError(f"output_dir {self.path!r} is a file; name a folder.")
         try:
@@ -79,13 +78,13 @@ class RunDirectory:
 
     def clear(self, name: str) -> None:
         """Remove a file or folder of the directory, if it is there."""
-        filesystem, path = fsspec.url_to_fs(self.file(name))
+        filesystem, path = url_to_fs(self.file(name))
         if filesystem.exists(path):
             filesystem.rm(path, recursive=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole: a reader sees the old one or the new one."""
-        filesystem, path = fsspec.url_to_fs(self.file(name), auto_mkdir=True)
+        filesystem, path = url_to_fs(self.file(name), auto_mkdir=True)
         temporary = f"{path}.part"
         with filesystem.open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
@@ -96,7 +95,7 @@ class RunDirectory:
 
     def read_json(self, name: str) -> Any:
         """The file's content, or None where there is none."""
-        filesystem, path = fsspec.url_to_fs(self.file(name))
+        filesystem, path = url_to_fs(self.file(name))
         if not filesystem.exists(path):
             return None
         with filesystem.open(path, "r", encoding="utf-8") as file:

@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import fsspec
 import yaml
 from pydantic import ValidationError
 
 from beam_distilabel.dumping import encode, type_info
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import open_file
 from beam_distilabel.models.base import Model
 from beam_distilabel.pipeline import routing
 from beam_distilabel.pipeline.graph import Graph
@@ -237,7 +237,7 @@ def save(data: Mapping[str, Any], path: str | os.PathLike[str], format: str) -> 
     """
     if format not in ("json", "yaml"):
         raise DistilabelUserError(f"save: format={format!r}; use 'json' or 'yaml'.")
-    with fsspec.open(str(path), "w", encoding="utf-8", auto_mkdir=True) as file:
+    with open_file(str(path), "w") as file:
         if format == "yaml":
             yaml.safe_dump(data, file, sort_keys=False, allow_unicode=True)
         else:
@@ -251,7 +251,7 @@ def read(path: str | os.PathLike[str], format: str) -> Any:
         DistilabelUserError: it isn't there or can't be read.
     """
     try:
-        with fsspec.open(str(path), "r", encoding="utf-8") as file:
+        with open_file(str(path), "r") as file:
             return yaml.safe_load(file) if format == "yaml" else json.load(file)
     except FileNotFoundError:
         raise DistilabelUserError(f"there is no file {str(path)!r}.") from None

@@ -114,9 +114,7 @@ def test_mistakes_exit_with_their_reason(
     assert said in " ".join(capsys.readouterr().err.split())
 
 
-def test_unknown_parameters_are_errors(
-    config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_parameters_are_errors(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["pipeline", "run", "--config", str(config), "--param", "load.num_exampels=1"])
     assert ended.value.code == 1

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.row import sort_key
 from beam_distilabel.schema import convert_table, json_paths, unify_schemas
@@ -280,7 +280,7 @@ class _BlockReader:
     def _start(self, path: str) -> tuple[pq.ParquetFile, Any, Any]:
         if len(self._open) >= _OPEN_FILES:
             self._close(next(iter(self._open)))
-        filesystem, name = fsspec.core.url_to_fs(keys_path(path))
+        filesystem, name = url_to_fs(keys_path(path))
         file = filesystem.open(name, "rb")
         return open_parquet(path), pa.ipc.open_file(file), file
 

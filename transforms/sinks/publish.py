@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import subset_names
 
 _STAGING = ".staging-"
@@ -32,7 +32,7 @@ def remove_staging(path: str) -> None:
     Args:
         path: what `WriteDistiset` was given.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
+    filesystem, folder = url_to_fs(path)
     if not filesystem.isdir(folder):
         return
     for entry in filesystem.ls(folder, detail=False):
@@ -51,7 +51,7 @@ def refuse_other_results(path: str, subsets: Iterable[str], *, overwrite: bool) 
     Raises:
         DistilabelUserError: it names what is in the way and the remedy.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
+    filesystem, folder = url_to_fs(path)
     if filesystem.isfile(folder):
         raise DistilabelUserError(f"WriteDistiset: {path} is a file; name a folder.")
     results = subset_names(path)
@@ -86,8 +86,8 @@ def publish(
         DistilabelUserError: someone else has written a result there in the meantime.
         DistilabelError: staged files are gone.
     """
-    filesystem, folder = fsspec.core.url_to_fs(path)
-    _, staged = fsspec.core.url_to_fs(staging)
+    filesystem, folder = url_to_fs(path)
+    _, staged = url_to_fs(staging)
     wanted = {name: files for name, files in moves.items() if files}
     if isinstance(filesystem, LocalFileSystem):
         for name, files in wanted.items():
@@ -131,7 +131,7 @@ def _swap_folder(
     filesystem.makedirs(new, exist_ok=True)
     gathered = 0
     for source, final in files.items():
-        _, name = fsspec.core.url_to_fs(source)
+        _, name = url_to_fs(source)
         target = posixpath.join(new, posixpath.basename(final))
         if filesystem.exists(name):
             filesystem.mv(name, target)
@@ -156,7 +156,7 @@ def _swap_folder(
 
 def _copy_files(filesystem: Any, folder: str, files: list[tuple[str, str]]) -> None:
     def move(pair: tuple[str, str]) -> None:
-        _, source = fsspec.core.url_to_fs(pair[0])
+        _, source = url_to_fs(pair[0])
         target = posixpath.join(folder, pair[1])
         if filesystem.exists(source):
             filesystem.makedirs(posixpath.dirname(target), exist_ok=True)

@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, TypedDict
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.schema import storage_schema
 
@@ -131,7 +131,7 @@ class _HashingFile:
     """A file to write to that knows its length and its sha256."""
 
     def __init__(self, path: str) -> None:
-        filesystem, name = fsspec.core.url_to_fs(path)
+        filesystem, name = url_to_fs(path)
         self._file = filesystem.open(name, "wb")
         self._length = 0
         self.closed = False
@@ -157,7 +157,7 @@ class _HashingFile:
 
 def new_path(folder: str) -> str:
     """A path for a shard in `folder`, made if need be, that no other attempt will use."""
-    filesystem, name = fsspec.core.url_to_fs(folder)
+    filesystem, name = url_to_fs(folder)
     filesystem.makedirs(name, exist_ok=True)
     return posixpath.join(folder, f"{uuid.uuid4().hex}.parquet")
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import fsspec
 from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.runtime_parameters import closest
 
 DataFiles = str | list[str] | dict[str, str | list[str]]
@@ -79,7 +79,7 @@ class Source:
 
     def filesystem(self, file: SourceFile) -> tuple[Any, str]:
         """The fsspec filesystem of `file` and the path there."""
-        filesystem, path = fsspec.url_to_fs(file.path, **uncovered(self.storage_options))
+        filesystem, path = url_to_fs(file.path, **uncovered(self.storage_options))
         return filesystem, str(path)
 
     def local_path(self, file: SourceFile) -> str | None:
@@ -185,7 +185,7 @@ def _expand(
     pattern: str, filetype: str | None, split: str, options: dict[str, Any]
 ) -> list[SourceFile]:
     try:
-        filesystem, path = fsspec.url_to_fs(pattern, **options)
+        filesystem, path = url_to_fs(pattern, **options)
         protocol = pattern.split("://")[0] if "://" in pattern else "file"
         if protocol in _REMOTE_WITHOUT_LISTING:
             return [_typed(pattern, filetype)]

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, PrivateAttr
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import Row
 from beam_distilabel.step import DEFAULT_BATCH_SIZE, GeneratorStep, StepResources
 from beam_distilabel.transforms.sources.files import Source, SourceFile
@@ -93,7 +93,7 @@ def stage_dataset(dataset: Any, folder: str) -> str:
     """Write a `datasets.Dataset` as one Parquet file into `folder`, emptied first; its path."""
     empty_folder(folder)
     target = f"{folder.rstrip('/')}/rows-00000.parquet"
-    filesystem, path = fsspec.url_to_fs(target)
+    filesystem, path = url_to_fs(target)
     schema = dataset.features.arrow_schema
     with pq.ParquetWriter(path, schema, filesystem=filesystem, compression="zstd") as writer:
         for table in arrow_tables(dataset, 0, len(dataset)):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import fsspec
 from pydantic import Field
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
 from beam_distilabel.transforms.sources.files import Source, SourceFile, reading, uncovered
 from beam_distilabel.transforms.sources.loader import FileLoader
@@ -121,7 +121,7 @@ class LoadDataFromDisk(FileLoader):
         return f"{folder}/{config}"
 
     def _filesystem(self, path: str) -> tuple[Any, str]:
-        filesystem, inner = fsspec.url_to_fs(path, **uncovered(self.storage_options or {}))
+        filesystem, inner = url_to_fs(path, **uncovered(self.storage_options or {}))
         return filesystem, str(inner)
 
     def _exists(self, folder: str, name: str) -> bool:

@@ -18,12 +18,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import DRAW, Row, content, fingerprint
 from beam_distilabel.transforms.sources.records import parse_record
 
@@ -175,7 +175,7 @@ def stage_rows(rows: Iterable[Row], folder: str) -> list[str]:
 
 def stage_texts(texts: Iterable[str], folder: str) -> list[str]:
     """`stage_rows` for rows that are encoded already."""
-    filesystem, path = fsspec.url_to_fs(folder)
+    filesystem, path = url_to_fs(folder)
     empty_folder(folder)
     files: list[str] = []
     writer: pq.ParquetWriter | None = None
@@ -220,7 +220,7 @@ def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def empty_folder(folder: str) -> None:
     """Make `folder`, without what an earlier run left in it."""
-    filesystem, path = fsspec.url_to_fs(folder)
+    filesystem, path = url_to_fs(folder)
     if filesystem.exists(path):
         filesystem.rm(path, recursive=True)
     filesystem.makedirs(path, exist_ok=True)

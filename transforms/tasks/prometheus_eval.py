@@ -329,8 +329,7 @@ class PrometheusEval(Task):
             isinstance(generation, str) for generation in generations
         ):
             raise ValueError(
-                "the column 'generations' needs a list of two texts, got "
-                f"{str(generations)[:80]!r}"
+                f"the column 'generations' needs a list of two texts, got {str(generations)[:80]!r}"
             )
         return render_relative(instruction, generations, rubric, reference)  # type: ignore[return-value]
 

@@ -46,6 +46,7 @@ class AsyncImageGenerationModel(ImageGenerationModel):
         self, inputs: list[str], num_generations: int = 1, **kwargs: Any
     ) -> list[list[dict[str, Any]]]:
         """Answer every prompt, all at once."""
+
         async def answer_all() -> list[list[dict[str, Any]]]:
             return await asyncio.gather(
                 *(
