@@ -24,6 +24,7 @@ from beam_distilabel.row import Row
 
 PIPELINE_FILE = "pipeline.yaml"
 LOG_FILE = "pipeline.log"
+REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 ARTIFACTS_FOLDER = "artifacts"
 
@@ -90,10 +91,15 @@ def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:
     return pq.ParquetFile(filesystem.open(name, "rb"))
 
 
-def count_rows(path: str) -> int:
-    """The rows of the Parquet file at `path`, by its footer."""
+def read_footer(path: str) -> tuple[int, int]:
+    """The rows of the Parquet file at `path`, and their bytes uncompressed, by its footer."""
     with open_parquet(path) as file:
-        return int(file.metadata.num_rows)
+        return int(file.metadata.num_rows), data_bytes(file.metadata)
+
+
+def data_bytes(footer: Any) -> int:
+    """The bytes of a Parquet file's rows when they aren't compressed."""
+    return sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ def _read_split(
             parquet = stack.enter_context(pq.ParquetFile(stream))
             footer = parquet.metadata
             rows += footer.num_rows
-            size += sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
+            size += data_bytes(footer)
             schema = parquet.schema_arrow if schema is None else schema
     return SplitFiles(name, files, rows, size, schema, _fingerprint(entries))
 
@@ -230,6 +236,13 @@ class Snapshot:
             for split, entries in self._shards.items()
         ]
 
+    def file_bytes(self) -> dict[str, int]:
+        """Split to the size of its files."""
+        return {
+            split: sum(int(entry["size"]) for entry in entries)
+            for split, entries in self._shards.items()
+        }
+
     def open(self, path: str) -> pq.ParquetFile:
         """One of the files of `splits`."""
         held = self._held.get(path)
@@ -239,12 +252,16 @@ class Snapshot:
         """The first row of the first split, None if it has none."""
         return _first_row(map(self.open, self.splits()[0].files))
 
-    def _check_unchanged(self) -> None:
+    def is_unchanged(self) -> bool:
+        """Whether the files are still there, as they were."""
         try:
             now = [entry for entries in list_shards(self.folder).values() for entry in entries]
         except FileNotFoundError:
             now = []
-        if _fingerprint(now) != self.fingerprint:
+        return _fingerprint(now) == self.fingerprint
+
+    def _check_unchanged(self) -> None:
+        if not self.is_unchanged():
             raise DistilabelUserError(
                 f"the rows in {self.folder} were replaced or removed after this Distiset was made, "
                 "by a later run in the same directory, say. Give each run its own output_dir, or "

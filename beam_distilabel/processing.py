@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -144,22 +144,31 @@ class _StepFn(beam.DoFn):
 class _TransformRows(_StepFn):
     """Runs a RowStep: row by row, no batches."""
 
-    def process(self, row: Row) -> Iterator[Any]:
+    def setup(self) -> None:
+        super().setup()
+        self._has_mappings = bool(self._step.input_mappings or self._step.output_mappings)
+
+    # No generator: one that yields a single row costs as much as the rest of a simple Step.
+    def process(self, row: Row) -> Iterable[Any]:
         step = self._step
-        row = self._unnamed.named(row)
-        progress = self._progress
-        progress.rows_in += 1
+        if ROW_ID not in row:
+            row = self._unnamed.named(row)
+        self._progress.rows_in += 1
         try:
-            changed = step.transform_row(step._map_inputs(row))
-            changed = sendable(inherit(step._map_outputs(changed, row), row), row)
+            if self._has_mappings:
+                changed = step._map_outputs(step.transform_row(step._map_inputs(row)), row)
+            else:
+                changed = step.transform_row(row)
+            changed = without_surrogates(inherit(changed, row))
         except Exception as error:
-            failure = Failure(step.name, kind_of(error), message_of(error), row)
-            progress.failures += 1
-            yield TaggedOutput(FAILURES, failure)
-            yield from failed_row(step, row, failure)
-            return
-        progress.rows_out += 1
-        yield changed
+            return self._failed(row, error)
+        self._progress.rows_out += 1
+        return (changed,)
+
+    def _failed(self, row: Row, error: Exception) -> list[Any]:
+        failure = Failure(self._step.name, kind_of(error), message_of(error), row)
+        self._progress.failures += 1
+        return [TaggedOutput(FAILURES, failure), *failed_row(self._step, row, failure)]
 
     def finish_bundle(self) -> None:
         self._progress.flush()

@@ -65,6 +65,7 @@ class Recorder:
         self._steps: list[StepProgress] = []
         self._lock = threading.Lock()
         self._due = 0.0
+        self._trailing: threading.Timer | None = None
         self.cancelled = False
 
     def step(self, name: str) -> StepProgress:
@@ -77,8 +78,16 @@ class Recorder:
     def flush(self, force: bool = False) -> None:
         now = time.monotonic()
         if now < self._due and not force:
+            if self._trailing is None:
+                # What a process counts last is written too, though it may get no more rows.
+                self._trailing = threading.Timer(FLUSH_SECONDS, self.flush, kwargs={"force": True})
+                self._trailing.daemon = True
+                self._trailing.start()
             return
         with self._lock:
+            if self._trailing is not None:
+                self._trailing.cancel()
+                self._trailing = None
             self._due = now + FLUSH_SECONDS
             record = self._record()
             # A reader sees the whole record or the one before it, never a part.
@@ -127,6 +136,16 @@ def forget(run_dir: str) -> None:
     recorder = discard(run_dir)
     if recorder is not None:
         recorder.flush(force=True)
+
+
+def settle(run_dir: str) -> None:
+    """Return when the records have what was counted before, in this process and in others."""
+    with _recorders_lock:
+        own = _recorders.get(run_dir)
+    if own is not None:
+        own.flush(force=True)
+    if sum(1 for _ in _records(run_dir)) > (own is not None):
+        time.sleep(1.5 * FLUSH_SECONDS)  # others write within that time
 
 
 def discard(run_dir: str) -> Recorder | None:

@@ -48,6 +48,16 @@ def position_id(unit: int, index: int) -> str:
     return f"{unit}-{index}"
 
 
+def position_ids(unit: int, indices: Iterable[int]) -> list[str]:
+    """`position_id` for many rows of a unit.
+
+    Example:
+        >>> position_ids(2, range(15, 17))
+        ['2-15', '2-16']
+    """
+    return [f"{unit}-{index}" for index in indices]
+
+
 def child_id(parent: str, index: int) -> str:
     """The id of the `index`-th row that a Step made of the row `parent`.
 
@@ -327,12 +337,16 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
 
 def inherit(row: Row, parent: Row) -> Row:
     """`row` with the identity of `parent`."""
-    if row.get(ROW_ID) == parent.get(ROW_ID) and row.get(DRAW) == parent.get(DRAW):
-        return row
-    identity = {name: parent[name] for name in (ROW_ID, DRAW) if name in parent}
     if ROW_ID not in row and DRAW not in row:
-        return {**row, **identity}
-    return {**content(row), **identity}
+        named = row.copy()
+    elif row.get(ROW_ID) == parent.get(ROW_ID) and row.get(DRAW) == parent.get(DRAW):
+        return row
+    else:
+        named = content(row)
+    for name in (ROW_ID, DRAW):
+        if name in parent:
+            named[name] = parent[name]
+    return named
 
 
 def _ids_of_one(parents: Sequence[Row]) -> set[str]:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
+from beam_distilabel.artifacts import check_artifact, save as save_files
 from beam_distilabel.context import RunContext
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
 from beam_distilabel.failures import Failure, OnFailure
-from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.join import JoinSpec
 from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
@@ -208,6 +206,14 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         """The columns that the Step adds, in the same form as `inputs`."""
         return []
 
+    def output_schema(self) -> pa.Schema | None:
+        """The Arrow types of columns that the Step makes, under their names before mappings.
+
+        Those that aren't known are left out, or null; None (the default) means that none is. The
+        metadata may have features of `datasets`. It is a hint: values that don't fit it win.
+        """
+        return None
+
     def get_inputs(self) -> dict[str, bool]:
         """The columns that a row must have before mappings: name to whether it is required."""
         return {self.input_mappings.get(k, k): v for k, v in column_flags(self.inputs).items()}
@@ -297,16 +303,34 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     def save_artifact(
         self,
         name: str,
-        write_function: Callable[[Path], None],
+        write_function: Callable[[Path], object],
         metadata: dict[str, Any] | None = None,
     ) -> None:
         """Keep files with the run: `<run directory>/artifacts/<step>/<name>/`.
 
+        To be called on workers, from `load`, `process` or `unload`, as often as they run: saving
+        again under the same name replaces what was saved before. Outside of `Pipeline.run()` there
+        is no run directory; then nothing is saved, and a warning says so.
+
         Args:
-            name: the artifact's name, a folder name.
-            write_function: receives an empty local folder and writes the files there.
-            metadata: JSON-like; kept as `metadata.json` beside them.
+            name: the artifact's name, a plain folder name.
+            write_function: receives an empty local folder and writes the files there; what it
+                returns is ignored. If it raises, nothing is saved or replaced.
+            metadata: what JSON has; kept as `metadata.json` beside the files.
+
+        Raises:
+            DistilabelUserError: the name is no plain folder name, the metadata isn't JSON, or the
+                function left a link that leads out of the folder.
+
+        Example:
+            >>> def write(folder: Path) -> None:
+            ...     _ = (folder / "counts.txt").write_text("3")
+            >>> class Count(Step):
+            ...     def process(self, inputs: StepInput) -> StepOutput:
+            ...         self.save_artifact("counts", write, metadata={"unit": "rows"})
+            ...         yield inputs
         """
+        checked = check_artifact(name, metadata, self._described())
         if self._context.run_dir is None:
             logging.getLogger("distilabel").warning(
                 "%s: the artifact %r was not saved, because there is no run directory outside of "
@@ -315,17 +339,14 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
                 name,
             )
             return
-        target = f"{self._context.run_dir.rstrip('/')}/artifacts/{self.name}/{name}"
-        filesystem, path = url_to_fs(target)
-        with tempfile.TemporaryDirectory() as folder:
-            write_function(Path(folder))
-            (Path(folder) / "metadata.json").write_text(json.dumps(metadata or {}))
-            filesystem.makedirs(path, exist_ok=True)
-            for file in sorted(Path(folder).rglob("*")):
-                if file.is_file():
-                    filesystem.put_file(
-                        str(file), os.path.join(path, str(file.relative_to(folder)))
-                    )
+        save_files(
+            self._context.run_dir,
+            self.unique_name,
+            name,
+            write_function,
+            checked,
+            self._described(),
+        )
 
     # -- the graph -------------------------------------------------------------------------------
 

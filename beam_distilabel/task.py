@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+import pyarrow as pa
 from pydantic import Field, PositiveInt, PrivateAttr
 
 from beam_distilabel.errors import (
@@ -19,7 +20,14 @@ from beam_distilabel.models.base import LLM, Model
 from beam_distilabel.models.image_generation import ImageGenerationModel
 from beam_distilabel.row import Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.step import GeneratorStep, GlobalStep, Step, StepResult, _Step
+from beam_distilabel.step import (
+    GeneratorStep,
+    GlobalStep,
+    Step,
+    StepResult,
+    _Step,
+    column_flags,
+)
 from beam_distilabel.typing import FormattedInput, GenerateOutput, StepInput, StepOutput
 
 CODE_VERSION = 1
@@ -106,6 +114,16 @@ class _Task(_Step):
 
     def get_outputs(self) -> dict[str, bool]:
         return {**super().get_outputs(), METADATA: True}
+
+    def output_schema(self) -> pa.Schema | None:
+        return self._schema_of({})
+
+    def _schema_of(self, answer: Mapping[str, pa.DataType]) -> pa.Schema:
+        """The types of the Task's outputs, given those of one answer's columns."""
+        types = {k: pa.list_(v) if self.group_generations else v for k, v in answer.items()}
+        types["model_name"] = pa.string()
+        outputs = column_flags(self.outputs)
+        return pa.schema([(name, kind) for name, kind in types.items() if name in outputs])
 
     # -- rendering and parsing -------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
-"""What all tests share: a run directory of their own, the test Hub, one engine per session."""
+"""What all tests share: a run directory of their own, the test Hub, one engine, one Flink."""
 
 import pytest
 
 from tests.engine_fixtures import tiny_llm, tiny_model_path  # noqa: F401
+from tests.flink.fixtures import flink  # noqa: F401
 from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 
 

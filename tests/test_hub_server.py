@@ -40,6 +40,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 
 from tests.hub import Fault, HubServer, Request, client_env
 
@@ -242,6 +243,52 @@ def test_the_parquet_listing_names_subsets_and_splits(hub: HubServer) -> None:
     shard = get_session().get(listing["one"]["train"][0], follow_redirects=True)
     assert pq.read_table(io.BytesIO(shard.content)).to_pydict() == {"x": [1]}
     assert get_session().get(f"{url}/two").status_code == 404
+
+
+def test_a_parquet_conversion_is_a_revision_and_is_listed(hub: HubServer, api: HfApi) -> None:
+    name = f"{hub.namespace}/converted"
+    hub.add_dataset(name, {"train.jsonl": b'{"x": 0}\n'})
+    hub.add_conversion(name, {"old/train/0000.parquet": parquet(1)})
+    files = {
+        "default/train/0000.parquet": parquet(2),
+        "default/train/0001.parquet": parquet(3),
+        "other one/partial-test/0000.parquet": parquet(4),
+    }
+    hub.add_conversion(name, files)
+
+    assert hub.files(name, "refs/convert/parquet") == files  # the old conversion is gone
+    assert set(hub.files(name)) == {".gitattributes", "train.jsonl"}
+    url = f"{hub.url}/api/datasets/{name}/parquet"
+    listing = get_session().get(url).json()
+    assert listing == {
+        "default": {"train": [f"{url}/default/train/{index}.parquet" for index in (0, 1)]},
+        "other one": {"partial-test": [f"{url}/other one/partial-test/0.parquet"]},
+    }
+    assert get_session().get(f"{url}/default/train").json() == listing["default"]["train"]
+    for link, content in {
+        listing["default"]["train"][1]: parquet(3),
+        listing["other one"]["partial-test"][0]: parquet(4),
+    }.items():
+        assert get_session().get(link).content == content
+
+    refs = api.list_repo_refs(name, repo_type="dataset")
+    assert [(ref.name, ref.ref) for ref in refs.converts] == [("parquet", "refs/convert/parquet")]
+    revision = "refs/convert/parquet"
+    tree = api.list_repo_tree(
+        name, "default", recursive=True, revision=revision, repo_type="dataset"
+    )
+    assert [entry.path for entry in tree][1:] == list(files)[:2]
+    (info,) = api.get_paths_info(name, [list(files)[0]], revision=revision, repo_type="dataset")
+    assert isinstance(info, RepoFile) and info.size == len(parquet(2))
+    fs = HfFileSystem(endpoint=hub.url, token=hub.token)
+    for escaped in ("refs%2Fconvert%2Fparquet", revision):
+        below = f"datasets/{name}@{escaped}/default/train"
+        assert len(fs.ls(below, detail=False)) == 2
+        assert pq.read_table(fs.open(f"{below}/0000.parquet")).num_rows == 2
+    loaded = load_dataset(name, revision=revision, data_files="default/train/*.parquet")
+    assert loaded["train"].num_rows == 5
+    with pytest.raises(ValueError, match="expected '<config>/<split>/0000.parquet'"):
+        hub.add_conversion(name, {"train.parquet": parquet(1)})
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -551,6 +598,8 @@ def test_a_commit_meets_the_status_of_a_fault(
     [
         lambda: Fault("GET", "x"),
         lambda: Fault("GET", "x", status=500, drop=True),
+        lambda: Fault("GET", "x", status=500, delay=0),
+        lambda: Fault("GET", "x", call=print, truncate=0),
     ],
 )
 def test_a_fault_is_exactly_one_thing(make: Callable[[], Fault]) -> None:

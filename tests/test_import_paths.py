@@ -60,6 +60,8 @@ ALIASES = {
     "steps.generators.huggingface:LoadDataFromHub": (
         "transforms.sources.load_data_from_hub:LoadDataFromHub"
     ),
+    "steps.globals.huggingface:PushToHub": "transforms.sinks.push_to_hub:PushToHub",
+    "steps:PushToHub": "transforms.sinks.push_to_hub:PushToHub",
     "steps.generators.utils:make_generator_step": (
         "transforms.sources.load_data_from_dataset:make_generator_step"
     ),

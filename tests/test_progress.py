@@ -8,7 +8,7 @@ import pytest
 
 from beam_distilabel import progress
 from beam_distilabel.errors import RunCancelled
-from beam_distilabel.progress import Recorder, cancel, forget, read_progress, step_progress
+from beam_distilabel.progress import Recorder, cancel, forget, read_progress, settle, step_progress
 
 
 @pytest.fixture
@@ -54,6 +54,35 @@ def test_a_record_is_written_when_it_is_due(run_dir: str, monkeypatch: Any) -> N
     now += progress.FLUSH_SECONDS
     counts.flush()
     assert read_progress(run_dir)["ask"]["rows_in"] == 4
+
+
+def test_what_was_counted_last_is_written_without_another_row(
+    run_dir: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(progress, "FLUSH_SECONDS", 0.05)
+    recorder = Recorder(run_dir)
+    counts = recorder.step("ask")
+    counts.flush()
+    counts.rows_in = 7
+    counts.flush()
+    trailing = recorder._trailing
+    assert trailing is not None
+    trailing.join()
+    assert read_progress(run_dir)["ask"]["rows_in"] == 7
+    assert recorder._trailing is None
+
+
+def test_settled_records_have_all_counts(run_dir: str, monkeypatch: Any) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(progress.time, "sleep", slept.append)
+    counts = step_progress(run_dir, "ask")
+    counts.flush()
+    counts.rows_in = 7
+    settle(run_dir)
+    assert read_progress(run_dir)["ask"]["rows_in"] == 7 and slept == []
+    Recorder(run_dir).flush(force=True)  # that of another process
+    settle(run_dir)
+    assert slept == [1.5 * progress.FLUSH_SECONDS]
 
 
 def test_the_end_is_written(run_dir: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import logging
@@ -25,14 +26,15 @@ from hypothesis import given, settings, strategies as st
 
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.layout import read_footer
+from beam_distilabel.manifest import Manifest, read_schema_text
 from beam_distilabel.row import DRAW, ROW_ID, Row, child_id, position_id, sort_key
 from beam_distilabel.transforms.sinks import merge, shard_sink, shard_writer, stages
-from beam_distilabel.transforms.sinks.manifest import Manifest
 from beam_distilabel.transforms.sinks.merge import FAN_IN, Block, Bounds, chain_blocks, plan
-from beam_distilabel.transforms.sinks.publish import publish, remove_staging
+from beam_distilabel.transforms.sinks.result_folder import make_final, remove_staging
 from beam_distilabel.transforms.sinks.shard_writer import ShardWriter
 from beam_distilabel.transforms.sinks.shards import ShardRecord
-from beam_distilabel.transforms.sinks.stages import Finish, Plan, Publish, StageShards
+from beam_distilabel.transforms.sinks.stages import Finish, MakeFinal, Plan, StageShards
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 
 
@@ -77,12 +79,12 @@ class ByHand:
         return StageShards(self.staging, subset, self.bounds, self.ordered, False, None)
 
     def finish(self, records: Iterable[ShardRecord], subset: str = "default") -> list[Any]:
-        tasks = Plan(self.bounds, self.ordered, {}).process((subset, [None, *records]))
-        finish = Finish(self.staging, self.bounds)
-        return [done for task in tasks for _, done in finish.process(task)]
+        tasks = Plan(self.bounds, self.ordered, {}, None).process((subset, [None, *records]))
+        finish = Finish(self.staging)
+        return [done for task in tasks for done in finish.process(task)]
 
     def publish(self, finished: list[Any], subsets: Sequence[str] = ("default",)) -> Manifest:
-        [manifest] = Publish(self.path, self.staging, list(subsets), False).process(
+        [manifest] = MakeFinal(self.path, self.staging, list(subsets), "train", False).process(
             (None, finished)
         )
         return manifest
@@ -112,8 +114,19 @@ def test_rows_of_each_subset_are_written_once_and_described(tmp_path: Path) -> N
         "path": "a/train-00000-of-00001.parquet",
         "rows": 10,
         "bytes": len(content),
+        "data_bytes": read_footer(str(path / file["path"]))[1],
         "sha256": hashlib.sha256(content).hexdigest(),
     }
+
+
+def test_the_manifest_is_json_whatever_the_rows_hold(tmp_path: Path) -> None:
+    row = {"when": datetime.datetime(2026, 1, 2), "raw": b"abc", "x": float("nan"), "t": "y" * 9999}
+    manifest = write({"default": [row]}, tmp_path / "out")
+    sample = manifest["default"]["sample"]
+    assert sample is not None and sample["when"] == "2026-01-02T00:00:00"
+    assert sample["raw"] == "<3 bytes>" and sample["x"] == "NaN" and len(sample["t"]) < 1000
+    schema = read_schema_text(manifest["default"]["arrow_schema"])
+    assert {field.name: str(field.type) for field in schema} == manifest["default"]["schema"]
 
 
 def test_row_ids_are_kept_when_asked_for(tmp_path: Path) -> None:
@@ -301,7 +314,8 @@ def test_no_row_is_lost_whatever_it_holds(
 
 def test_a_subset_without_rows_is_in_the_manifest_alone(tmp_path: Path) -> None:
     manifest = write({"full": numbered(1), "none": []}, tmp_path / "out")
-    assert manifest["none"] == {"rows": 0, "files": [], "schema": {}}
+    empty = {"rows": 0, "files": [], "schema": {}, "arrow_schema": "", "sample": None}
+    assert manifest["none"] == empty
     assert os.listdir(tmp_path / "out") == ["full"]
 
 
@@ -418,7 +432,8 @@ def test_planning_keeps_order_and_bounds() -> None:
         )  # fmt: skip
 
     sizes = [5, 5, 90, 5, 5, 5, 10, 4]
-    parts = plan([record(n, s) for n, s in enumerate(sizes)], Bounds(100, 100), ordered=False)
+    records = [record(n, s) for n, s in enumerate(sizes)]
+    parts, _ = plan(records, Bounds(100, 100), ordered=False)
     assert [[r["rows"] for r in part] for part in parts] == [[5, 5], [90], [5, 5, 5, 10, 4]]
 
 
@@ -579,7 +594,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".staging-x", 'a"b'])
 def test_names_that_no_folder_can_have_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DistilabelUserError, match="can't be a folder's name"):
+    with pytest.raises(DistilabelUserError, match="can't be a file's or folder's name"):
         write({name: numbered(1)}, tmp_path / "out")
 
 
@@ -596,5 +611,5 @@ def test_arguments_are_checked(tmp_path: Path) -> None:
 
 
 def test_publishing_nothing_is_fine(tmp_path: Path) -> None:
-    publish(str(tmp_path), str(tmp_path / ".staging-x"), {"default": {}})
+    make_final(str(tmp_path), str(tmp_path / ".staging-x"), {"default": {}})
     assert os.listdir(tmp_path) == []

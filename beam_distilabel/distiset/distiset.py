@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from beam_distilabel.card import build_card
 from beam_distilabel.distiset.disk import (
@@ -16,18 +21,30 @@ from beam_distilabel.distiset.disk import (
 )
 from beam_distilabel.distiset.images import with_images
 from beam_distilabel.distiset.lazy_dict import LazyDict
+from beam_distilabel.distiset.shards import WriteOptions, stored_subsets
 from beam_distilabel.distiset.subset import Subset
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.hub import push
+from beam_distilabel.hub import (
+    CommitRecord,
+    Publication,
+    as_target,
+    commit_once,
+    open_destination,
+    upload,
+)
+from beam_distilabel.hub.publication import digest_of
+from beam_distilabel.hub.target import DEFAULT_MESSAGE
 from beam_distilabel.layout import (
     ARTIFACTS_FOLDER,
     CARD_FILE,
     LOG_FILE,
     PIPELINE_FILE,
+    REPORT_FILE,
     AnyPath,
     path_text,
 )
-from beam_distilabel.summary import summarize_dataset
+from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.summary import SubsetSummary, summarize_dataset
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -59,6 +76,7 @@ class Distiset(LazyDict):
     Attributes:
         pipeline_path: the pipeline's YAML file, if there is one.
         log_filename_path: the pipeline's log, if there is one.
+        report_path: the run's report, if there is one.
         artifacts_path: the folder `<step>/<artifact>/` of the Steps' artifacts, if there is one.
         citations: BibTeX entries for the card.
 
@@ -72,6 +90,7 @@ class Distiset(LazyDict):
 
     pipeline_path = _LocalPath()
     log_filename_path = _LocalPath()
+    report_path = _LocalPath()
     artifacts_path = _LocalPath()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -176,7 +195,11 @@ class Distiset(LazyDict):
         files: dict[str, Path | bytes] = {}
         if save_card:
             files[CARD_FILE] = self._card(location=path).encode()
-        wanted = {PIPELINE_FILE: save_pipeline_config, LOG_FILE: save_pipeline_log}
+        wanted = {
+            PIPELINE_FILE: save_pipeline_config,
+            REPORT_FILE: save_pipeline_config,
+            LOG_FILE: save_pipeline_log,
+        }
         files |= {name: file for name, file in self._texts().items() if wanted[name]}
         configs = {f"{CONFIGS_FOLDER}/{name}": file for name, file in files.items()}
         save_files({**configs, **self._artifacts()}, path, storage_options)
@@ -221,8 +244,12 @@ class Distiset(LazyDict):
         revision: str | None = None,
         create_pr: bool = False,
         **kwargs: Any,
-    ) -> None:
-        """Push every subset as a config of a dataset on the Hub, and what made it beside them.
+    ) -> CommitRecord:
+        """Publish on the Hub what this holds and what made it, in one commit.
+
+        Files go up first, then one commit names them all: every subset as a config, the card,
+        `pipeline.yaml`, `report.json`, `pipeline.log` and the artifacts. A subset that lies on disk
+        as its run wrote it is sent as it is. What a config of the same name had before is replaced.
 
         Args:
             repo_id: `namespace/name`; created if it doesn't exist.
@@ -231,31 +258,52 @@ class Distiset(LazyDict):
                 nowhere.
             generate_card: write our section of the card; what people wrote around it stays.
             include_script: also push the script that runs now.
-            commit_message: of every commit.
-            revision: the branch to push to; `main` if None.
+            commit_message: of the commit.
+            revision: the branch to push to, made if need be; `main` if None.
             create_pr: open one pull request with everything instead.
-            kwargs: for `push_to_hub` of `datasets`, such as `max_shard_size` or `num_proc`.
+            kwargs: how subsets are written that don't lie on disk as Parquet: `max_shard_size`,
+                `num_shards`, `num_proc`, `embed_external_files`, as in `push_to_hub` of `datasets`.
+
+        Returns:
+            The commit: `repo_id`, `commit`, `url` and, with `create_pr`, `pull_request`.
 
         Raises:
-            DistilabelUserError: there is nothing to push, the script can't be found, or it contains
-                what looks like a secret.
+            DistilabelUserError: there is nothing to push, the token can't write there, the script
+                can't be found or contains what looks like a secret, or an argument is unknown.
+            DistilabelError: the Hub stayed unreachable or busy; nothing was published.
         """
         if not self:
             raise DistilabelUserError("push_to_hub: the Distiset has no subset.")
-        push(
-            self,
-            repo_id,
-            texts=self._texts(),
-            artifacts=self._artifacts(),
-            make_card=partial(self._card, repo_id) if generate_card else None,
-            include_script=include_script,
-            private=private,
-            token=token,
-            message=commit_message or "Upload dataset with beam-distilabel",
-            revision=revision,
-            create_pr=create_pr,
-            options=kwargs,
+        options = _write_options(kwargs)
+        target = as_target(
+            {
+                "repo_id": repo_id,
+                "private": private,
+                "token": token,
+                "generate_card": generate_card,
+                "include_script": include_script,
+                "commit_message": commit_message or DEFAULT_MESSAGE,
+                "revision": revision,
+                "create_pr": create_pr,
+            },
+            "push_to_hub",
         )
+        destination = open_destination(target)
+        with tempfile.TemporaryDirectory(prefix="distiset-") as folder:
+            files, summaries = stored_subsets(self.raw(), folder, options)
+            texts = {
+                name: path.read_text("utf-8", "replace") for name, path in self._texts().items()
+            }
+            publication = Publication(
+                files=files,
+                replaces=dict.fromkeys(self),
+                content=digest_of(files, texts),
+                texts={**texts, **destination.script},
+                artifacts={name: str(path) for name, path in self._artifacts().items()},
+                make_card=partial(self._card, repo_id, summaries) if generate_card else None,
+            )
+            upload(destination, files)
+            return commit_once(destination, publication)
 
     def find_files(self, configs: Path, artifacts: Path) -> None:
         """Take the paths of the pipeline, the log and the artifacts from where they lie."""
@@ -263,11 +311,17 @@ class Distiset(LazyDict):
             self.pipeline_path = configs / PIPELINE_FILE
         if (configs / LOG_FILE).is_file():
             self.log_filename_path = configs / LOG_FILE
+        if (configs / REPORT_FILE).is_file():
+            self.report_path = configs / REPORT_FILE
         if artifacts.is_dir():
             self.artifacts_path = artifacts
 
     def _texts(self) -> dict[str, Path]:
-        paths = {PIPELINE_FILE: self.pipeline_path, LOG_FILE: self.log_filename_path}
+        paths = {
+            PIPELINE_FILE: self.pipeline_path,
+            REPORT_FILE: self.report_path,
+            LOG_FILE: self.log_filename_path,
+        }
         return {name: path for name, path in paths.items() if path is not None and path.is_file()}
 
     def _artifacts(self) -> dict[str, Path]:
@@ -281,20 +335,48 @@ class Distiset(LazyDict):
             if files[name].is_file()
         }
 
-    def _card(self, location: str, existing: str | None = None) -> str:
+    def _card(
+        self,
+        location: str,
+        summaries: Sequence[SubsetSummary] | None = None,
+        existing: str | None = None,
+    ) -> str:
+        if summaries is None:
+            summaries = [
+                value.summary() if isinstance(value, Subset) else summarize_dataset(name, value)
+                for name, value in self.raw().items()
+            ]
+        texts = self._texts()
         artifacts: dict[str, list[str]] = {}
         for file in self._artifacts():
             _, step, *rest = file.split("/")
             if len(rest) > 1 and rest[0] not in artifacts.setdefault(step, []):
                 artifacts[step].append(rest[0])
         return build_card(
-            [
-                value.summary() if isinstance(value, Subset) else summarize_dataset(name, value)
-                for name, value in self.raw().items()
-            ],
+            summaries,
             location=location,
-            has_pipeline=self.pipeline_path is not None,
+            definition=_read_mapping(texts.get(PIPELINE_FILE)),
+            report=_read_mapping(texts.get(REPORT_FILE)),
             artifacts=artifacts,
             citations=self.citations,
             existing=existing,
         )
+
+
+def _read_mapping(path: Path | None) -> dict[str, Any] | None:
+    """The content of a YAML or JSON file, if it is a mapping."""
+    if path is None:
+        return None
+    loaded = yaml.safe_load(path.read_text("utf-8"))
+    return loaded if isinstance(loaded, dict) else None
+
+
+def _write_options(kwargs: dict[str, Any]) -> WriteOptions:
+    known = [field.name for field in dataclasses.fields(WriteOptions)]
+    for name in kwargs:
+        if name not in known:
+            raise DistilabelUserError(
+                f"push_to_hub: there is no argument {name!r}.{closest(name, known)} Beside the "
+                f"named ones it takes {', '.join(known)}."
+            )
+    return WriteOptions(**kwargs)

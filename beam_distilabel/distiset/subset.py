@@ -15,7 +15,7 @@ import pyarrow as pa
 from beam_distilabel.distiset.lazy_dict import Unopened
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import Snapshot, SplitFiles, is_local
-from beam_distilabel.summary import SubsetSummary
+from beam_distilabel.summary import SubsetSummary, summarize_files
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -77,19 +77,18 @@ class Subset(Unopened):
         body = "\n".join(parts)
         return f"DatasetDict({{\n{body}\n}})"
 
+    def is_as_written(self) -> bool:
+        """Whether its files are what it holds: no column is left out, and none was replaced."""
+        return not self.drop and self.shards.is_unchanged()
+
     def summary(self) -> SubsetSummary:
         """What the card says of it."""
-        splits = self.shards.splits()
-        sample = self.shards.first_row()
-        return SubsetSummary(
-            name=self.name,
-            splits={split.name: split.rows for split in splits},
-            columns={
-                field.name: str(field.type)
-                for field in splits[0].schema
-                if field.name not in self.drop
-            },
-            sample={k: v for k, v in sample.items() if k not in self.drop} if sample else None,
+        return summarize_files(
+            self.name,
+            self.shards.splits(),
+            self.shards.first_row(),
+            self.shards.file_bytes(),
+            self.drop,
         )
 
 

@@ -109,7 +109,7 @@ def progress_table(
     return table
 
 
-def show_report(report: dict[str, Any]) -> None:
+def show_report(report: dict[str, Any], run_dir: str) -> None:
     """The end of a run: what each Step did and where the results are."""
     if not logger.isEnabledFor(logging.INFO):
         return
@@ -119,8 +119,10 @@ def show_report(report: dict[str, Any]) -> None:
         console.print(f"{name}: {subset['rows']:,} rows", highlight=False)
     if report["failures"]:
         console.print(
-            f"{report['failures']:,} failures: {report['run_dir']}/failures",
+            f"{report['failures']:,} failures: {run_dir}/failures",
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"Distiset: {report['run_dir']}/distiset", highlight=False, soft_wrap=True)
+    console.print(f"Distiset: {run_dir}/distiset", highlight=False, soft_wrap=True)
+    if "published" in report:
+        console.print(f"Published: {report['published']['url']}", highlight=False, soft_wrap=True)

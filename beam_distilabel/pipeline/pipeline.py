@@ -18,6 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
+from beam_distilabel.hub import HubTarget, as_target
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.graph import Graph
@@ -191,6 +192,7 @@ class Pipeline(beam.PTransform):
         runner: Any = None,
         options: Any = None,
         output_dir: str | os.PathLike[str] | None = None,
+        push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
     ) -> Distiset:
         """Run the pipeline to its end.
 
@@ -207,6 +209,9 @@ class Pipeline(beam.PTransform):
             runner: None or "direct" for this process, the name of a Beam runner, or a Beam runner.
             options: of the runner: a dict, flags, or Beam's PipelineOptions.
             output_dir: the run directory; default is `<cache_dir>/<name>`.
+            push_to_hub: publish the result at the end of the run, in one commit: a repository's
+                name, or a `HubTarget` or its arguments as a dict. Workers send their own shards;
+                `Distiset.push_to_hub` does it from this process instead.
 
         Returns:
             The Distiset, which reads the run directory when it is asked.
@@ -227,6 +232,7 @@ class Pipeline(beam.PTransform):
             runner=runner,
             options=options,
             output_dir=output_dir,
+            push_to_hub=push_to_hub,
         )
         return handle.distiset()
 
@@ -244,6 +250,7 @@ class Pipeline(beam.PTransform):
         runner: Any = None,
         options: Any = None,
         output_dir: str | os.PathLike[str] | None = None,
+        push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
     ) -> RunHandle:
         """Start the run and return a handle; see `run` for the arguments."""
         if storage_parameters or use_fs_to_pass_data:
@@ -269,6 +276,7 @@ class Pipeline(beam.PTransform):
                 runner=runner,
                 options=options,
                 logging_handlers=logging_handlers,
+                hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
             )
         )
 
@@ -306,6 +314,7 @@ class Pipeline(beam.PTransform):
                 graph=graph,
                 directory=RunDirectory(self._default_cache() / name),
                 definition=definition,
+                dry_run=True,
             )
         )
         return handle.distiset()

@@ -9,15 +9,12 @@ import json
 import logging
 import re
 import threading
-import time
-from collections import Counter
 from collections.abc import Container, Iterable
+from functools import partial
 from logging import Handler
 from typing import Any
 
 import apache_beam as beam
-import pyarrow.parquet as pq
-import yaml
 from apache_beam.runners.runner import PipelineState
 
 from beam_distilabel.card import write_card
@@ -26,18 +23,28 @@ from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunFailedError
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import open_file
-from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE
+from beam_distilabel.hub import HubTarget
+from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE, REPORT_FILE
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import apply_graph
+from beam_distilabel.pipeline.columns import (
+    described_sources,
+    prune_columns,
+    source_bytes,
+    subset_schemas,
+)
 from beam_distilabel.pipeline.display import ProgressDisplay, show_report
 from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
+from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
 from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
-from beam_distilabel.transforms.sinks.publish import remove_staging
+from beam_distilabel.transforms.sinks.publishing import check_size
+from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
+from beam_distilabel.transforms.sinks.result_folder import remove_staging
 from beam_distilabel.transforms.sinks.stages import SPLIT
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.version import __version__
@@ -45,7 +52,7 @@ from beam_distilabel.version import __version__
 DISTISET = "distiset"
 FAILURES = "failures"
 MANIFEST = "manifest.json"
-REPORT_FILE = "report.json"
+COMMIT = "commit"
 
 SEED = 0
 """The run seed; the same rows and engines give the same prompts, keys and sampling seeds."""
@@ -65,6 +72,8 @@ class RunRequest:
         runner: see `choose_runner`.
         options: see `choose_runner`.
         logging_handlers: where messages go; None for the console.
+        hub: where the result is published, by a worker at the end of the run.
+        dry_run: whether nothing leaves the run directory.
     """
 
     name: str
@@ -74,6 +83,8 @@ class RunRequest:
     runner: Any = None
     options: Any = None
     logging_handlers: list[Handler] | None = None
+    hub: HubTarget | None = None
+    dry_run: bool = False
 
 
 def start(request: RunRequest) -> RunHandle:
@@ -197,18 +208,16 @@ class RunHandle:
 
     def _run(self) -> None:
         request = self._request
-        began = time.monotonic()
         log = request.directory.file(LOG_FILE)
         try:
             with logging_to(log, request.logging_handlers):
                 logger.info("Running the pipeline %r in %s", request.name, self.run_dir)
                 try:
-                    self._execute()
-                    self._report = self._finish(time.monotonic() - began)
+                    self._report = self._finish(self._execute())
                 except BaseException:
                     logger.debug("The run failed", exc_info=True)
                     raise
-                show_report(self._report)
+                show_report(self._report, self.run_dir)
             self._state = "done"
         except BaseException as error:
             self._error = error
@@ -226,21 +235,31 @@ class RunHandle:
                     _occupied.discard(self.run_dir)
                     self._ended.set()
 
-    def _execute(self) -> None:
+    def _execute(self) -> RunFacts:
         request, choice = self._request, self._choice
         directory = request.directory
         job = beam.Pipeline(runner=choice.runner, options=choice.options)
-        context = RunContext(run_dir=directory.path, seed=SEED)
+        context = RunContext(run_dir=directory.path, seed=SEED, dry_run=request.dry_run)
+        facts = self._prepare()
         outputs = apply_graph(request.graph, job, context)
-        manifests = {
-            DISTISET: outputs.subsets
-            | "Write Distiset"
-            >> WriteDistiset(directory.file(DISTISET), ordered=choice.local, overwrite=True),
-            FAILURES: {FAILURES: outputs.failures | "Failure rows" >> beam.Map(Failure.to_row)}
-            | "Write failures" >> WriteDistiset(directory.path, overwrite=True),
-        }
-        for name, manifest in manifests.items():
-            _ = manifest | f"Note {name}" >> beam.Map(_note, directory.path, name)
+        failures: Any = {
+            FAILURES: outputs.failures | "Failure rows" >> beam.Map(Failure.to_row)
+        } | "Write failures" >> WriteDistiset(directory.path, overwrite=True)
+        hub = request.hub
+        write = WriteDistiset(
+            directory.file(DISTISET),
+            ordered=choice.local,
+            overwrite=True,
+            schemas=subset_schemas(request.graph),
+            hub=hub,
+            companions=partial(facts.companions, hub.repo_id, hub.revision) if hub else None,
+            after=[failures] if hub else (),
+        )
+        notes = {DISTISET: outputs.subsets | "Write Distiset" >> write, FAILURES: failures}
+        if write.commits is not None:
+            notes[COMMIT] = write.commits | "Commit's facts" >> beam.Map(dataclasses.asdict)
+        for name, facts_of in notes.items():
+            _ = facts_of | f"Note {name}" >> beam.Map(_note, directory.path, name)
         steps = request.graph.in_order()
         done = threading.Event()
         shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
@@ -261,55 +280,55 @@ class RunHandle:
             # A job that failed has torn nothing down; its engines hold the accelerator.
             engines.release_all(directory.path)
             forget(directory.path)
+        return facts
+
+    def _prepare(self) -> RunFacts:
+        """Pin the sources, check what can be checked, and note it in the run's record."""
+        request = self._request
+        graph = request.graph
+        prune_columns(graph)
+        facts = RunFacts(
+            pipeline=request.name,
+            run_dir=self.run_dir,
+            definition=request.definition,
+            steps=tuple(graph.in_order()),
+            citations=tuple(self._citations()),
+            sources=described_sources(graph),
+            seed=SEED,
+        )
+        pushes = any(isinstance(step, PushToHub) for step in graph.steps.values())
+        if request.hub is not None or (pushes and not request.dry_run):
+            expected = source_bytes(graph)
+            subsets = len(graph.subsets()) if request.hub else 1
+            check_size(expected and expected * subsets, subsets, f"Pipeline {request.name!r}")
+        self._record["sources"] = dict(facts.sources)
+        request.directory.write_json(RUN_FILE, {**self._record, "pipeline": request.name})
+        return facts
 
     def _show(self, steps: list[str], done: threading.Event) -> None:
         with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:
             while not done.wait(0.2):
                 display.update()
 
-    def _finish(self, seconds: float) -> dict[str, Any]:
+    def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory
-        manifest = directory.read_json(f".{DISTISET}.{MANIFEST}") or {}
-        failed = directory.read_json(f".{FAILURES}.{MANIFEST}") or {}
-        for name in (DISTISET, FAILURES):
-            directory.clear(f".{name}.{MANIFEST}")
-        files = failed.get(FAILURES, {}).get("files", [])
-        kinds = _failure_kinds([directory.file(file["path"]) for file in files])
-        counts = read_progress(directory.path)
-        steps = {
-            name: {**counts[name], "failed": dict(kinds.get(name, {}))}
-            for name in self._request.graph.in_order()
-            if name in counts
-        }
-        report = {
-            "pipeline": self._request.name,
-            "run_dir": directory.path,
-            "seconds": round(seconds, 3),
-            "subsets": {name: {"rows": subset["rows"]} for name, subset in manifest.items()},
-            "failures": failed.get(FAILURES, {}).get("rows", 0),
-            "engines": sorted({own["engine"] for own in steps.values() if own.get("engine")}),
-            "input_tokens": sum(own["input_tokens"] for own in steps.values()),
-            "output_tokens": sum(own["output_tokens"] for own in steps.values()),
-            "steps": steps,
-        }
+        manifest, failed, commit = (
+            directory.read_json(_note_file(name)) or {} for name in (DISTISET, FAILURES, COMMIT)
+        )
+        for name in (DISTISET, FAILURES, COMMIT):
+            directory.clear(_note_file(name))
+        report = facts.report(manifest, failed)
+        if commit:
+            report["published"] = commit
+            self._record["published"] = commit
         # With the result: a run that fails leaves the earlier run's files together.
         directory.write_json(REPORT_FILE, report)
-        definition = yaml.safe_dump(self._request.definition, sort_keys=False, allow_unicode=True)
-        directory.write_text(PIPELINE_FILE, definition)
+        directory.write_text(PIPELINE_FILE, facts.definition_text())
         write_card(
             directory.file(DISTISET),
-            report={
-                "steps": {
-                    name: {
-                        "rows": own["rows_out"],
-                        "failures": own["failed"],
-                        "input_tokens": own["input_tokens"],
-                        "output_tokens": own["output_tokens"],
-                    }
-                    for name, own in steps.items()
-                }
-            },
-            citations=self._citations(),
+            definition=facts.definition,
+            report=report,
+            citations=facts.citations,
         )
         return report
 
@@ -318,22 +337,14 @@ class RunHandle:
         return list(dict.fromkeys(entry for step in steps for entry in citations_of(step)))
 
 
-def _note(manifest: Any, run_dir: str, name: str) -> None:
-    """Leave a write's own account of itself for the driver."""
-    with open_file(f"{run_dir}/.{name}.{MANIFEST}", "w") as file:
-        json.dump(manifest, file)
+def _note(facts: Any, run_dir: str, name: str) -> None:
+    """Leave what a write or commit tells of itself for the driver."""
+    with open_file(f"{run_dir}/{_note_file(name)}", "w") as file:
+        json.dump(facts, file)
 
 
-def _failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
-    """Step to how often each kind of failure occurred."""
-    kinds: dict[str, Counter[str]] = {}
-    for path in files:
-        with open_file(path) as file:
-            parquet = pq.ParquetFile(file)
-            for batch in parquet.iter_batches(columns=["step", "kind"]):
-                for row in batch.to_pylist():
-                    kinds.setdefault(row["step"], Counter())[row["kind"]] += 1
-    return kinds
+def _note_file(name: str) -> str:
+    return f".{name}.{MANIFEST}"
 
 
 def empty_subset(columns: Iterable[str]) -> Any:

@@ -41,7 +41,8 @@ def convert(array: Any, source: Any, target: Any) -> Any:
     stored = storage_type(target)
     if source.equals(target):
         return array if array.type.equals(stored) else array.cast(stored)
-    if pa.types.is_null(storage_type(source)) or pa.types.is_null(stored):
+    # Nulls alone have no type of their own, whatever a column was declared to be.
+    if array.null_count == len(array) or pa.types.is_null(stored):
         return pa.nulls(len(array), stored)
     if target == JSON:
         values = (_restore(value, source) for value in array.to_pylist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -48,10 +49,10 @@ def encode_rows(
         >>> table.to_pylist()
         [{'a': 1.0, 'b': None}, {'a': 0.5, 'b': 'x'}]
     """
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys(itertools.chain.from_iterable(rows))
     if not all(type(name) is str and name.isascii() for name in names):
         rows = [dict(text_items(row)) for row in rows]
-        names = dict.fromkeys(name for row in rows for name in row)
+        names = dict.fromkeys(itertools.chain.from_iterable(rows))
     for name in drop:
         names.pop(name, None)
     chosen = {field.name: field.type for field in declared or ()}

@@ -4,6 +4,7 @@ from beam_distilabel.decorators import step
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import GeneratorStep, GlobalStep, Step, StepResources
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.load_data_from_dataset import make_generator_step
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 from beam_distilabel.transforms.sources.load_data_from_disk import LoadDataFromDisk
@@ -25,6 +26,7 @@ __all__ = [
     "LoadDataFromDisk",
     "LoadDataFromFileSystem",
     "LoadDataFromHub",
+    "PushToHub",
     "RuntimeParameter",
     "Step",
     "StepColumns",

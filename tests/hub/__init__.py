@@ -3,12 +3,27 @@
 `HubServer` keeps repositories on disk with a real history (commits with parents, branches, tags,
 pull request refs, LFS objects by SHA-256) and serves what the clients ask: accounts, repositories,
 preupload, LFS uploads of one or several parts, commits with `parentCommit` and `create_pr`, trees,
-path infos, refs, history, `resolve` with ranges, dataset info, card validation, and the listing of
-Parquet files. LFS contents come from a second port by signed address, so that it shows when a
-client sends its token to an object store. `HubServer.faults` makes requests fail; see `Fault`.
+path infos, refs, history, `resolve` with ranges, dataset info, card validation, discussions and
+pull requests, and the listing of Parquet files. LFS contents come from a second port by signed
+address, so that it shows when a client sends its token to an object store.
 
-It doesn't serve: Xet, discussions (a pull request is its ref only), cross-repository copies,
-`.gitignore` (`shouldIgnore` is always false), the dataset viewer's own host, repository search.
+It doesn't serve: Xet, diffs of pull requests, cross-repository copies, `.gitignore`
+(`shouldIgnore` is always false), the dataset viewer's own host, repository search.
+
+**What a test can arrange**, besides repositories (`add_dataset`, `add_files`):
+
+- `hub.add_conversion(repo_id, {"<config>/<split>/0000.parquet": content})`: the Hub's own Parquet
+  conversion, at the revision `refs/convert/parquet`, which the Parquet listing then shows. A split
+  converted in part is `<config>/partial-<split>/0000.parquet`.
+- `hub.faults.append(Fault(...))`: a status, a lost connection (before or after the work), a body
+  cut short, a slow reply, or something that happens while a request waits; `Fault.rate_limited`,
+  `Fault.commit_in_progress` (409) and `Fault.head_moved` (412) are those that the Hub is known for.
+- `hub.add_user(name, role=...)`, `hub.expire(token)`, `hub.add_pr_only_token()`: tokens. The client
+  makes of a 401 on an address of a repository a `RepositoryNotFoundError`, except where the token
+  is unknown: so it calls an expired token. That holds for https, and here under `hub_client`; in a
+  subprocess with `client_env` the same is an `HfHubHTTPError`.
+- `hub.uploaded[sha256]`, `hub.downloaded[sha256]`: how many bytes of a file's content went over the
+  wire, each attempt counted.
 
 **In tests.** `tests/conftest.py` has::
 

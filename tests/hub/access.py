@@ -7,17 +7,41 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from tests.hub.errors import HubError, forbidden, gated, repo_not_found
+from tests.hub.addresses import repo_id, repo_type
+from tests.hub.discussions import pull_ref
+from tests.hub.errors import NO_RIGHT_TO_PUSH, HubError, forbidden, gated, repo_not_found
 from tests.hub.storage import Repo, Store
+
+READ_CONTENT, WRITE_REPO, WRITE_DISCUSSION = "repo.content.read", "repo.write", "discussion.write"
+TOKEN_NAME = "test"
+PR_ONLY = (READ_CONTENT, WRITE_DISCUSSION)
 
 
 @dataclass(frozen=True)
 class User:
-    """Who has a token; writes to its own namespace and to `orgs` (with role "read": nowhere)."""
+    """Who has a token, and what the token may do.
+
+    Args:
+        name: The account; repositories below this name are its own.
+        orgs: Organizations that the account may write to.
+        role: "write"; "read": no writing anywhere; "fineGrained": what `permissions` say.
+        permissions: Of a fine-grained token, for the account's own namespace and for discussions
+            everywhere: `repo.content.read`, `repo.write`, `discussion.write`.
+        endless_412: See `HubServer.add_pr_only_token`.
+    """
 
     name: str
     orgs: tuple[str, ...] = ()
     role: str = "write"
+    permissions: tuple[str, ...] = ()
+    endless_412: bool = False
+
+    def may(self, permission: str) -> bool:
+        """Whether the token, aside from its account, has a right."""
+        if self.role == "fineGrained":
+            implied = permission == READ_CONTENT and WRITE_REPO in self.permissions
+            return implied or permission in self.permissions
+        return self.role == "write" or permission == READ_CONTENT
 
     def owns(self, namespace: str) -> bool:
         return namespace == self.name or namespace in self.orgs
@@ -29,6 +53,7 @@ class Access:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._users: dict[str, User] = {}
+        self._expired: set[str] = set()
         self._granted: set[tuple[str, str, str]] = set()  # (user, repo type, repo id)
 
     def add_user(self, user: User) -> str:
@@ -39,6 +64,11 @@ class Access:
 
     def revoke(self, token: str) -> None:
         del self._users[token]
+
+    def expire(self, token: str) -> None:
+        if token not in self._users:
+            raise KeyError("no such token")
+        self._expired.add(token)
 
     def grant(self, user_name: str, repo: Repo) -> None:
         """Let a user who doesn't own it read the files of a private or gated repository."""
@@ -52,6 +82,8 @@ class Access:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or token not in self._users:
             raise HubError(401, None, "Invalid credentials in Authorization header")
+        if token in self._expired:
+            raise HubError(401, None, f'User Access Token "{TOKEN_NAME}" is expired')
         return self._users[token]
 
     def require_user(self, request: web.Request) -> User:
@@ -61,7 +93,7 @@ class Access:
         return user
 
     def _sees(self, user: User | None, repo: Repo) -> bool:
-        if user is None:
+        if user is None or not user.may(READ_CONTENT):
             return False
         return user.owns(repo.id.split("/")[0]) or (user.name, repo.type, repo.id) in self._granted
 
@@ -81,26 +113,54 @@ class Access:
             raise gated(repo.id, authenticated=user is not None)
         return repo
 
-    def write(
-        self, request: web.Request, repo_id: str, repo_type: str, *, as_pull_request: bool = False
-    ) -> tuple[User, Repo]:
-        """The user and the repository to write to; a pull request needs the right to read only."""
+    def write(self, request: web.Request, repo_id: str, repo_type: str) -> tuple[User, Repo]:
+        """The user and the repository whose branches, tags and settings it may change."""
         repo = self.read(request, repo_id, repo_type)
         user = self.require_user(request)
-        self._require_write_token(user)
-        if not as_pull_request and not user.owns(repo.id.split("/")[0]):
-            raise forbidden(f"{user.name} has no right to write to {repo.id}")
+        if not self._may_write(user, repo):
+            raise forbidden(NO_RIGHT_TO_PUSH)
         return user, repo
 
-    def write_namespace(self, request: web.Request, namespace: str | None) -> tuple[User, str]:
+    def push(self, request: web.Request, revision: str | None) -> tuple[User, Repo]:
+        """As `write`, to one revision; None is a new pull request, which readers may open.
+
+        The author of a pull request may push to it.
+        """
+        repo = self.read_files(request, repo_id(request), repo_type(request))
         user = self.require_user(request)
-        self._require_write_token(user)
+        if revision is None or self.owns_pull(user, repo, revision):
+            if not user.may(WRITE_DISCUSSION) and not self._may_write(user, repo):
+                raise forbidden("This token may not open pull requests.")
+        elif not user.endless_412 and not self._may_write(user, repo):
+            raise forbidden(NO_RIGHT_TO_PUSH)
+        return user, repo
+
+    def discuss(self, request: web.Request) -> tuple[User, Repo]:
+        """The user and the repository whose discussions it may take part in."""
+        repo = self.read(request, repo_id(request), repo_type(request))
+        user = self.require_user(request)
+        if not user.may(WRITE_DISCUSSION):
+            raise forbidden("This token may not write in discussions.")
+        return user, repo
+
+    def owns_pull(self, user: User, repo: Repo, ref: str) -> bool:
+        """Whether the ref is that of a pull request which the user opened."""
+        return any(
+            ref == pull_ref(number) and discussion.author == user.name
+            for number, discussion in repo.discussions().items()
+        )
+
+    def write_namespace(
+        self, request: web.Request, namespace: str | None, kind: str
+    ) -> tuple[User, str]:
+        user = self.require_user(request)
         namespace = namespace or user.name
-        if not user.owns(namespace):
-            raise forbidden(f"{user.name} has no right to create a repository below {namespace}")
+        if not user.may(WRITE_REPO) or not user.owns(namespace):
+            raise forbidden(
+                f'You don\'t have the rights to create a {kind} under the namespace "{namespace}"'
+            )
         return user, namespace
 
     @staticmethod
-    def _require_write_token(user: User) -> None:
-        if user.role != "write":
-            raise forbidden("This token may only read: a token with the role 'write' is needed.")
+    def _may_write(user: User, repo: Repo) -> bool:
+        return user.may(WRITE_REPO) and user.owns(repo.id.split("/")[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,7 @@ def patch_client(
     import datasets
     import huggingface_hub
     from huggingface_hub import constants, hf_api, hf_file_system
+    from huggingface_hub.utils import _http
 
     for name, value in client_env(hub, home, token=token).items():
         monkeypatch.setenv(name, value)
@@ -75,6 +77,13 @@ def patch_client(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(home / "stored_tokens"))
+    # A 401 about a repository means "not found or no access" to the client, if it came over https.
+    over_https = _http.REPO_API_REGEX
+    monkeypatch.setattr(
+        _http,
+        "REPO_API_REGEX",
+        re.compile(over_https.pattern.replace("^https://", "^https?://"), over_https.flags),
+    )
     # `huggingface_hub.create_repo(...)` and its like are methods of this one object.
     monkeypatch.setattr(hf_api.api, "endpoint", hub.url)
     monkeypatch.setattr(hf_file_system.hffs, "endpoint", hub.url)

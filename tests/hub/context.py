@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +14,21 @@ from aiohttp import web
 
 from tests.hub.access import Access
 from tests.hub.errors import HubError
-from tests.hub.storage import REPO_TYPES, Store
+from tests.hub.storage import Store
 
 T = TypeVar("T")
-# A repository's address below /api; the type is checked by the pattern, so an unknown one is a 404.
-REPO = "/api/{type:models|datasets|spaces}/{namespace}/{name}"
+
+
+@dataclass
+class Traffic:
+    """Bytes of file contents that came and went, by SHA-256."""
+
+    uploaded: Counter[str] = field(default_factory=Counter)
+    downloaded: Counter[str] = field(default_factory=Counter)
+
+    def clear(self) -> None:
+        self.uploaded.clear()
+        self.downloaded.clear()
 
 
 @dataclass
@@ -32,6 +43,7 @@ class Context:
     tree_page_size: int = 1000
     commits_page_size: int = 50
     lfs_part_size: int = 8 * 1024 * 1024
+    traffic: Traffic = field(default_factory=Traffic)
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def sign(self, base: str, path: str) -> str:
@@ -53,21 +65,6 @@ class Context:
 
     def _signature(self, path: str) -> str:
         return hmac.new(self.secret, path.encode(), "sha256").hexdigest()
-
-
-def repo_type(request: web.Request) -> str:
-    """The repository type of a route: `datasets` in its path is type `dataset`."""
-    return request.match_info.get("type", "models").removesuffix("s")
-
-
-def repo_id(request: web.Request) -> str:
-    return f"{request.match_info['namespace']}/{request.match_info['name']}"
-
-
-def web_path(repo_type: str, repo_id: str) -> str:
-    """The path of a repository's page, and the prefix of its files."""
-    assert repo_type in REPO_TYPES
-    return f"/{repo_id}" if repo_type == "model" else f"/{repo_type}s/{repo_id}"
 
 
 def flag(value: Any) -> bool:

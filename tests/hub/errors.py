@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
+COMMIT_IN_PROGRESS = (
+    "Another commit operation is in progress for this repository. Please try again later."
+)
+HEAD_MOVED = "A commit has happened since. Please refresh and try again."
+NO_RIGHT_TO_PUSH = "Forbidden: pass `create_pr=1` as a query parameter to create a Pull Request"
+
 
 class HubError(Exception):
     """An answer other than success: status, `X-Error-Code` (may be None) and message."""

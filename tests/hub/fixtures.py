@@ -26,7 +26,7 @@ def hub(hub_server: HubServer) -> Iterator[HubServer]:
     """The server with a user and a namespace that no other test has, no faults, an empty log."""
     hub_server.reset(f"user-{next(_numbers)}")
     yield hub_server
-    hub_server.faults.clear()
+    hub_server.clear_faults()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from tests.hub.context import REPO, Context, flag, paged, repo_id, repo_type
+from tests.hub.addresses import REPO, repo_id, repo_type
+from tests.hub.context import Context, flag, paged
 from tests.hub.errors import HubError, entry_not_found
 from tests.hub.storage import Commit, File, Repo, folders
 
@@ -48,7 +49,7 @@ class FileRoutes:
         if not file.lfs:
             disposition = f'inline; filename="{quote(path.rsplit("/", 1)[-1])}";'
             headers.update(ETag=f'"{file.etag}"', **{"Content-Disposition": disposition})
-            return _content(request, repo.read(file), headers)
+            return self._counted(request, file.sha256, repo.read(file), headers)
         object_path = f"/objects/{repo.type}s/{repo.id}/{file.sha256}"
         headers.update(
             {
@@ -66,7 +67,17 @@ class FileRoutes:
         if repo is None or not repo.has_blob(sha256):
             raise HubError(404, "NoSuchKey", "The specified key does not exist.")
         content = repo.blob_path(sha256).read_bytes()
-        return _content(request, content, {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"})
+        headers = {"ETag": f'"{sha256}"', "Accept-Ranges": "bytes"}
+        return self._counted(request, sha256, content, headers)
+
+    def _counted(
+        self, request: web.Request, sha256: str, content: bytes, headers: dict[str, str]
+    ) -> web.Response:
+        answer = _content(request, content, headers)
+        if request.method == "GET" and answer.status in (200, 206):
+            assert isinstance(answer.body, bytes)
+            self._context.traffic.downloaded[sha256] += len(answer.body)
+        return answer
 
     # -- listings ----------------------------------------------------------------------------
 

@@ -7,8 +7,10 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from tests.hub.access import TOKEN_NAME, WRITE_DISCUSSION
+from tests.hub.addresses import REPO, repo_id, repo_type, web_path
 from tests.hub.card import metadata_of
-from tests.hub.context import REPO, Context, flag, paged, repo_id, repo_type, web_path
+from tests.hub.context import Context, flag, paged
 from tests.hub.errors import bad_request, conflict, revision_not_found
 from tests.hub.storage import MAIN, REPO_TYPES, Commit, Repo
 
@@ -45,7 +47,18 @@ class RepoRoutes:
 
     async def whoami(self, request: web.Request) -> web.Response:
         user = self._access.require_user(request)
-        token = {"displayName": "test", "role": user.role, "createdAt": "2026-01-01T00:00:00.000Z"}
+        token: dict[str, Any] = {
+            "displayName": TOKEN_NAME,
+            "role": user.role,
+            "createdAt": "2026-01-01T00:00:00.000Z",
+        }
+        if user.role == "fineGrained":
+            own = {"_id": user.name, "type": "user", "name": user.name}
+            token["fineGrained"] = {
+                "canReadGatedRepos": False,
+                "global": [item for item in user.permissions if item == WRITE_DISCUSSION],
+                "scoped": [{"entity": own, "permissions": list(user.permissions)}],
+            }
         return web.json_response(
             {
                 "type": "user",
@@ -76,8 +89,8 @@ class RepoRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         body = await request.json()
-        user, namespace = self._access.write_namespace(request, body.get("organization"))
         kind = body.get("type", "model")
+        user, namespace = self._access.write_namespace(request, body.get("organization"), kind)
         if kind not in REPO_TYPES:
             raise bad_request(f"type={kind!r}: expected one of {', '.join(REPO_TYPES)}")
         name = f"{namespace}/{body['name']}"

@@ -16,8 +16,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.hub.context import REPO, Context, flag, repo_id, repo_type, web_path
+from tests.hub.addresses import REPO, repo_id, repo_type, web_path
+from tests.hub.context import Context, flag
+from tests.hub.discussions import Discussion, pull_ref
 from tests.hub.errors import (
+    HEAD_MOVED,
     HubError,
     bad_request,
     entry_not_found,
@@ -63,20 +66,18 @@ class UploadRoutes:
     # -- how to upload -----------------------------------------------------------------------
 
     async def preupload(self, request: web.Request) -> web.Response:
-        create_pr = flag(request.query.get("create_pr"))
-        _, repo = self._access.write(
-            request, repo_id(request), repo_type(request), as_pull_request=create_pr
+        revision = request.match_info["revision"]
+        _, repo = self._access.push(
+            request, None if flag(request.query.get("create_pr")) else revision
         )
-        head = repo.resolve(request.match_info["revision"])
+        head = repo.resolve(revision)
         files = (await request.json())["files"]
         return web.json_response({"files": [_upload_mode(repo, head, file) for file in files]})
 
     async def lfs_batch(self, request: web.Request) -> web.Response:
         body = await request.json()
-        # A pull request's upload names no ref; it needs no right to write to the repository.
-        _, repo = self._access.write(
-            request, repo_id(request), repo_type(request), as_pull_request="ref" not in body
-        )
+        # A new pull request's upload names no ref; it needs no right to write to the repository.
+        _, repo = self._access.push(request, body["ref"]["name"] if "ref" in body else None)
         multipart = "multipart" in body.get("transfers", [])
         objects = [self._lfs_action(repo, entry, multipart) for entry in body["objects"]]
         return web.json_response(
@@ -106,9 +107,7 @@ class UploadRoutes:
 
     async def lfs_verify(self, request: web.Request) -> web.Response:
         # The client leaves the ref out here, so that a pull request's author must be let in too.
-        _, repo = self._access.write(
-            request, repo_id(request), repo_type(request), as_pull_request=True
-        )
+        _, repo = self._access.push(request, None)
         body = await request.json()
         if not repo.has_blob(body["oid"]) or repo.lfs_file(body["oid"]).size != body["size"]:
             raise HubError(404, "EntryNotFound", f"LFS object {body['oid']} was not uploaded")
@@ -119,15 +118,15 @@ class UploadRoutes:
     async def put_object(self, request: web.Request) -> web.Response:
         repo, sha256 = self._target(request)
         temporary = self._context.uploads / secrets.token_hex(8)
-        etag = await _receive(request, temporary)
+        etag = await self._receive(request, sha256, temporary)
         _keep(repo, sha256, temporary)
         return web.Response(headers={"ETag": f'"{etag}"'})
 
     async def put_part(self, request: web.Request) -> web.Response:
-        self._target(request)
+        _, sha256 = self._target(request)
         folder = self._upload_folder(request)
         part = int(request.match_info["part"])
-        etag = await _receive(request, folder / str(part))
+        etag = await self._receive(request, sha256, folder / str(part))
         return web.Response(headers={"ETag": f'"{etag}"'})
 
     async def complete(self, request: web.Request) -> web.Response:
@@ -146,6 +145,16 @@ class UploadRoutes:
         _keep(repo, sha256, temporary)
         return web.json_response({})
 
+    async def _receive(self, request: web.Request, sha256: str, target: Path) -> str:
+        """Store the body; answer its MD5, which is the ETag that object stores give."""
+        digest = hashlib.md5()
+        with target.open("wb") as file:
+            async for chunk in request.content.iter_chunked(1 << 20):
+                self._context.traffic.uploaded[sha256] += len(chunk)
+                digest.update(chunk)
+                file.write(chunk)
+        return digest.hexdigest()
+
     def _target(self, request: web.Request) -> tuple[Repo, str]:
         self._context.check_signature(request)
         repo = self._context.store.get(repo_id(request), repo_type(request))
@@ -163,11 +172,9 @@ class UploadRoutes:
 
     async def commit(self, request: web.Request) -> web.Response:
         create_pr = flag(request.query.get("create_pr"))
-        user, repo = self._access.write(
-            request, repo_id(request), repo_type(request), as_pull_request=create_pr
-        )
-        header, operations = _parse(await request.read())
         revision = request.match_info["revision"]
+        user, repo = self._access.push(request, None if create_pr else revision)
+        header, operations = _parse(await request.read())
         with repo.lock:
             ref = repo.find_ref(revision)
             if ref is None:
@@ -177,20 +184,27 @@ class UploadRoutes:
             head = repo.refs()[ref]
             expected = header.get("parentCommit")
             if expected is not None and expected != head:
-                raise precondition_failed(
-                    "A commit has happened since. Please refresh and try again."
-                )
+                raise precondition_failed(HEAD_MOVED)
+            if user.endless_412 and not create_pr and not self._access.owns_pull(user, repo, ref):
+                raise precondition_failed(HEAD_MOVED)
             if create_pr:
-                number = 1 + sum(name.startswith("refs/pr/") for name in repo.refs())
-                ref = f"refs/pr/{number}"
+                number = 1 + len(repo.discussions())
+                ref = pull_ref(number)
             commit = repo.commit(
                 ref,
-                lambda files: _apply(repo, files, operations),
+                lambda files: self._apply(repo, files, operations),
                 author=user.name,
                 title=header["summary"],
                 description=header.get("description", ""),
                 base=head,
             )
+            if create_pr:
+                opened = Discussion(
+                    number, header["summary"], user.name, commit.date, "open", base=head
+                )
+                if header.get("description"):
+                    opened.add_comment(user.name, header["description"])
+                repo.save_discussion(opened)
         page = self._context.url + web_path(repo.type, repo.id)
         answer = {
             "success": True,
@@ -200,6 +214,46 @@ class UploadRoutes:
         if create_pr:
             answer["pullRequestUrl"] = f"{page}/discussions/{number}"
         return web.json_response({**answer, "hookOutput": ""})
+
+    def _apply(
+        self, repo: Repo, files: dict[str, File], operations: Iterable[tuple[str, dict[str, Any]]]
+    ) -> dict[str, File]:
+        files = dict(files)
+        for key, value in operations:
+            path: str = value["path"].strip("/")
+            if not path or any(part in ("", ".", "..", ".git") for part in path.split("/")):
+                raise bad_request(f"Invalid path: {value['path']!r}")
+            if key == "file":
+                try:
+                    content = base64.b64decode(value["content"], validate=True)
+                except binascii.Error as error:
+                    raise bad_request(f"{path}: the content is not base64: {error}") from error
+                files[path] = repo.add_blob(content)
+                self._context.traffic.uploaded[files[path].sha256] += len(content)
+            elif key == "lfsFile":
+                if not repo.has_blob(value["oid"]):
+                    raise bad_request(f"{path}: the LFS object {value['oid']} was not uploaded")
+                files[path] = repo.lfs_file(value["oid"])
+            elif key == "copyFile":
+                source = (
+                    repo.resolve(value["srcRevision"]).files if value.get("srcRevision") else files
+                )
+                if value["srcPath"] not in source:
+                    raise entry_not_found(value["srcPath"])
+                files[path] = source[value["srcPath"]]
+            elif key == "deletedFile":
+                if path not in files:
+                    raise entry_not_found(path)
+                del files[path]
+            elif key == "deletedFolder":
+                gone = [name for name in files if name.startswith(path + "/")]
+                if not gone:
+                    raise entry_not_found(path)
+                for name in gone:
+                    del files[name]
+            else:
+                raise bad_request(f"Unknown operation: {key!r}")
+        return files
 
 
 def _upload_mode(repo: Repo, head: Commit, file: dict[str, Any]) -> dict[str, Any]:
@@ -226,16 +280,6 @@ def _lfs_by_attributes(repo: Repo, head: Commit, path: str) -> bool:
     return False
 
 
-async def _receive(request: web.Request, target: Path) -> str:
-    """Store the body; answer its MD5, which is the ETag that object stores give."""
-    digest = hashlib.md5()
-    with target.open("wb") as file:
-        async for chunk in request.content.iter_chunked(1 << 20):
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
-
-
 def _keep(repo: Repo, sha256: str, temporary: Path) -> None:
     digest = hashlib.sha256()
     with temporary.open("rb") as file:
@@ -258,41 +302,3 @@ def _parse(body: bytes) -> tuple[dict[str, Any], list[tuple[str, dict[str, Any]]
     if not entries or entries[0][0] != "header" or not entries[0][1].get("summary"):
         raise bad_request("The commit's first line must be a header with a summary")
     return entries[0][1], entries[1:]
-
-
-def _apply(
-    repo: Repo, files: dict[str, File], operations: Iterable[tuple[str, dict[str, Any]]]
-) -> dict[str, File]:
-    files = dict(files)
-    for key, value in operations:
-        path: str = value["path"].strip("/")
-        if not path or any(part in ("", ".", "..", ".git") for part in path.split("/")):
-            raise bad_request(f"Invalid path: {value['path']!r}")
-        if key == "file":
-            try:
-                content = base64.b64decode(value["content"], validate=True)
-            except binascii.Error as error:
-                raise bad_request(f"{path}: the content is not base64: {error}") from error
-            files[path] = repo.add_blob(content)
-        elif key == "lfsFile":
-            if not repo.has_blob(value["oid"]):
-                raise bad_request(f"{path}: the LFS object {value['oid']} was not uploaded")
-            files[path] = repo.lfs_file(value["oid"])
-        elif key == "copyFile":
-            source = repo.resolve(value["srcRevision"]).files if value.get("srcRevision") else files
-            if value["srcPath"] not in source:
-                raise entry_not_found(value["srcPath"])
-            files[path] = source[value["srcPath"]]
-        elif key == "deletedFile":
-            if path not in files:
-                raise entry_not_found(path)
-            del files[path]
-        elif key == "deletedFolder":
-            gone = [name for name in files if name.startswith(path + "/")]
-            if not gone:
-                raise entry_not_found(path)
-            for name in gone:
-                del files[name]
-        else:
-            raise bad_request(f"Unknown operation: {key!r}")
-    return files

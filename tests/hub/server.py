@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +13,16 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from tests.hub.access import Access, User
+from tests.hub.access import PR_ONLY, Access, User
 from tests.hub.context import Context
 from tests.hub.errors import HubError
-from tests.hub.faults import Fault, apply_fault, take_fault
+from tests.hub.faults import Fault, apply_fault, hold, take_fault
+from tests.hub.routes_discussions import DiscussionRoutes
 from tests.hub.routes_files import FileRoutes
 from tests.hub.routes_repos import RepoRoutes
 from tests.hub.routes_uploads import UploadRoutes
-from tests.hub.routes_viewer import ViewerRoutes
-from tests.hub.storage import MAIN, Commit, File, Repo, Store
+from tests.hub.routes_viewer import CONVERTED_PATH, ViewerRoutes
+from tests.hub.storage import CONVERSION, MAIN, Commit, File, Repo, Store
 
 _log = logging.getLogger(__name__)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -91,6 +93,7 @@ class HubServer:
         trace: TracebackType | None,
     ) -> None:
         assert self._loop is not None and self._stop is not None
+        self.clear_faults()
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_SECONDS)
         if self._thread.is_alive():
@@ -107,7 +110,8 @@ class HubServer:
     async def _serve(self) -> None:
         files, uploads = FileRoutes(self.context), UploadRoutes(self.context)
         repos, viewer = RepoRoutes(self.context), ViewerRoutes(self.context)
-        hub = [*repos.routes(), *viewer.routes(), *uploads.routes(), *files.routes()]
+        hub = [*DiscussionRoutes(self.context).routes()]
+        hub += [*repos.routes(), *viewer.routes(), *uploads.routes(), *files.routes()]
         storage = [*files.storage_routes(), *uploads.storage_routes()]
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         # Two ports are two origins: as with the real Hub and its object store, a client must not
@@ -134,15 +138,20 @@ class HubServer:
     async def _middleware(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         path = request.path + (f"?{request.query_string}" if request.query_string else "")
         fault = take_fault(self.faults, request.method, path)
-        if fault is not None and fault.when == "before":
-            answer = await self._fail(fault, request, path, None)
-        else:
+        if fault is None or not fault.answers:
+            if fault is not None and fault.when == "before":
+                if request.method == "POST":
+                    await request.read()  # whole before the client can be gone
+                await hold(fault)
             answer = await _answer(request, handler)
+            self.requests.append(Request(request.method, path, answer.status))
             if fault is not None:
-                answer = await self._fail(fault, request, path, answer)
-            else:
-                self.requests.append(Request(request.method, path, answer.status))
-        return answer
+                fault.worked.set()
+                if fault.when == "after":
+                    await hold(fault)
+            return answer
+        done = await _answer(request, handler) if fault.when == "after" else None
+        return await self._fail(fault, request, path, done)
 
     async def _fail(
         self, fault: Fault, request: web.Request, path: str, answer: web.StreamResponse | None
@@ -156,14 +165,57 @@ class HubServer:
 
     def reset(self, namespace: str) -> None:
         """Begin a new test: a new user with its own namespace, no faults, an empty log."""
-        self.faults.clear()
+        self.clear_faults()
         self.requests.clear()
+        self.context.traffic.clear()
         self.namespace = namespace
         self.token = self.add_user(namespace)
 
-    def add_user(self, name: str, *, orgs: Iterable[str] = (), role: str = "write") -> str:
+    def clear_faults(self) -> None:
+        """Take all faults back; requests that one of them holds go on."""
+        for fault in self.faults:
+            fault.release()
+        self.faults.clear()
+
+    @property
+    def uploaded(self) -> Counter[str]:
+        """Bytes of file contents that clients sent, by the SHA-256 that they said it has.
+
+        Each time counts, also one that broke off; samples for `preupload` don't.
+        """
+        return self.context.traffic.uploaded
+
+    @property
+    def downloaded(self) -> Counter[str]:
+        """Bytes of file contents in answers to `GET`, by the whole file's SHA-256."""
+        return self.context.traffic.downloaded
+
+    def add_user(
+        self,
+        name: str,
+        *,
+        orgs: Iterable[str] = (),
+        role: str = "write",
+        permissions: Iterable[str] = (),
+    ) -> str:
         """A token of a user; see `User` for what it may do."""
-        return self.access.add_user(User(name, tuple(orgs), role))
+        return self.access.add_user(User(name, tuple(orgs), role, tuple(permissions)))
+
+    def add_pr_only_token(self, *, endless_412: bool = False) -> str:
+        """A fine-grained token of `namespace` that may read, and open pull requests, only.
+
+        Args:
+            endless_412: Direct commits are answered 412 for ever in place of 403, as users met it
+                (https://github.com/huggingface/datasets/issues/7777); what comes before works.
+        """
+        user = User(
+            self.namespace, role="fineGrained", permissions=PR_ONLY, endless_412=endless_412
+        )
+        return self.access.add_user(user)
+
+    def expire(self, token: str) -> None:
+        """From now on 401 to every request with this token; addresses signed before stay good."""
+        self.access.expire(token)
 
     def add_dataset(
         self,
@@ -195,6 +247,26 @@ class HubServer:
             return {**current, **added}
 
         return repo.commit(ref, change, author=repo_id.split("/")[0], title=title)
+
+    def add_conversion(self, repo_id: str, files: Mapping[str, bytes]) -> Commit:
+        """The Hub's own Parquet conversion of a dataset: a commit to `refs/convert/parquet`.
+
+        Args:
+            repo_id: A dataset that exists.
+            files: Path to content, `<config>/<split>/0000.parquet`; of a split that was converted
+                in part, `<config>/partial-<split>/0000.parquet`. An earlier conversion is replaced.
+        """
+        for path in files:
+            if not CONVERTED_PATH.fullmatch(path):
+                raise ValueError(f"{path!r}: expected '<config>/<split>/0000.parquet'")
+        repo = self.repo(repo_id)
+        converted = {path: repo.add_blob(content, lfs=True) for path, content in files.items()}
+        return repo.commit(
+            CONVERSION,
+            lambda _: converted,
+            author="parquet-converter",
+            title="Update parquet files",
+        )
 
     def repo(self, repo_id: str, repo_type: str = "dataset") -> Repo:
         """The repository on disk; `KeyError` if there is none."""
@@ -228,6 +300,8 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
         return error.response()
     except web.HTTPException as error:  # no such route, body too large
         return web.json_response({"error": error.reason}, status=error.status)
+    except ConnectionError:
+        raise  # the client is gone in the middle of its request
     except Exception:
         # A defect of this server: seen in the test's log, and as an error by the client.
         _log.exception("%s %s failed", request.method, request.path_qs)

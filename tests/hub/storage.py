@@ -4,6 +4,7 @@ One folder per repository::
 
     repo.json            id, type, private, gated, created
     refs.json            {"refs/heads/main": "<commit>", "refs/pr/1": ...}
+    discussions/<n>.json discussions and pull requests
     commits/<id>.json    parents, author, date, title, description, files
     blobs/<sha256>       contents; also the repository's LFS objects
 """
@@ -18,14 +19,16 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from tests.hub.clock import now
+from tests.hub.discussions import Discussion
 from tests.hub.errors import entry_not_found, revision_not_found
 
 REPO_TYPES = ("model", "dataset", "space")
 MAIN = "refs/heads/main"
+CONVERSION = "refs/convert/parquet"
 _LFS_SUFFIXES = "7z arrow bin bz2 gz jpg mp3 mp4 npy npz parquet png safetensors tar wav zip zst"
 INITIAL_GITATTRIBUTES = "".join(
     f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in _LFS_SUFFIXES.split()
@@ -176,6 +179,18 @@ class Repo:
             raise entry_not_found(path)
         return commit, commit.files[path]
 
+    # -- discussions -------------------------------------------------------------------------
+
+    def discussions(self) -> dict[int, Discussion]:
+        """By number, oldest first."""
+        paths = sorted(self.folder.glob("discussions/*.json"), key=lambda path: int(path.stem))
+        return {int(path.stem): Discussion(**json.loads(path.read_text())) for path in paths}
+
+    def save_discussion(self, discussion: Discussion) -> None:
+        path = self.folder / "discussions" / f"{discussion.num}.json"
+        path.parent.mkdir(exist_ok=True)
+        _write_atomic(path, json.dumps(dataclasses.asdict(discussion)).encode())
+
     # -- commits -----------------------------------------------------------------------------
 
     def load(self, commit_id: str) -> Commit:
@@ -279,11 +294,6 @@ def folders(paths: Iterable[str]) -> set[str]:
         for index, letter in enumerate(path)
         if letter == "/" and index
     }
-
-
-def now() -> str:
-    """The time in the form that the Hub writes: UTC, milliseconds, `Z`."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _is_repo_id(text: str) -> bool:

@@ -8,7 +8,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from beam_distilabel.context import RunContext
 from beam_distilabel.failures import Failure
+from beam_distilabel.pipeline.application import apply_graph
+from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.row import RESERVED, ROW_ID, Row, sort_key
 from beam_distilabel.step import GeneratorStep
 
@@ -30,6 +33,19 @@ def run_source(step: GeneratorStep) -> tuple[list[Row], list[Failure]]:
     ids = [row[ROW_ID] for row in found]
     assert len(set(ids)) == len(ids)
     return found, _collected.pop(failures, [])
+
+
+def run_graph(graph: Graph) -> dict[str, list[Row]]:
+    """The rows of each subset of a graph, in the order of their ids."""
+    runs: dict[str, str] = {}
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        for subset, rows in apply_graph(graph, pipeline, RunContext()).subsets.items():
+            runs[subset] = uuid.uuid4().hex
+            _ = rows | f"Rows of {subset}" >> beam.Map(_collect, runs[subset])
+    return {
+        subset: sorted(_collected.pop(run, []), key=lambda row: sort_key(row[ROW_ID]))
+        for subset, run in runs.items()
+    }
 
 
 def graph_bytes(step: GeneratorStep) -> int:

@@ -40,7 +40,8 @@ class KeepColumns(RowStep):
         return self.columns
 
     def transform_row(self, row: Row) -> Row:
-        kept = {name: row.get(name) for name in self.columns}
+        value_of = row.get
+        kept = {name: value_of(name) for name in self.columns}
         if METADATA in row:
             kept[METADATA] = row[METADATA]
         return kept

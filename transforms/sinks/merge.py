@@ -23,6 +23,7 @@ from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.row import sort_key
 from beam_distilabel.schema import convert_table, json_paths, unify_schemas
+from beam_distilabel.schema.features import fit_features
 from beam_distilabel.transforms.sinks.shard_sink import ShardSink
 from beam_distilabel.transforms.sinks.shards import (
     ShardFile,
@@ -67,23 +68,46 @@ Chain = list[Block]
 
 
 def plan(
-    records: Sequence[ShardRecord], bounds: Bounds, *, ordered: bool
-) -> list[list[ShardRecord]]:
+    records: Sequence[ShardRecord], bounds: Bounds, *, ordered: bool, most: int | None = None
+) -> tuple[list[list[ShardRecord]], Bounds]:
     """The staged shards that make each final one, or, ordered, what has to be merged together.
 
     Without `ordered`, or where the shards already follow one another, every inner list is one final
     shard: a single staged one, or several small ones to be joined. Where rows have to be merged
     there is one inner list of all records.
+
+    Args:
+        records: of the staged shards.
+        bounds: of a final shard.
+        ordered: whether rows are written in order.
+        most: how many final shards there may be: with more, they grow beyond `bounds`.
+
+    Returns:
+        The lists, and the bounds that hold for writing them.
     """
     if ordered:
         arranged = sorted(
             records, key=lambda record: (record["groups"][0]["first"], record["path"])
         )
         if not follow_one_another(arranged):
-            return [list(records)]
+            return [list(records)], bounds if most is None else _grown(records, bounds, most)
     else:
         arranged = sorted(records, key=lambda r: (sort_key(r["first_row"]), r["path"]))
-    return _join_small(arranged, bounds)
+    parts = _join_neighbours(arranged, bounds, _SMALL)
+    if most is not None and len(parts) > most:
+        bounds = _grown(records, bounds, most)
+        parts = _join_neighbours(arranged, bounds, 1)
+        # Rows that are written again don't compress as they did; a list stays one shard.
+        bounds = Bounds(bounds.bytes + bounds.bytes // 8, bounds.rows)
+    return parts, bounds
+
+
+def _grown(records: Sequence[ShardRecord], bounds: Bounds, most: int) -> Bounds:
+    """Bounds in bytes alone that let `records` become `most` shards at most."""
+    sizes = [record["bytes"] for record in records]
+    # A list is closed when the next record doesn't fit: it lacks less than one of the bound.
+    share = -(-sum(sizes) // max(1, most - 1)) + max(sizes, default=0)
+    return Bounds(max(bounds.bytes, share), max(bounds.rows, sum(r["rows"] for r in records)))
 
 
 def follow_one_another(records: Sequence[ShardRecord]) -> bool:
@@ -94,12 +118,15 @@ def follow_one_another(records: Sequence[ShardRecord]) -> bool:
     )
 
 
-def _join_small(records: Sequence[ShardRecord], bounds: Bounds) -> list[list[ShardRecord]]:
+def _join_neighbours(
+    records: Sequence[ShardRecord], bounds: Bounds, share: int
+) -> list[list[ShardRecord]]:
+    """Records in lists that fit `bounds`; those of at least one `share`-th of it are alone."""
     bins: list[list[ShardRecord]] = []
     size = rows = 0
     joinable = False
     for record in records:
-        small = record["bytes"] * _SMALL < bounds.bytes and record["rows"] * _SMALL < bounds.rows
+        small = record["bytes"] * share < bounds.bytes and record["rows"] * share < bounds.rows
         fits = size + record["bytes"] <= bounds.bytes and rows + record["rows"] <= bounds.rows
         if bins and joinable and small and fits:
             bins[-1].append(record)
@@ -119,10 +146,17 @@ def unify_shards(
     Args:
         subset: its name, for the warning.
         records: its shards.
-        declared: known columns: they come first.
+        declared: the columns of a subset without shards; of others their features, as far as they
+            fit what was written.
     """
+    if not records:
+        return pa.schema([]) if declared is None else fit_features(declared, declared)
+    # In the order of the rows, so that the columns are too.
+    records = sorted(records, key=lambda record: (sort_key(record["first_row"]), record["path"]))
     schemas = [read_schema(record["schema"]) for record in records]
-    schema = unify_schemas([*([declared] if declared is not None else []), *schemas])
+    if declared is not None:
+        schemas = _without_empty_declarations(records, schemas, declared)
+    schema = fit_features(unify_schemas(schemas), declared)
     known = set().union(*(json_paths(s) for s in schemas)) if schemas else set()
     for path in sorted(json_paths(schema) - known):
         column = next(name for name in schema.names if path.startswith(name))
@@ -138,6 +172,34 @@ def unify_shards(
             "; ".join(f"{kind} (shard that starts at row {row})" for kind, row in seen.items()),
         )
     return schema
+
+
+def _without_empty_declarations(
+    records: Sequence[ShardRecord], schemas: Sequence[pa.Schema], declared: pa.Schema
+) -> list[pa.Schema]:
+    """`schemas` with the type null where a type is that of the declaration, and of no value.
+
+    Other shards' values have shown that the declaration doesn't fit.
+    """
+    found = list(schemas)
+    for field in declared:
+        has = [i for i, schema in enumerate(found) if field.name in schema.names]
+        as_declared = [i for i in has if found[i].field(field.name).type.equals(field.type)]
+        if len(as_declared) == len(has):
+            continue
+        for i in as_declared:
+            if not _has_values(records[i]["path"], field.name):
+                position = found[i].get_field_index(field.name)
+                found[i] = found[i].set(position, pa.field(field.name, pa.null()))
+    return found
+
+
+def _has_values(path: str, column: str) -> bool:
+    with open_parquet(path) as file:
+        return any(
+            batch.column(column).null_count < batch.num_rows
+            for batch in file.iter_batches(columns=[column])
+        )
 
 
 # --- doing --------------------------------------------------------------------------------------

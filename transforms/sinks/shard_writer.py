@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from beam_distilabel.row import RESERVED, ROW_ID, Row, sort_key
-from beam_distilabel.schema import encode_rows, first_json_row, json_paths
+from beam_distilabel.schema import first_json_row, json_paths
+from beam_distilabel.schema.declared import DeclaredColumns
 from beam_distilabel.transforms.sinks.shards import (
     ROW_GROUP_BYTES,
     ROW_GROUP_ROWS,
@@ -36,7 +37,7 @@ class ShardWriter:
         max_shard_rows: a shard never has more rows.
         ordered: sort every row group by row id, and keep the sort keys.
         keep_row_ids: write the reserved columns too.
-        declared: columns with known types.
+        declared: columns with known types, as far as rows have them and values fit them.
 
     Example:
         >>> import tempfile
@@ -63,8 +64,8 @@ class ShardWriter:
         self._max_shard_rows = max_shard_rows
         self._ordered = ordered
         self._drop = () if keep_row_ids else RESERVED
-        self._declared = declared
-        self._known = declared
+        self._declared = DeclaredColumns(declared)
+        self._known: pa.Schema | None = None
         self._group_bytes = min(ROW_GROUP_BYTES, max_shard_bytes)
         self._group_rows = min(ROW_GROUP_ROWS, max_shard_rows)
         self._rows: list[Row] = []
@@ -93,7 +94,7 @@ class ShardWriter:
         keys: list[str] | None = None
         if self._ordered:
             rows, keys = _sorted_rows(rows)
-        table, schema = encode_rows(rows, self._known, self._declared, drop=self._drop)
+        table, schema = self._declared.encode(rows, self._known, drop=self._drop)
         if self._known is None or not schema.equals(self._known):
             self._warn_of_json(schema, rows)
             self._known = schema
@@ -139,6 +140,9 @@ def _sorted_rows(rows: list[Row]) -> tuple[list[Row], list[str]]:
     return [rows[i] for i in order], [keys[i] for i in order]
 
 
+_SMALL = frozenset((int, float, bool, type(None)))
+
+
 def memory_of(value: Any) -> int:
     """About how many bytes of memory a row's values take."""
     kind = type(value)
@@ -148,10 +152,13 @@ def memory_of(value: Any) -> int:
         size = 184
         for item in value.values():
             # The most frequent ones, without a call.
-            if type(item) is str:
+            kind = type(item)
+            if kind is str:
                 size += len(item) + 56
+            elif kind in _SMALL:
+                size += 32
             else:
-                size += 32 if item is None else memory_of(item)
+                size += memory_of(item)
         return size
     if kind is list or kind is tuple:
         if value and type(value[0]) in (float, int):
@@ -160,7 +167,7 @@ def memory_of(value: Any) -> int:
         for item in value:
             size += memory_of(item)
         return size
-    if value is None or kind is int or kind is float:
+    if kind in _SMALL:
         return 32
     size = getattr(value, "nbytes", 32)
     return size if isinstance(size, int) else 32

@@ -1,24 +1,26 @@
-"""The stages of `WriteDistiset`: stage shards, plan, finish, publish.
+"""The stages of `WriteDistiset`: stage shards, plan, finish, make final.
 
 Each can be repeated, by a runner that retries, without leaving duplicates.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypedDict
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_distilabel.card import cut
 from beam_distilabel.errors import DistilabelError
-from beam_distilabel.layout import count_rows, shard_name
+from beam_distilabel.layout import first_row, read_footer, shard_name
+from beam_distilabel.manifest import Manifest, WrittenFile, WrittenSubset, schema_text
 from beam_distilabel.row import Row
-from beam_distilabel.schema import storage_schema
-from beam_distilabel.transforms.sinks.manifest import Manifest, WrittenFile, WrittenSubset
+from beam_distilabel.schema import storage_schema, to_json
 from beam_distilabel.transforms.sinks.merge import (
     Bounds,
     follow_one_another,
@@ -27,12 +29,12 @@ from beam_distilabel.transforms.sinks.merge import (
     plan,
     unify_shards,
 )
-from beam_distilabel.transforms.sinks.publish import publish
+from beam_distilabel.transforms.sinks.result_folder import make_final
 from beam_distilabel.transforms.sinks.shard_writer import ShardWriter
 from beam_distilabel.transforms.sinks.shards import ShardRecord, read_schema
 
 SPLIT = "train"
-"""The split that rows are written to."""
+"""The split that rows are written to, unless another is asked for."""
 
 
 class StageShards(beam.DoFn):
@@ -84,55 +86,65 @@ def _no_bundle(row: Row) -> None:
     raise RuntimeError("a row came outside of a bundle")
 
 
-class _Task(TypedDict):
+class Task(TypedDict):
     """Staged shards that become final ones together: kept, joined, or merged."""
 
     subset: str
     index: int
     records: list[ShardRecord]
     schema: bytes
+    bounds: Bounds
 
 
-class _Finished(TypedDict):
-    """What became of a `_Task`; a subset without any file has none."""
+class Finished(TypedDict):
+    """What became of a `Task`; a subset without any file has none."""
 
     subset: str
     index: int
     files: list[WrittenFile]
     rows: int
-    schema: dict[str, str]
+    schema: bytes
+    sample: dict[str, Any] | None
 
 
 class Plan(beam.DoFn):
-    """Unify the schemas of a subset's shards and say what each has to become."""
+    """Unify the schemas of a subset's shards and say what each has to become.
 
-    def __init__(self, bounds: Bounds, ordered: bool, declared: dict[str, bytes]) -> None:
+    Args:
+        bounds: of a shard, unless `most_files` asks for larger ones.
+        ordered: whether rows are written in order.
+        declared: known columns by subset.
+        most_files: how many final shards a subset may have, if that is limited.
+    """
+
+    def __init__(
+        self, bounds: Bounds, ordered: bool, declared: dict[str, bytes], most_files: int | None
+    ) -> None:
         self._bounds = bounds
         self._ordered = ordered
         self._declared = declared
+        self._most_files = most_files
 
-    def process(self, shards: tuple[str, Iterable[ShardRecord | None]]) -> Iterator[_Task]:
+    def process(self, shards: tuple[str, Iterable[ShardRecord | None]]) -> Iterator[Task]:
         subset, reported = shards
         records = sorted(
             (record for record in reported if record is not None), key=lambda r: r["path"]
         )
-        declared = _schema(self._declared.get(subset))
-        schema = unify_shards(subset, records, declared)
+        schema = unify_shards(subset, records, _schema(self._declared.get(subset)))
+        message = schema.serialize().to_pybytes()
+        parts, bounds = plan(records, self._bounds, ordered=self._ordered, most=self._most_files)
         # Without rows there is still a valid file to write, if there are columns.
-        parts = plan(records, self._bounds, ordered=self._ordered) if records else [[]]
-        for index, part in enumerate(parts):
-            message = schema.serialize().to_pybytes()
-            yield _Task(subset=subset, index=index, records=part, schema=message)
+        for index, part in enumerate(parts or [[]]):
+            yield Task(subset=subset, index=index, records=part, schema=message, bounds=bounds)
 
 
 class Finish(beam.DoFn):
     """Make shards final in all but their name, and count their rows in the footers."""
 
-    def __init__(self, staging: str, bounds: Bounds) -> None:
+    def __init__(self, staging: str) -> None:
         self._staging = staging
-        self._bounds = bounds
 
-    def process(self, task: _Task) -> Iterator[tuple[None, _Finished]]:
+    def process(self, task: Task) -> Iterator[Finished]:
         schema = read_schema(task["schema"])
         records = task["records"]
         rows = sum(record["rows"] for record in records)
@@ -141,7 +153,7 @@ class Finish(beam.DoFn):
             files = self._files(task, schema)
         footers = 0
         for file in files:
-            found = count_rows(file["path"])
+            found, file["data_bytes"] = read_footer(file["path"])
             if found != file["rows"]:
                 raise DistilabelError(
                     f"WriteDistiset: {file['path']} has {found} rows by its footer, but "
@@ -153,13 +165,17 @@ class Finish(beam.DoFn):
                 f"WriteDistiset: subset {task['subset']!r} got {rows} rows, but its files hold "
                 f"{footers}. Nothing was published; please report this."
             )
-        types = {field.name: str(field.type) for field in storage_schema(schema)}
-        finished = _Finished(
-            subset=task["subset"], index=task["index"], files=files, rows=rows, schema=types
+        first = first_row([file["path"] for file in files]) if task["index"] == 0 else None
+        yield Finished(
+            subset=task["subset"],
+            index=task["index"],
+            files=files,
+            rows=rows,
+            schema=storage_schema(schema).serialize().to_pybytes() if files else b"",
+            sample=None if first is None else json.loads(to_json(cut(first)) or "null"),
         )
-        yield None, finished
 
-    def _files(self, task: _Task, schema: pa.Schema) -> list[WrittenFile]:
+    def _files(self, task: Task, schema: pa.Schema) -> list[WrittenFile]:
         records = task["records"]
         folder = posixpath.join(self._staging, task["subset"])
         in_order = follow_one_another(records)
@@ -167,42 +183,60 @@ class Finish(beam.DoFn):
             if read_schema(records[0]["schema"]).equals(schema, check_metadata=True):
                 return [_written(records[0])]
         write = join if in_order else merge
-        shards = write(records, schema, folder, self._bounds)
+        shards = write(records, schema, folder, task["bounds"])
         return [_written(shard.record(task["subset"])) for shard in shards]
 
 
 def _written(record: ShardRecord) -> WrittenFile:
     return WrittenFile(
-        path=record["path"], rows=record["rows"], bytes=record["bytes"], sha256=record["sha256"]
+        path=record["path"],
+        rows=record["rows"],
+        bytes=record["bytes"],
+        data_bytes=0,  # the footer tells
+        sha256=record["sha256"],
     )
 
 
-class Publish(beam.DoFn):
+class MakeFinal(beam.DoFn):
     """Give all files their names, at once as far as the filesystem can, and clear the staging."""
 
-    def __init__(self, path: str, staging: str, subsets: list[str], overwrite: bool) -> None:
+    def __init__(
+        self, path: str, staging: str, subsets: list[str], split: str, overwrite: bool
+    ) -> None:
         self._path = path
         self._staging = staging
         self._subsets = subsets
+        self._split = split
         self._overwrite = overwrite
 
-    def process(self, finished: tuple[None, Iterable[_Finished]]) -> Iterator[Manifest]:
+    def process(self, finished: tuple[None, Iterable[Finished]]) -> Iterator[Manifest]:
         tasks = sorted(finished[1], key=lambda task: (task["subset"], task["index"]))
-        manifest: Manifest = {
-            name: WrittenSubset(rows=0, files=[], schema={}) for name in self._subsets
-        }
-        moves: dict[str, dict[str, str]] = {name: {} for name in self._subsets}
+        manifest: Manifest = {}
+        moves: dict[str, dict[str, str]] = {}
         for name in self._subsets:
             mine = [task for task in tasks if task["subset"] == name]
+            moves[name] = {}
+            manifest[name] = _manifest_of(mine)
             files = [file for task in mine for file in task["files"]]
             for index, file in enumerate(files):
-                final = posixpath.join(name, shard_name(SPLIT, index, len(files)))
+                final = posixpath.join(name, shard_name(self._split, index, len(files)))
                 moves[name][file["path"]] = final
                 manifest[name]["files"].append(WrittenFile(**{**file, "path": final}))
-            manifest[name]["rows"] = sum(task["rows"] for task in mine)
-            manifest[name]["schema"] = mine[0]["schema"] if mine else {}
-        publish(self._path, self._staging, moves, overwrite=self._overwrite)
+        make_final(self._path, self._staging, moves, overwrite=self._overwrite)
         yield manifest
+
+
+def _manifest_of(tasks: Sequence[Finished]) -> WrittenSubset:
+    """A subset's entry in the manifest, without its files."""
+    known = next((task["schema"] for task in tasks if task["schema"]), b"")
+    schema = read_schema(known) if known else pa.schema([])
+    return WrittenSubset(
+        rows=sum(task["rows"] for task in tasks),
+        files=[],
+        schema={field.name: str(field.type) for field in schema},
+        arrow_schema=schema_text(schema) if known else "",
+        sample=next((task["sample"] for task in tasks if task["sample"] is not None), None),
+    )
 
 
 def _schema(message: bytes | None) -> pa.Schema | None:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.pvalue import PCollection
+from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.hub import CommitRecord, HubTarget, as_target, open_destination
+from beam_distilabel.manifest import Manifest
 from beam_distilabel.row import Row
-from beam_distilabel.transforms.sinks.manifest import Manifest
 from beam_distilabel.transforms.sinks.merge import Bounds
-from beam_distilabel.transforms.sinks.publish import new_staging, refuse_other_results
-from beam_distilabel.transforms.sinks.stages import Finish, Plan, Publish, StageShards
+from beam_distilabel.transforms.sinks.publishing import (
+    COMMITS,
+    CommitToHub,
+    FindCompanions,
+    UploadShards,
+    most_files,
+    with_earlier_base,
+)
+from beam_distilabel.transforms.sinks.result_folder import new_staging, refuse_other_results
+from beam_distilabel.transforms.sinks.stages import (
+    SPLIT,
+    Finish,
+    Finished,
+    MakeFinal,
+    Plan,
+    StageShards,
+)
 
 MAX_SHARD_BYTES = 256_000_000
 MAX_SHARD_ROWS = 1_000_000
@@ -24,7 +41,7 @@ Subsets = Mapping[str, PCollection[Row]] | PCollection[Row]
 
 
 class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
-    """Write `{"subset": rows}` to `<path>/<subset>/train-00000-of-0000N.parquet`.
+    """Write `{"subset": rows}` to `<path>/<subset>/<split>-00000-of-0000N.parquet`.
 
     Workers write rows once, to staged Parquet shards (zstd) of bounded size, without holding a
     shard in memory. The schemas of a subset's shards are unified (see `beam_distilabel.schema` for
@@ -47,13 +64,24 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         schemas: known columns by subset. They come first, keep their types wherever these hold all
             values, and give a subset without rows a valid file. The schema's metadata (such as the
             features of `datasets`) is kept.
+        split: the split that the rows are written as.
+        hub: also publish the result, in one commit: a `HubTarget`, its arguments as a dict, or the
+            name of a repository. Workers send their shards there, one of them commits, and shards
+            grow where there would be too many for one commit. The files in the folder stay.
+        companions: what is committed beside the shards (see `Companions`), given the manifest and
+            the elements of `after`; called on the worker that commits. Only a card if None.
+        keep_other_splits: on the Hub, replace only this split of a config that has others.
+        after: PCollections of one element each that have to be there before the commit.
+
+    Attributes:
+        commits: with `hub`, once it is applied: a PCollection of one element, a `CommitRecord`.
 
     Returns:
-        A PCollection of one element, a `Manifest`.
+        A PCollection of one element, a `Manifest`; with `hub`, after the commit.
 
     Raises:
         DistilabelUserError: the folder holds a result and `overwrite` is not set; a subset's name
-            can't be a folder's; the rows are unbounded.
+            can't be a folder's; the rows are unbounded; the repository can't be written to.
         DistilabelError: (while running) the files hold another number of rows than were written.
 
     Example:
@@ -74,6 +102,11 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         max_shard_bytes: int = MAX_SHARD_BYTES,
         max_shard_rows: int = MAX_SHARD_ROWS,
         schemas: Mapping[str, pa.Schema] | None = None,
+        split: str = SPLIT,
+        hub: HubTarget | Mapping[str, Any] | str | None = None,
+        companions: FindCompanions | None = None,
+        keep_other_splits: bool = False,
+        after: Sequence[PCollection[Any]] = (),
     ) -> None:
         super().__init__()
         for name, value in (
@@ -88,12 +121,23 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         self.overwrite = overwrite
         self.bounds = Bounds(max_shard_bytes, max_shard_rows)
         self.schemas = dict(schemas or {})
+        self.hub = None if hub is None else as_target(hub, "WriteDistiset")
+        self.companions = companions
+        self.split = split
+        self.replaced_splits = frozenset((split,)) if keep_other_splits else None
+        self.after = tuple(after)
+        self.commits: PCollection[CommitRecord] | None = None
 
     def expand(self, subsets: Subsets) -> PCollection[Manifest]:
         if isinstance(subsets, PCollection):
             subsets = {"default": subsets}
         _check_subsets(subsets)
+        _check_name("split", self.split)
         refuse_other_results(self.path, subsets, overwrite=self.overwrite)
+        destination = None
+        if self.hub is not None:
+            opened = open_destination(self.hub, "WriteDistiset")
+            destination = with_earlier_base(self.path, opened)
         staging = new_staging(self.path)
         # Schemas travel as Arrow messages: they are values, so nothing has to be pickled.
         declared = {name: schema.serialize().to_pybytes() for name, schema in self.schemas.items()}
@@ -108,30 +152,49 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         pipeline = next(iter(subsets.values())).pipeline
         # Every subset is planned, even one whose rows never came.
         seeds = pipeline | "Subsets" >> beam.Create([(name, None) for name in subsets])
-        manifest: PCollection[Manifest] = (
+        most = None if destination is None else most_files(len(subsets))
+        finished: PCollection[Finished] = (
             [seeds, *records]
             | beam.Flatten()
             | "BySubset" >> beam.GroupByKey()
-            | "Plan" >> beam.ParDo(Plan(self.bounds, self.ordered, declared))
+            | "Plan" >> beam.ParDo(Plan(self.bounds, self.ordered, declared, most))
             | beam.Reshuffle()
-            | "Finish" >> beam.ParDo(Finish(staging, self.bounds))
-            | "Together" >> beam.GroupByKey()
-            | "Publish" >> beam.ParDo(Publish(self.path, staging, list(subsets), self.overwrite))
+            | "Finish" >> beam.ParDo(Finish(staging))
         )
-        return manifest
+        if destination is not None:
+            finished |= "Upload" >> beam.ParDo(UploadShards(destination))
+        manifest: PCollection[Manifest] = (
+            finished
+            | "Keyed" >> beam.Map(lambda task: (None, task))
+            | "Together" >> beam.GroupByKey()
+            | "MakeFinal"
+            >> beam.ParDo(MakeFinal(self.path, staging, list(subsets), self.split, self.overwrite))
+        )
+        if destination is None:
+            return manifest
+        commit = CommitToHub(destination, self.path, self.companions, self.replaced_splits)
+        done = manifest | "Commit" >> beam.ParDo(
+            commit, *(AsSingleton(other) for other in self.after)
+        ).with_outputs(COMMITS, main="manifest")
+        self.commits = done[COMMITS]
+        return cast("PCollection[Manifest]", done["manifest"])
 
 
 def _check_subsets(subsets: Mapping[str, PCollection[Row]]) -> None:
     if not subsets:
         raise DistilabelUserError("WriteDistiset: there is no subset to write; pass {name: rows}.")
     for name, rows in subsets.items():
-        if not name or name.startswith(".") or re.search(r"[/\\:*?\"<>|\x00-\x1f]", name):
-            raise DistilabelUserError(
-                f"WriteDistiset: the subset name {name!r} can't be a folder's name; "
-                'use a name without a leading dot and without / \\ : * ? " < > |.'
-            )
+        _check_name("subset", name)
         if not rows.is_bounded:
             raise DistilabelUserError(
                 f"WriteDistiset: the rows of subset {name!r} are unbounded, and a result that is "
                 "counted and made final needs an end; bound the source."
             )
+
+
+def _check_name(what: str, name: str) -> None:
+    if not name or name.startswith(".") or re.search(r"[/\\:*?\"<>|\x00-\x1f]", name):
+        raise DistilabelUserError(
+            f"WriteDistiset: the {what} name {name!r} can't be a file's or folder's name; "
+            'use a name without a leading dot and without / \\ : * ? " < > |.'
+        )

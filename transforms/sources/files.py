@@ -7,6 +7,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from fsspec.core import OpenFile
@@ -46,6 +47,10 @@ _SPLIT_WORDS = {
 }
 _REMOTE_WITHOUT_LISTING = ("http", "https")
 _GLOB = re.compile(r"[*?\[]")
+_SIZES_AT_ONCE = 16
+
+LOGIN = "log in with `hf auth login`, set HF_TOKEN, or give the Step a `token`"
+"""What helps where the Hugging Face Hub refuses to show something."""
 
 
 class SourceFile(NamedTuple):
@@ -70,12 +75,15 @@ class Source:
         text_columns: of CSV files, column name to "int64", "double", "bool" or "string"; other
             columns are text.
         delimiter: of CSV files, None for the one that the file type implies.
+        columns: the top-level columns that are needed, None for all: of Parquet and Arrow files the
+            others aren't read; text has to be read as a whole, so its rows have all.
     """
 
     files: tuple[SourceFile, ...]
     storage_options: Mapping[str, Any] = dataclasses.field(default_factory=dict, repr=False)
     text_columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     delimiter: str | None = None
+    columns: tuple[str, ...] | None = None
 
     def filesystem(self, file: SourceFile) -> tuple[Any, str]:
         """The fsspec filesystem of `file` and the path there."""
@@ -96,6 +104,12 @@ class Source:
         """
         with reading(file.path):
             filesystem, path = self.filesystem(file)
+            pruned = self.columns is not None and file.filetype not in TEXT
+            if pruned and file.path.startswith("hf://"):
+                # Reading ahead would fetch the columns that lie between those that are needed.
+                with filesystem.open(path, "rb", cache_type="none") as stream:
+                    yield stream
+                return
             compression = infer_compression(path) if file.filetype in TEXT else None
             with OpenFile(filesystem, path, "rb", compression=compression) as stream:
                 yield stream
@@ -111,9 +125,50 @@ def reading(path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DistilabelUserError(f"the file {path!r} doesn't exist.") from error
     except Exception as error:  # every filesystem and format has exceptions of its own
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        hint = f" If it is private or gated, {LOGIN}." if status in (401, 403) else ""
         raise DistilabelUserError(
-            f"the file {path!r} can't be read: {type(error).__name__}: {error}"
+            f"the file {path!r} can't be read: {type(error).__name__}: {error}{hint}"
         ) from error
+
+
+def file_bytes(source: Source) -> int | None:
+    """The size of all files together; None where a filesystem doesn't tell."""
+
+    def size(file: SourceFile) -> int | None:
+        with reading(file.path):
+            filesystem, path = source.filesystem(file)
+            known = filesystem.info(path).get("size")
+            return None if known is None else int(known)
+
+    with ThreadPoolExecutor(_SIZES_AT_ONCE) as pool:
+        sizes = list(pool.map(size, source.files))
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def shown(data_files: DataFiles) -> Any:
+    """`data_files` without the secrets that URLs may have: user, password and query.
+
+    Example:
+        >>> shown(["https://user:secret@example.org/a.csv?token=x", "b.csv"])
+        ['https://example.org/a.csv', 'b.csv']
+    """
+    if isinstance(data_files, Mapping):
+        return {str(split): shown(files) for split, files in data_files.items()}
+    if not isinstance(data_files, (str, os.PathLike)):
+        return [shown(file) for file in data_files]
+    path = os.fspath(data_files)
+    if "://" not in path:
+        return path
+    protocol, _, rest = path.partition("://")
+    host, slash, tail = rest.partition("/")
+    # A "?" is a glob's, except where there are queries.
+    if protocol in _REMOTE_WITHOUT_LISTING:
+        tail = tail.partition("?")[0].partition("#")[0]
+    if protocol not in ("hf", "file"):  # there an "@" is a revision's, or a name's
+        host = host.rpartition("@")[2]
+    return f"{protocol}://{host}{slash}{tail}"
 
 
 def uncovered(storage_options: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from beam_distilabel.step import DEFAULT_BATCH_SIZE, GeneratorStep, StepResource
 from beam_distilabel.transforms.sources.files import Source, SourceFile
 from beam_distilabel.transforms.sources.load_data_from_dicts import GRAPH_BYTES, LoadDataFromDicts
 from beam_distilabel.transforms.sources.load_data_from_file_system import LoadDataFromFileSystem
-from beam_distilabel.transforms.sources.loader import FileLoader
+from beam_distilabel.transforms.sources.loader import FileLoader, data_schema
 from beam_distilabel.transforms.sources.staging import GROUP_ROWS, empty_folder, staging_folder
 
 
@@ -49,6 +49,12 @@ class LoadDataFromDataset(FileLoader):
 
     def _read_columns(self) -> list[str]:
         return list(self._given().column_names)
+
+    def _read_schema(self) -> pa.Schema | None:
+        return data_schema(self._given().features.arrow_schema)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"name": self.repo_id, "rows": self.count_rows()}
 
     def count_rows(self) -> int | None:
         """How many rows the Step loads."""
@@ -160,7 +166,9 @@ def _of_dataset(dataset: Any, fields: dict[str, Any]) -> GeneratorStep:
         rows = [
             row for table in arrow_tables(dataset, 0, len(dataset)) for row in table.to_pylist()
         ]
-        return LoadDataFromDicts(data=rows, **fields)
+        loader = LoadDataFromDicts(data=rows, **fields)
+        loader._schema = data_schema(dataset.features.arrow_schema)
+        return loader
     step = LoadDataFromDataset(**fields)
     step._dataset = dataset
     return step

@@ -8,7 +8,8 @@ import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import Field
+import pyarrow as pa
+from pydantic import Field, PrivateAttr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import DRAW, ROW_ID, Row, content, number_equal_rows, position_id
@@ -57,11 +58,21 @@ class LoadDataFromDicts(GeneratorStep):
 
     data: list[dict[str, Any]] = Field(default_factory=list, exclude=True, repr=False)
 
+    _schema: pa.Schema | None = PrivateAttr(None)
+
     @property
     def outputs(self) -> list[str]:
         """The keys of all rows, in order of first appearance."""
         names = dict.fromkeys(itertools.chain.from_iterable(self.data))
         return [name for name in names if name not in (ROW_ID, DRAW)]
+
+    def output_schema(self) -> pa.Schema | None:
+        """The types and features of the `datasets.Dataset` that the rows were made of, if any."""
+        return self._schema
+
+    def described_source(self) -> dict[str, Any] | None:
+        """What is read, as JSON-like facts for the record of a run."""
+        return {"rows": len(self.data)}
 
     def count_rows(self) -> int | None:
         """How many rows the Step loads."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 from pydantic import Field
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
-from beam_distilabel.transforms.sources.files import Source, SourceFile, reading, uncovered
-from beam_distilabel.transforms.sources.loader import FileLoader
+from beam_distilabel.transforms.sources.files import (
+    Source,
+    SourceFile,
+    reading,
+    shown,
+    uncovered,
+)
+from beam_distilabel.transforms.sources.loader import FileLoader, data_schema
 
 _SPLITS = "dataset_dict.json"
 _STATE = "state.json"
@@ -71,6 +78,18 @@ class LoadDataFromDisk(FileLoader):
     def _read_columns(self) -> list[str]:
         features = self._json(self._folder(), _INFO).get("features")
         return list(features) if features else super()._read_columns()
+
+    def _read_schema(self) -> pa.Schema | None:
+        features = self._json(self._folder(), _INFO).get("features")
+        if not features:
+            return super()._read_schema()
+        from datasets import Features
+
+        return data_schema(Features.from_dict(features).arrow_schema)
+
+    def _describe(self) -> dict[str, Any]:
+        facts = {"config": self.config if self.is_distiset else None, "split": self.split}
+        return {"dataset_path": shown(str(self.dataset_path)), **facts, **super()._describe()}
 
     def _folder(self) -> str:
         """The folder of the one Dataset that is asked for."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from pydantic import Field
 
 from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.transforms.sources.files import DataFiles, Source, list_files
+from beam_distilabel.transforms.sources.files import DataFiles, Source, list_files, shown
 from beam_distilabel.transforms.sources.loader import FileLoader
 from beam_distilabel.transforms.sources.readers import infer_text_columns
 
@@ -61,6 +62,10 @@ class LoadDataFromFileSystem(FileLoader):
         )
         source = Source(files, storage_options=dict(self.storage_options or {}))
         return dataclasses.replace(source, text_columns=infer_text_columns(source))
+
+    def _describe(self) -> dict[str, Any]:
+        assert self.data_files is not None
+        return {"data_files": shown(self.data_files), "split": self.split, **super()._describe()}
 
 
 __all__ = ["LoadDataFromFileSystem"]

@@ -5,24 +5,39 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import re
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 from pydantic import Field, PrivateAttr, SecretStr
+from typing_extensions import Self
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import ROW_ID, Row, number_equal_rows, position_id
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
 from beam_distilabel.transforms.sources.files import Source, SourceFile, type_of_name
-from beam_distilabel.transforms.sources.loader import FileLoader
+from beam_distilabel.transforms.sources.hub_conversion import (
+    Conversion,
+    Unusable,
+    find_conversion,
+    list_conversion,
+)
+from beam_distilabel.transforms.sources.hub_repository import (
+    Repository,
+    explained,
+    first_line,
+    open_repository,
+)
+from beam_distilabel.transforms.sources.loader import FileLoader, data_schema, naming
 from beam_distilabel.transforms.sources.readers import (
     Block,
     infer_text_columns,
     read_columns,
+    read_schema,
     read_work,
 )
-from beam_distilabel.transforms.sources.units import BLOCK_ROWS, Work, distribute, list_units
+from beam_distilabel.transforms.sources.units import BLOCK_ROWS, Unit, Work, distribute, list_units
 
 _FORMATS = {
     "parquet": {"parquet"},
@@ -49,24 +64,8 @@ _HARMLESS = frozenset(
         "version",
     )
 )
-_COMMIT = re.compile(r"@([0-9a-f]{40})")
-_LOGIN = "log in with `hf auth login`, set HF_TOKEN, or give the Step a `token`"
 
-
-class Resolved(NamedTuple):
-    """What a repository is at one commit.
-
-    Attributes:
-        builder: of `datasets`; knows files, features and format.
-        split: the split asked for.
-        token: what opens the repository, None where nothing is needed.
-        endpoint: URL of the Hub.
-    """
-
-    builder: Any
-    split: str
-    token: SecretStr | None
-    endpoint: str
+_log = logging.getLogger("distilabel")
 
 
 class Stream(NamedTuple):
@@ -79,14 +78,35 @@ class Stream(NamedTuple):
     token: SecretStr | None
 
 
+class Resolved(NamedTuple):
+    """What is read of a repository.
+
+    Attributes:
+        repository: at the commit that is read.
+        builder: of `datasets`; knows files, features and format. None where `datasets` can't read
+            the repository, and only its conversion is left.
+        config: the name of the configuration.
+        split: the split asked for.
+        conversion: the Hub's own Parquet files that are read in place of the repository's.
+    """
+
+    repository: Repository
+    builder: Any
+    config: str
+    split: str
+    conversion: Conversion | None
+
+
 class LoadDataFromHub(FileLoader):
     """Load a split of a dataset from the Hugging Face Hub.
 
     At launch the repository is resolved once: its commit is pinned, so that all workers read the
-    same data, and its files are listed. Parquet, JSON lines, JSON, CSV and Arrow files are read
-    from the Hub by file and row group; other formats are streamed through `datasets`, by shard.
-    `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels are numbers, images and audio
-    `{"bytes", "path"}`.
+    same data, and its files are listed. Parquet files are read from the Hub by row group, columns
+    that no Step can need left out. Of datasets in another format the Hub's own Parquet conversion
+    is read, where it is complete and the commit is the newest one, the data files' own included.
+    Else JSON lines, JSON, CSV and Arrow files are read as they are, and other formats
+    streamed through `datasets`, by shard. `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels
+    are numbers, images and audio `{"bytes", "path"}`; the features that say so go with the columns.
 
     Attributes:
         repo_id: the repository, such as "argilla/distilabel-capybara".
@@ -124,30 +144,65 @@ class LoadDataFromHub(FileLoader):
     def _is_configured(self) -> bool:
         return self.repo_id is not None
 
+    def _parameters(self) -> tuple[str, ...]:
+        import huggingface_hub
+        from huggingface_hub import constants
+
+        token = self.token.get_secret_value() if self.token else huggingface_hub.get_token()
+        # A token's own text is a secret, and its `repr` doesn't tell it from another one.
+        return (*super()._parameters(), str(constants.ENDPOINT), str(hash(token)))
+
+    def copied(self) -> Self:
+        """A copy, such as a run's, that resolves the repository anew."""
+        duplicate = super().copied()
+        duplicate._resolved_revision = None
+        return duplicate
+
     def _source(self) -> Source:
-        source = self._source_of(self._resolve())
+        source = self._files()
         if source is None:
             raise DistilabelUserError(f"the files of {self.repo_id!r} are read by `datasets` only.")
         return source
 
+    def _files(self) -> Source | None:
+        """The files of the split; None where only `datasets` can read them."""
+        source: Source | None = self._once("source", lambda: self._source_of(self._resolve()))
+        return source
+
+    def _units(self) -> list[Unit]:
+        # A commit's files don't change.
+        units: list[Unit] = self._once("units", lambda: list_units(self._source()))
+        return units
+
     def _read_columns(self) -> list[str]:
         resolved = self._resolve()
-        if resolved.builder.info.features is not None:
+        if resolved.conversion is None and resolved.builder.info.features is not None:
             return list(resolved.builder.info.features)
-        source = self._source_of(resolved)
+        source = self._files()
         if source is not None:
             return read_columns(source)
         block = next(read_stream(self._stream(resolved), (0, 1, 1)), Block([], []))
         return [name for row in block.rows for name in row if name != ROW_ID]
 
+    def _read_schema(self) -> pa.Schema | None:
+        resolved = self._resolve()
+        builder = resolved.builder
+        if builder is not None and builder.info.features is not None:
+            return data_schema(builder.info.features.arrow_schema)
+        source = self._files()
+        schema = None if source is None else read_schema(source)
+        return None if schema is None else data_schema(schema)
+
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
         resolved = self._resolve()
-        source = self._source_of(resolved)
+        source = self._files()
         if source is not None:
-            read: Callable[[Any], Iterable[Block]] = functools.partial(read_work, source)
-            return read, distribute(list_units(source), self.num_examples)
+            read: Callable[[Any], Iterable[Block]] = functools.partial(
+                read_work, self._pruned(source)
+            )
+            return read, distribute(self._units(), self.num_examples)
         stream = self._stream(resolved)
-        shards = open_stream(stream).num_shards
+        shards = self._once("shards", lambda: open_stream(stream).num_shards)
         elements = (
             [(shard, shards, None) for shard in range(shards)]
             if self.num_examples is None
@@ -157,48 +212,104 @@ class LoadDataFromHub(FileLoader):
 
     def count_rows(self) -> int | None:
         """How many rows the Step loads; None if only reading them tells."""
-        elements = self._plan()[1]
+        with naming(self._described()):
+            elements = self._plan()[1]
         if not all(isinstance(element, Work) for element in elements):
             return None
         return super().count_rows()
 
-    def _resolve(self) -> Resolved:
-        import huggingface_hub
-        from huggingface_hub import constants
+    def _describe(self) -> dict[str, Any]:
+        resolved = self._resolve()
+        repository, conversion = resolved.repository, resolved.conversion
+        facts: dict[str, Any] = {
+            "repo_id": self.repo_id,
+            "config": resolved.config,
+            "split": resolved.split,
+            "revision": self.revision,
+            "commit": repository.commit,
+        }
+        if conversion is not None:
+            facts["conversion_commit"] = conversion.commit
+            files, size = list(conversion.files), conversion.commit
+        else:
+            start = repository.path_of("")
+            paths = [str(path) for path in _data_files(resolved)]
+            files = [path.removeprefix(start) for path in paths if path.startswith(start)]
+            size = repository.commit
+            if len(files) < len(paths):  # they lie elsewhere
+                return {**facts, "files": len(paths), "bytes": None}
+        return {**facts, "files": len(files), "bytes": repository.file_bytes(files, size)}
 
+    def _resolve(self) -> Resolved:
+        resolved: Resolved = self._once("resolved", self._find)
+        self._resolved_revision = resolved.repository.commit
+        return resolved
+
+    def _find(self) -> Resolved:
         assert self.repo_id is not None
-        plain = self.token.get_secret_value() if self.token else huggingface_hub.get_token()
-        token = SecretStr(plain) if plain else None
-        builder = find_builder(self.repo_id, self.config, self.revision, token)
-        splits = [str(name) for name in builder.config.data_files or ()]
         split = self.split or "train"
-        if splits and split not in splits:
-            reason = (
-                "parts of a split can't be loaded by name; use `num_examples`."
-                if "[" in split or "+" in split
-                else f"{closest(split, splits)} It has: {', '.join(map(repr, splits))}."
-            )
-            raise DistilabelUserError(f"{self.repo_id!r} has no split {split!r}: {reason.strip()}")
-        commit = _COMMIT.search(str(builder.base_path or ""))
-        self._resolved_revision = commit.group(1) if commit else self.revision
-        return Resolved(builder, split, token, str(constants.ENDPOINT))
+        repository = open_repository(self.repo_id, self.revision, self.token)
+        try:
+            builder = find_builder(repository, self.config)
+        except _NeedsItsScript as error:
+            return self._find_converted(repository, split, error)
+        _check_split(self.repo_id, split, [str(name) for name in builder.config.data_files or ()])
+        resolved = Resolved(repository, builder, str(builder.config.name), split, None)
+        if _kind_of(builder) == "parquet":
+            return resolved
+        found = find_conversion(repository, resolved.config, split)
+        where = f"{self._described()}: {self.repo_id!r} isn't stored as Parquet"
+        if isinstance(found, Unusable):
+            _log.info("%s, and is read as stored: of the Hub's conversion %s.", where, found.reason)
+            return resolved
+        _log.info("%s; read is the Hub's conversion, commit %s.", where, found.commit)
+        return resolved._replace(conversion=found)
+
+    def _find_converted(
+        self, repository: Repository, split: str, problem: _NeedsItsScript
+    ) -> Resolved:
+        """The Hub's conversion of a dataset that is made by a script, which isn't run."""
+        listed = list_conversion(repository)
+        configs = listed[1] if listed is not None else {}
+        config = self.config or (next(iter(configs)) if len(configs) == 1 else "default")
+        if configs:
+            if config not in configs:
+                raise _no_config(self.repo_id or "", self.config, list(configs))
+            _check_split(self.repo_id or "", split, list(configs[config]))
+        found = find_conversion(repository, config, split) if configs else Unusable("there is none")
+        if isinstance(found, Unusable):
+            raise DistilabelUserError(
+                f"{self.repo_id!r} is made by a script of its own, which isn't run, and its "
+                f"Parquet conversion on the Hub can't be read: {found.reason}."
+            ) from problem
+        _log.info(
+            "%s: %r is made by a script; read is the Hub's conversion, commit %s.",
+            self._described(),
+            self.repo_id,
+            found.commit,
+        )
+        return Resolved(repository, None, config, split, found)
 
     def _source_of(self, resolved: Resolved) -> Source | None:
-        """The files of the split; None where only `datasets` can read them."""
-        builder = resolved.builder
-        kind = type(builder).__module__.rpartition(".")[2]
+        repository, builder = resolved.repository, resolved.builder
+        options = {"endpoint": repository.endpoint, "token": repository.token}
+        own = dict(self.storage_options or {})
+        if resolved.conversion is not None:
+            commit = resolved.conversion.commit
+            files = (repository.path_of(file, commit) for file in resolved.conversion.files)
+            return Source(tuple(SourceFile(file, "parquet") for file in files), {**options, **own})
+        kind = _kind_of(builder)
         if kind not in _FORMATS or not _has_default_settings(builder.config):
             return None
-        paths = [str(path) for path in builder.config.data_files[resolved.split]]
+        paths = [str(path) for path in _data_files(resolved)]
         kinds = [type_of_name(path) for path in paths]
         if not all(name in _FORMATS[kind] for name in kinds):
             return None
-        options: dict[str, Any] = {}
-        if all(path.startswith("hf://") for path in paths):
-            options = {"endpoint": resolved.endpoint, "token": resolved.token}
+        if not all(path.startswith("hf://") for path in paths):
+            options = {}
         source = Source(
             tuple(SourceFile(path, str(name)) for path, name in zip(paths, kinds, strict=True)),
-            {**options, **(self.storage_options or {})},
+            {**options, **own},
             delimiter=builder.config.sep if kind == "csv" and builder.config.sep != "," else None,
         )
         if kind != "csv":
@@ -207,69 +318,78 @@ class LoadDataFromHub(FileLoader):
         return dataclasses.replace(source, text_columns=types)
 
     def _stream(self, resolved: Resolved) -> Stream:
-        assert self.repo_id is not None
+        repository = resolved.repository
         return Stream(
-            self.repo_id, self.config, resolved.split, self._resolved_revision, resolved.token
+            repository.repo_id,
+            self.config,
+            resolved.split,
+            repository.commit,
+            repository.token,
         )
 
 
-def find_builder(
-    repo_id: str, config: str | None, revision: str | None, token: SecretStr | None
-) -> Any:
+class _NeedsItsScript(DistilabelUserError):
+    """A dataset that only code in its repository could make."""
+
+
+def find_builder(repository: Repository, config: str | None) -> Any:
     """The builder of `datasets` for a repository.
 
     Raises:
-        DistilabelUserError: repository, revision or configuration isn't there or can't be read;
-            says what is there, and how to log in.
+        DistilabelUserError: there is no such configuration, or no data; says what is there.
     """
     import datasets
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
 
-    plain = token.get_secret_value() if token else None
-    where = f"the dataset {repo_id!r} on {constants.ENDPOINT}"
+    repo_id, plain = repository.repo_id, repository.plain_token
+    where = f"the dataset {repo_id!r} on {repository.endpoint}"
     try:
-        return datasets.load_dataset_builder(repo_id, config, revision=revision, token=plain)
-    except HFValidationError as error:
-        raise DistilabelUserError(f"repo_id={repo_id!r}: {error}") from error
-    except datasets.exceptions.DatasetNotFoundError as error:
-        if isinstance(error.__cause__, RevisionNotFoundError):
-            raise DistilabelUserError(
-                f"{where} has no revision {revision!r}.{_revisions(repo_id, plain)}"
-            ) from error
-        raise DistilabelUserError(
-            f"{where} can't be loaded: {_first_line(error)} If it is private or gated, {_LOGIN}."
-        ) from error
-    except datasets.exceptions.DataFilesNotFoundError as error:
-        raise DistilabelUserError(f"{where} has no data files: {_first_line(error)}") from error
+        return datasets.load_dataset_builder(
+            repo_id, config, revision=repository.commit, token=plain
+        )
+    except (datasets.exceptions.DataFilesNotFoundError, datasets.data_files.EmptyDatasetError) as error:
+        raise DistilabelUserError(f"{where} has no data files: {first_line(error)}") from error
+    except RuntimeError as error:
+        if "scripts are no longer supported" not in str(error):
+            raise DistilabelUserError(f"{where} can't be loaded: {first_line(error)}") from error
+        raise _NeedsItsScript(f"{where}: {first_line(error)}") from error
     except ValueError as error:
-        configs = datasets.get_dataset_config_names(repo_id, revision=revision, token=plain)
+        configs = datasets.get_dataset_config_names(
+            repo_id, revision=repository.commit, token=plain
+        )
         if config in configs or (config is None and len(configs) < 2):
             raise DistilabelUserError(f"{where} can't be loaded: {error}") from error
-        asked = "needs a `config`" if config is None else f"has no config {config!r}"
-        raise DistilabelUserError(
-            f"{where} {asked}.{closest(config or '', configs)} It has: "
-            f"{', '.join(map(repr, configs))}."
-        ) from error
-    except Exception as error:  # the transport's own, which depend on its version
-        raise DistilabelUserError(
-            f"{where} can't be loaded: {type(error).__name__}: {_first_line(error)}"
-        ) from error
+        raise _no_config(repo_id, config, configs) from error
+    except Exception as error:
+        with explained(repo_id, repository.commit, plain):
+            raise error
 
 
-def _revisions(repo_id: str, token: str | None) -> str:
-    from huggingface_hub import HfApi
-
-    try:
-        refs = HfApi(token=token).list_repo_refs(repo_id, repo_type="dataset")
-    except Exception:  # the caller reports an error of its own; this one would hide it
-        return " Use a branch, a tag or a commit."
-    names = [ref.name for ref in (*refs.branches, *refs.tags)]
-    return f" It has: {', '.join(map(repr, names))}, and its commits."
+def _no_config(repo_id: str, config: str | None, configs: list[str]) -> DistilabelUserError:
+    asked = "needs a `config`" if config is None else f"has no config {config!r}"
+    return DistilabelUserError(
+        f"the dataset {repo_id!r} {asked}.{closest(config or '', configs)} It has: "
+        f"{', '.join(map(repr, configs))}."
+    )
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
+def _check_split(repo_id: str, split: str, splits: list[str]) -> None:
+    if not splits or split in splits or f"partial-{split}" in splits:
+        return
+    reason = (
+        "parts of a split can't be loaded by name; use `num_examples`."
+        if "[" in split or "+" in split
+        else f"{closest(split, splits)} It has: {', '.join(map(repr, splits))}."
+    )
+    raise DistilabelUserError(f"{repo_id!r} has no split {split!r}: {reason.strip()}")
+
+
+def _kind_of(builder: Any) -> str:
+    """The format that a builder reads, by the name that `datasets` gives it."""
+    return str(type(builder).__module__.rpartition(".")[2])
+
+
+def _data_files(resolved: Resolved) -> list[Any]:
+    return list((resolved.builder.config.data_files or {}).get(resolved.split, ()))
 
 
 def _has_default_settings(config: Any) -> bool:

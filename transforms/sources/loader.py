@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import PBegin, TaggedOutput
 from pydantic import Field, PrivateAttr
+from typing_extensions import Self
 
 from beam_distilabel.errors import DistilabelUserError, RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import RESERVED, ROW_ID, Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.schema.features import declared_schema
 from beam_distilabel.step import GeneratorStep, StepResult
-from beam_distilabel.transforms.sources.files import Source
-from beam_distilabel.transforms.sources.readers import BadRecord, Block, read_columns, read_work
+from beam_distilabel.transforms.sources.files import Source, file_bytes
+from beam_distilabel.transforms.sources.readers import (
+    BadRecord,
+    Block,
+    read_columns,
+    read_schema,
+    read_work,
+)
 from beam_distilabel.transforms.sources.units import Work, count_rows, distribute, list_units
 from beam_distilabel.typing import GeneratorStepOutput
 
@@ -138,6 +148,12 @@ def in_batches(rows: Iterable[Row], batch_size: int) -> GeneratorStepOutput:
     yield batch, True
 
 
+def data_schema(schema: pa.Schema) -> pa.Schema:
+    """`schema`, of files, as that of rows: plain types, without the reserved columns."""
+    fields = [field for field in schema if field.name not in RESERVED]
+    return declared_schema(pa.schema(fields, metadata=schema.metadata))
+
+
 class FileLoader(GeneratorStep, abc.ABC):
     """A Step that reads files in parallel, by file and row group.
 
@@ -175,7 +191,8 @@ class FileLoader(GeneratorStep, abc.ABC):
         repr=False,
     )
 
-    _columns: Any = PrivateAttr(None)
+    _found: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _needed: frozenset[str] | None = PrivateAttr(None)
 
     @abc.abstractmethod
     def _is_configured(self) -> bool:
@@ -194,24 +211,87 @@ class FileLoader(GeneratorStep, abc.ABC):
         """The columns of the data, read from its schema or first records."""
         if not self._is_configured():
             return []
-        key = self._parameters()
-        if self._columns is None or self._columns[0] != key:
-            with naming(self._described()):
-                self._columns = (key, self._read_columns())
-        return list(self._columns[1])
+        with naming(self._described()):
+            return list(self._once("columns", self._read_columns))
 
     def _read_columns(self) -> list[str]:
         return read_columns(self._source())
 
+    def output_schema(self) -> pa.Schema | None:
+        """The types of the data's columns and the features of `datasets`; None if unknown."""
+        if not self._is_configured():
+            return None
+        with naming(self._described()):
+            schema: pa.Schema | None = self._once("schema", self._read_schema)
+            return schema
+
+    def _read_schema(self) -> pa.Schema | None:
+        schema = read_schema(self._source())
+        return None if schema is None else data_schema(schema)
+
+    def described_source(self) -> dict[str, Any] | None:
+        """What is read, as JSON-like facts for the record of a run; has no secrets.
+
+        None where the Step doesn't know yet.
+        """
+        if not self._is_configured():
+            return None
+        with naming(self._described()):
+            return dict(self._once("described", self._describe))
+
+    def _describe(self) -> dict[str, Any]:
+        source = self._source()
+        return {"files": len(source.files), "bytes": file_bytes(source)}
+
+    def source_bytes(self) -> int | None:
+        """The size of the files that are read, compressed as they are; None if unknown.
+
+        Columns that are left unread count too, and rows beyond `num_examples`.
+        """
+        described = self.described_source()
+        return None if described is None else described.get("bytes")
+
+    def read_only(self, columns: frozenset[str] | None) -> None:
+        """Leave all columns but these unread, where the files allow it; None reads all.
+
+        What the Step declares, its row ids and the cutting into units stay the same. Rows that
+        differ in unread columns only are equal rows then.
+        """
+        self._needed = columns
+
+    def _pruned(self, source: Source) -> Source:
+        if self._needed is None:
+            return source
+        return dataclasses.replace(source, columns=tuple(sorted(self._needed)))
+
+    def _once(self, what: str, find: Callable[[], Any]) -> Any:
+        """What `find` returned, found anew where the Step's parameters have changed."""
+        key = self._parameters()
+        known = self._found.get(what)
+        if known is None or known[0] != key:
+            known = self._found[what] = (key, find())
+        return known[1]
+
     def _parameters(self) -> tuple[str, ...]:
         return tuple(repr(getattr(self, name)) for name in type(self).model_fields)
+
+    def copied(self) -> Self:
+        """A copy, such as a run's, that looks anew for what this one has found."""
+        duplicate = super().copied()
+        duplicate._found = {}
+        return duplicate
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        private = state["__pydantic_private__"] or {}
+        kept = {**private, "_found": {}, "_needed": self._needed}
+        return {**state, "__pydantic_private__": kept}
 
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
         """How an element is read, and the elements, in source order."""
         source = self._source()
-        return functools.partial(read_work, source), distribute(
-            list_units(source), self.num_examples
-        )
+        read = functools.partial(read_work, self._pruned(source))
+        return read, distribute(list_units(source), self.num_examples)
 
     def count_rows(self) -> int | None:
         """How many rows the Step loads; None if only reading them tells."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.row import DRAW, ROW_ID, Row, canonical_json, position_id
+from beam_distilabel.row import DRAW, ROW_ID, Row, canonical_json, position_id, position_ids
 from beam_distilabel.transforms.sources import csv_files
 from beam_distilabel.transforms.sources.files import Source, SourceFile, reading
 from beam_distilabel.transforms.sources.records import (
@@ -98,21 +99,44 @@ def read_unit(source: Source, unit: Unit) -> Iterator[Block]:
         for indices, rows, bad in _READERS[file.filetype](source, file, unit):
             if file.filetype != "staged":
                 _number_equal(rows)
-            for index, row in zip(indices, rows, strict=True):
-                row[ROW_ID] = position_id(number, index)
+            for row, row_id in zip(rows, position_ids(number, indices), strict=True):
+                row[ROW_ID] = row_id
             yield Block(rows, [r._replace(row_id=position_id(number, r.position)) for r in bad])
 
 
 def _number_equal(rows: list[Row]) -> None:
     """`number_equal_rows` for rows that have no identity yet, without a copy of each."""
-    seen: dict[bytes, int] = {}
     for row in rows:
         row.pop(ROW_ID, None)
         row.pop(DRAW, None)
+    if _differ_in_a_column(rows):
+        return
+    seen: dict[bytes, int] = {}
+    for row in rows:
         key = canonical_json(row)
         draw = seen[key] = seen.get(key, -1) + 1
         if draw:
             row[DRAW] = draw
+
+
+_TESTED_COLUMNS = 4
+_SAMPLED_ROWS = 16
+_TOLD_APART = frozenset((str, int, type(None)))  # values of these are equal if their JSON is
+
+
+def _differ_in_a_column(rows: list[Row]) -> bool:
+    """Whether one of the first columns proves that no two rows are equal; quick, may miss it."""
+    if not rows:
+        return True
+    for name in itertools.islice(rows[0], _TESTED_COLUMNS):
+        # Most columns with repeated values show it at once.
+        for count in (_SAMPLED_ROWS, len(rows)):
+            values = [row.get(name) for row in rows[:count]]
+            if not _TOLD_APART.issuperset(map(type, values)) or len(set(values)) < len(values):
+                break
+        else:
+            return True
+    return False
 
 
 def read_columns(source: Source) -> list[str]:
@@ -130,6 +154,14 @@ def read_columns(source: Source) -> list[str]:
         if names:
             return names
     return []
+
+
+def read_schema(source: Source) -> pa.Schema | None:
+    """The Arrow schema of the first file that has columns; None where a file isn't typed."""
+    if not all(file.filetype in ("parquet", "arrow") for file in source.files):
+        return None
+    schemas = (_schema(source, file) for file in source.files)
+    return next((schema for schema in schemas if schema.names), None)
 
 
 def infer_text_columns(source: Source) -> dict[str, str]:
@@ -157,7 +189,7 @@ def _schema(source: Source, file: SourceFile) -> Any:
 
 
 def _read_parquet(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBlock]:
-    for index, batch in _parquet_batches(source, file, unit):
+    for index, batch in _parquet_batches(source, file, unit, source.columns):
         yield _RawBlock(range(index, index + batch.num_rows), batch.to_pylist(), [])
 
 
@@ -168,9 +200,9 @@ def _read_staged(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawB
 
 
 def _parquet_batches(
-    source: Source, file: SourceFile, unit: Unit
+    source: Source, file: SourceFile, unit: Unit, columns: Collection[str] | None = None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """(index of its first row, batch) of a unit."""
+    """(index of its first row, batch) of a unit, with the named columns only."""
     with source.open(file) as stream:
         parquet = pq.ParquetFile(stream, buffer_size=BLOCK_BYTES)
         if unit.stop is not None and unit.stop > parquet.num_row_groups:
@@ -179,8 +211,10 @@ def _parquet_batches(
                 f"{parquet.num_row_groups} row groups."
             )
         stop = parquet.num_row_groups if unit.stop is None else unit.stop
+        present = parquet.schema_arrow.names
+        names = None if columns is None else [name for name in present if name in columns]
         batches = (
-            batch
+            _only(batch, columns)
             for group in range(unit.start, stop)
             for batch in parquet.iter_batches(
                 block_rows(
@@ -188,6 +222,7 @@ def _parquet_batches(
                     parquet.metadata.row_group(group).total_byte_size,
                 ),
                 row_groups=[group],
+                columns=names,
             )
         )
         yield from _cut(file, unit, batches)
@@ -218,8 +253,22 @@ def _cut(
         )
 
 
-def _arrow_reader(stream: Any) -> Any:
-    return pa.ipc.open_file(stream) if is_arrow_file(stream) else pa.ipc.open_stream(stream)
+def _only(batch: pa.RecordBatch, columns: Collection[str] | None) -> pa.RecordBatch:
+    """`batch` with the named columns only: by name a reader may find others too (`a` in `a.b`)."""
+    if columns is None:
+        return batch
+    return batch.select([i for i, name in enumerate(batch.schema.names) if name in columns])
+
+
+def _arrow_reader(stream: Any, columns: Collection[str] | None = None) -> Any:
+    """A reader of the named columns; of all where none is there, which Arrow takes for all."""
+    opened = pa.ipc.open_file if is_arrow_file(stream) else pa.ipc.open_stream
+    reader = opened(stream)
+    if columns is None:
+        return reader
+    included = [i for i, name in enumerate(reader.schema.names) if name in columns]
+    stream.seek(0)
+    return opened(stream, options=pa.ipc.IpcReadOptions(included_fields=included))
 
 
 def _read_arrow(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBlock]:
@@ -228,7 +277,7 @@ def _read_arrow(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBl
         source.open(file) if path is None else pa.memory_map(path)
     )
     with opened as stream:
-        reader = _arrow_reader(stream)
+        reader = _arrow_reader(stream, source.columns)
         if hasattr(reader, "get_batch"):
             stop = reader.num_record_batches if unit.stop is None else unit.stop
             batches = (reader.get_batch(i) for i in range(unit.start, stop))
@@ -239,6 +288,7 @@ def _read_arrow(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBl
                 if i >= unit.start and (unit.stop is None or i < unit.stop)
             )
         for index, batch in _cut(file, unit, batches):
+            batch = _only(batch, source.columns)
             yield _RawBlock(range(index, index + batch.num_rows), batch.to_pylist(), [])
 
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
@@ -315,6 +316,10 @@ class PrometheusEval(Task):
     @property
     def outputs(self) -> StepColumns:
         return ["feedback", "result", "model_name"]
+
+    def output_schema(self) -> pa.Schema | None:
+        result = pa.int64() if self.mode == "absolute" else pa.string()
+        return self._schema_of({"feedback": pa.string(), "result": result})
 
     def format_input(self, input: Row) -> ChatType:
         """The judge's conversation about one row."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import pyarrow as pa
 from jinja2 import Template, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -128,6 +129,9 @@ class TextGeneration(Task):
     def outputs(self) -> StepColumns:
         return ["generation", "model_name"]
 
+    def output_schema(self) -> pa.Schema | None:
+        return self._schema_of({"generation": pa.string()})
+
     def format_input(self, input: Row) -> ChatType:
         """The chat: an optional system message and the filled template."""
         if self.template == DEFAULT_TEMPLATE:
@@ -190,6 +194,9 @@ class ChatGeneration(Task):
     @property
     def outputs(self) -> StepColumns:
         return ["generation", "model_name"]
+
+    def output_schema(self) -> pa.Schema | None:
+        return self._schema_of({"generation": pa.string()})
 
     def format_input(self, input: Row) -> ChatType:
         """The row's chat."""

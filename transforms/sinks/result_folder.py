@@ -69,7 +69,7 @@ def refuse_other_results(path: str, subsets: Iterable[str], *, overwrite: bool) 
                 )
 
 
-def publish(
+def make_final(
     path: str, staging: str, moves: Mapping[str, Mapping[str, str]], *, overwrite: bool = False
 ) -> None:
     """Move staged files to their final names, replace what was there, remove the staging folder.

@@ -1,0 +1,151 @@
+"""Subsets as Parquet files that can be published: those of a run as they lie, others written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from beam_distilabel.distiset.subset import Subset
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.hub import StoredFile
+from beam_distilabel.hub.publication import MAX_FILE_BYTES, MAX_FILES, OTHER_FILES
+from beam_distilabel.layout import list_shards, shard_name
+from beam_distilabel.summary import SubsetSummary, summarize
+
+_SHARD_BYTES = 500_000_000  # of rows in memory: about half of it as Parquet
+_FILES = MAX_FILES - OTHER_FILES
+_HASHED_AT_ONCE = 8 << 20
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How subsets that aren't Parquet yet are written, in the words of `datasets`.
+
+    Attributes:
+        max_shard_size: bytes of rows in a file, as a number or such as "500MB".
+        num_shards: how many files per split, instead of a size.
+        num_proc: processes that embed external files; one if None.
+        embed_external_files: put images and audio that are paths into the files.
+    """
+
+    max_shard_size: int | str | None = None
+    num_shards: int | None = None
+    num_proc: int | None = None
+    embed_external_files: bool = True
+
+
+def stored_subsets(
+    subsets: Mapping[str, Any], folder: str, options: WriteOptions
+) -> tuple[list[StoredFile], list[SubsetSummary]]:
+    """The files of all subsets, and what the card says of them.
+
+    Args:
+        subsets: subset name to `Subset`, `Dataset` or `DatasetDict`.
+        folder: an empty local folder for the files that have to be written.
+        options: how.
+
+    Raises:
+        DistilabelUserError: the subsets don't fit one commit; with the remedy.
+    """
+    lying = {
+        name: value.summary()
+        for name, value in subsets.items()
+        if options == WriteOptions() and isinstance(value, Subset) and value.is_as_written()
+    }
+    if len(subsets) > _FILES:
+        raise DistilabelUserError(
+            f"push_to_hub: {len(subsets)} subsets don't fit one commit of {MAX_FILES} files; push "
+            "them to several repositories."
+        )
+    files = {name: _files_of(posixpath.join(subsets[name].path, name), name) for name in lying}
+    most = max(1, _FILES // max(1, len(subsets)))
+    if sum(map(len, files.values())) + most * (len(subsets) - len(lying)) > _FILES:
+        # Too many files: those that have more than their share are written anew, to larger ones.
+        files = {name: listed for name, listed in files.items() if len(listed) <= most}
+    for name, value in subsets.items():
+        if name not in files:
+            value = value.open() if isinstance(value, Subset) else value
+            splits = value if isinstance(value, dict) else {"train": value}
+            target = os.path.join(folder, name)
+            os.makedirs(target)
+            for split, dataset in splits.items():
+                _write_split(dataset, target, str(split), options, most // len(splits))
+            files[name] = _files_of(target, name)
+    written = {summary.name: summary for summary in summarize(folder)}
+    large = next((f for group in files.values() for f in group if f.size > MAX_FILE_BYTES), None)
+    if large is not None:
+        raise DistilabelUserError(
+            f"push_to_hub: {large.path} would have {large.size:,} bytes, and the Hub takes "
+            f"{MAX_FILE_BYTES:,} per file; push the subsets to several repositories."
+        )
+    return (
+        [file for name in subsets for file in files[name]],
+        [written[name] if name in written else lying[name] for name in subsets],
+    )
+
+
+def _files_of(folder: str, subset: str) -> list[StoredFile]:
+    filesystem, _ = url_to_fs(folder)
+    stored = []
+    for entries in list_shards(folder).values():
+        for entry in entries:
+            source = str(filesystem.unstrip_protocol(entry["name"]))
+            path = posixpath.join(subset, posixpath.basename(entry["name"]))
+            digest = _sha256(filesystem, entry["name"])
+            stored.append(StoredFile(source, path, int(entry["size"]), digest))
+    return stored
+
+
+def _sha256(filesystem: Any, name: str) -> str:
+    digest = hashlib.sha256()
+    with filesystem.open(name, "rb") as file:
+        while chunk := file.read(_HASHED_AT_ONCE):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write_split(dataset: Any, folder: str, split: str, options: WriteOptions, most: int) -> None:
+    """Write the rows of a `Dataset` to Parquet files in `folder`, at most `most` of them."""
+    from datasets.table import embed_table_storage
+
+    shards = min(_number_of_shards(dataset, options), max(1, most), max(1, len(dataset)))
+    for index in range(shards):
+        part = dataset.shard(num_shards=shards, index=index, contiguous=True)
+        if options.embed_external_files and _has_files(dataset.features):
+            part = part.with_format("arrow").map(
+                embed_table_storage,
+                batched=True,
+                batch_size=100,
+                keep_in_memory=True,
+                num_proc=options.num_proc,
+            )
+        part.to_parquet(os.path.join(folder, shard_name(split, index, shards)))
+
+
+def _number_of_shards(dataset: Any, options: WriteOptions) -> int:
+    from datasets.utils.py_utils import convert_file_size_to_int
+
+    if options.num_shards is not None:
+        return options.num_shards
+    bound = convert_file_size_to_int(options.max_shard_size or _SHARD_BYTES)
+    # Of rows that were selected, `data` is the whole table.
+    share = len(dataset) / max(1, dataset.data.num_rows)
+    return int(dataset.data.nbytes * share // max(1, bound)) + 1
+
+
+def _has_files(features: Any) -> bool:
+    return any(hasattr(value, "embed_storage") for value in _flat(features))
+
+
+def _flat(feature: Any) -> list[Any]:
+    if isinstance(feature, dict):
+        return [leaf for value in feature.values() for leaf in _flat(value)]
+    if isinstance(feature, (list, tuple)):
+        return [leaf for value in feature for leaf in _flat(value)]
+    inner = getattr(feature, "feature", None)
+    return [feature] if inner is None else _flat(inner)

@@ -1,0 +1,82 @@
+"""Where on the Hub a result is published, as a user says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from beam_distilabel.errors import DistilabelUserError
+
+DEFAULT_MESSAGE = "Upload dataset with beam-distilabel"
+
+
+class HubTarget(BaseModel):
+    """A dataset repository and how to publish there.
+
+    Attributes:
+        repo_id: `namespace/name`; created if it doesn't exist.
+        private: whether a new repository is private.
+        token: of the Hub; the one of `hf auth login` or `HF_TOKEN` if None. It is written nowhere.
+        revision: the branch to commit to, made if it doesn't exist; `main` if None.
+        create_pr: open one pull request with everything instead.
+        commit_message: of the commit.
+        generate_card: write our section of the card; what people wrote around it stays.
+        include_script: also publish the script that runs now.
+
+    Raises:
+        DistilabelUserError: (from `as_target`) a value can't be used; says which.
+
+    Example:
+        >>> HubTarget(repo_id="org/judged", private=True).revision is None
+        True
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo_id: str
+    private: bool = False
+    token: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    revision: str | None = None
+    create_pr: bool = False
+    commit_message: str = Field(default=DEFAULT_MESSAGE, min_length=1)
+    generate_card: bool = True
+    include_script: bool = False
+
+    @field_validator("repo_id")
+    @classmethod
+    def _repo_id_is_one(cls, repo_id: str) -> str:
+        from huggingface_hub import utils
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            utils.validate_repo_id(repo_id)  # type: ignore[attr-defined]
+        except HFValidationError as error:
+            raise ValueError(str(error)) from None
+        return repo_id
+
+
+def as_target(value: Any, who: str) -> HubTarget:
+    """A `HubTarget` of one, of its arguments as a dict, or of a repository's name.
+
+    Args:
+        value: what a user passed.
+        who: who got it, for messages.
+
+    Raises:
+        DistilabelUserError: it can't be used.
+
+    Example:
+        >>> as_target("org/name", "WriteDistiset").repo_id
+        'org/name'
+    """
+    if isinstance(value, HubTarget):
+        return value
+    try:
+        return HubTarget(**(value if isinstance(value, dict) else {"repo_id": value}))
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}"
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise DistilabelUserError(f"{who}: the Hub's target can't be used: {found}") from None

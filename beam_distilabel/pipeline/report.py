@@ -1,0 +1,178 @@
+"""What a run tells of itself: its report, and what is published beside its rows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import apache_beam
+import pyarrow.parquet as pq
+import yaml
+
+from beam_distilabel.card import build_card
+from beam_distilabel.filesystems import open_file, url_to_fs
+from beam_distilabel.layout import ARTIFACTS_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
+from beam_distilabel.manifest import Manifest
+from beam_distilabel.progress import read_progress, settle
+from beam_distilabel.summary import summarize_manifest
+from beam_distilabel.transforms.sinks.publishing import Companions
+from beam_distilabel.version import __version__
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known of a run when it starts; small, and on every worker.
+
+    Attributes:
+        pipeline: the pipeline's name.
+        run_dir: the run directory.
+        definition: the pipeline's dump, with the run's parameters.
+        steps: the names of the Steps, predecessors first.
+        citations: BibTeX entries of the Steps.
+        sources: loader to what it reads (see `described_source`).
+        seed: of the run.
+        began: when it started, in seconds since the epoch.
+    """
+
+    pipeline: str
+    run_dir: str
+    definition: Mapping[str, Any]
+    steps: tuple[str, ...]
+    citations: tuple[str, ...] = ()
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    began: float = field(default_factory=time.time)
+
+    def file(self, name: str) -> str:
+        """The full path of a file or folder in the run directory."""
+        return f"{self.run_dir}/{name}"
+
+    def report(self, manifest: Manifest, failed: Manifest) -> dict[str, Any]:
+        """The run's report: numbers of rows by the files, other counts by the workers' records.
+
+        Args:
+            manifest: of the Distiset.
+            failed: of the failures.
+        """
+        files = [file for subset in failed.values() for file in subset["files"]]
+        kinds = failure_kinds([self.file(file["path"]) for file in files])
+        counts = read_progress(self.run_dir)
+        steps = {
+            name: {**counts[name], "failed": dict(kinds.get(name, {}))}
+            for name in self.steps
+            if name in counts
+        }
+        started = datetime.datetime.fromtimestamp(self.began, datetime.timezone.utc)
+        return {
+            "pipeline": self.pipeline,
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self.began, 3),
+            "seed": self.seed,
+            "versions": {"beam-distilabel": __version__, "apache-beam": apache_beam.__version__},
+            "sources": dict(self.sources),
+            "subsets": {name: {"rows": subset["rows"]} for name, subset in manifest.items()},
+            "failures": sum(subset["rows"] for subset in failed.values()),
+            "engines": sorted({own["engine"] for own in steps.values() if own.get("engine")}),
+            "input_tokens": sum(own["input_tokens"] for own in steps.values()),
+            "output_tokens": sum(own["output_tokens"] for own in steps.values()),
+            "steps": steps,
+        }
+
+    def definition_text(self) -> str:
+        """The content of `pipeline.yaml`."""
+        return str(yaml.safe_dump(dict(self.definition), sort_keys=False, allow_unicode=True))
+
+    def companions(
+        self, repo_id: str, revision: str | None, manifest: Manifest, failed: Manifest
+    ) -> Companions:
+        """What is published beside the rows."""
+        settle(self.run_dir)
+        report = self.report(manifest, failed)
+        texts = {
+            PIPELINE_FILE: self.definition_text(),
+            REPORT_FILE: json.dumps(report, indent=2, default=str),
+        }
+        log = _read_text(self.file(LOG_FILE))
+        if log is not None:
+            texts[LOG_FILE] = log
+        artifacts = find_artifacts(self.file(ARTIFACTS_FOLDER))
+        return Companions(
+            texts=texts,
+            artifacts=artifacts,
+            make_card=partial(
+                _card, self, repo_id, revision, manifest, report, artifact_names(artifacts)
+            ),
+            content={PIPELINE_FILE: texts[PIPELINE_FILE]},
+        )
+
+
+def _card(
+    facts: RunFacts,
+    repo_id: str,
+    revision: str | None,
+    manifest: Manifest,
+    report: Mapping[str, Any],
+    artifacts: Mapping[str, list[str]],
+    existing: str | None,
+) -> str:
+    return build_card(
+        summarize_manifest(manifest),
+        location=repo_id,
+        revision=revision,
+        definition=facts.definition,
+        report=report,
+        artifacts=artifacts,
+        citations=facts.citations,
+        existing=existing,
+    )
+
+
+def failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
+    """Step to how often each kind of failure occurred, by the files of failures."""
+    kinds: dict[str, Counter[str]] = {}
+    for path in files:
+        with open_file(path) as file:
+            parquet = pq.ParquetFile(file)
+            for batch in parquet.iter_batches(columns=["step", "kind"]):
+                for row in batch.to_pylist():
+                    kinds.setdefault(row["step"], Counter())[row["kind"]] += 1
+    return kinds
+
+
+def find_artifacts(folder: str) -> dict[str, str]:
+    """The files in an artifacts folder: path in a repository to path."""
+    filesystem, root = url_to_fs(folder)
+    if not filesystem.isdir(root):
+        return {}
+    return {
+        f"{ARTIFACTS_FOLDER}{name.removeprefix(root.rstrip('/'))}": str(
+            filesystem.unstrip_protocol(name)
+        )
+        for name in sorted(filesystem.find(root))
+        # A file that is still being written has a hidden name, or lies in a hidden folder.
+        if "/." not in name.removeprefix(root)
+    }
+
+
+def artifact_names(paths: Mapping[str, str]) -> dict[str, list[str]]:
+    """Step to its artifacts, of what `find_artifacts` found."""
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        _, step, *rest = path.split("/")
+        if len(rest) > 1 and rest[0] not in names.setdefault(step, []):
+            names[step].append(rest[0])
+    return names
+
+
+def _read_text(path: str) -> str | None:
+    filesystem, name = url_to_fs(path)
+    if not filesystem.exists(name):
+        return None
+    with filesystem.open(name, "rb") as file:
+        return str(file.read().decode("utf-8", "replace"))

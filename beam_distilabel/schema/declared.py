@@ -1,0 +1,98 @@
+"""Rows whose columns were declared before anyone saw them: a declaration is a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from beam_distilabel.schema.encoding import encode_rows
+from beam_distilabel.schema.features import fit_features
+from beam_distilabel.schema.inference import ARROW_REFUSALS, can_hold
+from beam_distilabel.schema.types import storage_schema, storage_type
+
+
+class DeclaredColumns:
+    """Encodes rows block by block under a declared schema, as far as the rows keep to it.
+
+    A Step that nobody knows may have left a declared column out, or changed it. So a column is
+    declared from the first row on that has it, and no longer once a value doesn't fit; from then on
+    its type is inferred, as if it had never been declared.
+
+    Args:
+        schema: the declared columns, with their features; None declares nothing.
+
+    Example:
+        >>> declared = DeclaredColumns(pa.schema([("a", pa.int32()), ("b", pa.int32())]))
+        >>> declared.encode([{"b": "one"}, {"a": 2, "b": "two"}])[1]
+        b: string
+        a: int32
+    """
+
+    def __init__(self, schema: pa.Schema | None) -> None:
+        self._schema = schema
+        self._unseen = {f.name: f.type for f in schema or () if not pa.types.is_null(f.type)}
+        self._seen: dict[str, pa.DataType] = {}
+        self._with_values: set[str] = set()
+
+    def encode(
+        self, rows: Sequence[dict[Any, Any]], known: pa.Schema | None = None, drop: Collection[str] = ()
+    ) -> tuple[pa.Table, pa.Schema]:
+        """As `encode_rows`; the schema has the features that its columns fit.
+
+        Args:
+            rows: the next ones.
+            known: the schema that this returned for the rows before.
+            drop: columns to leave out.
+        """
+        names = dict.fromkeys(name for row in rows for name in row)
+        for name in [name for name in names if name in self._unseen and name not in drop]:
+            self._seen[name] = self._unseen.pop(name)
+        table, schema = encode_rows(rows, known, self._declared(), drop)
+        misfits = []
+        for name, kind in self._seen.items():
+            if not schema.field(name).type.equals(kind):
+                narrowed = _narrowed(table.column(name), schema.field(name).type, kind)
+                if narrowed is None:
+                    misfits.append(name)
+                else:
+                    position = schema.get_field_index(name)
+                    schema = schema.set(position, pa.field(name, kind))
+                    table = table.set_column(position, storage_schema(schema).field(name), narrowed)
+        if misfits:
+            for name in misfits:
+                del self._seen[name]
+            # Where rows before had no value, the type was the declaration's alone.
+            unknown = set(misfits) - self._with_values
+            if known is not None:
+                known = pa.schema(
+                    [f.with_type(pa.null()) if f.name in unknown else f for f in known]
+                )
+            table, schema = encode_rows(rows, known, self._declared(), drop)
+        for name in self._seen:
+            if name not in self._with_values and table.column(name).null_count < len(rows):
+                self._with_values.add(name)
+        # In the order of the rows, and not declared columns first.
+        earlier = known.names if known is not None else ()
+        wanted = dict.fromkeys([*earlier, *names, *schema.names])
+        order = [schema.get_field_index(name) for name in wanted if name in schema.names]
+        if order != list(range(len(order))):
+            table, schema = table.select(order), pa.schema([schema.field(i) for i in order])
+        return table, fit_features(schema, self._schema)
+
+    def _declared(self) -> pa.Schema:
+        return pa.schema(list(self._seen.items()))
+
+
+def _narrowed(column: pa.ChunkedArray, kind: pa.DataType, declared: pa.DataType) -> Any:
+    """`column`, whose logical type is wider than `declared`, in that; None if it doesn't fit.
+
+    `encode_rows` widens what it has to look at value by value: times, and structs with bytes.
+    """
+    if not can_hold(declared, kind):
+        return None
+    try:
+        return column.cast(storage_type(declared))
+    except ARROW_REFUSALS:
+        return None

@@ -1,0 +1,128 @@
+"""Declared columns: Arrow types, and the features of `datasets` that go with them.
+
+A schema carries features as `datasets` writes them: JSON under the metadata key `huggingface`. A
+feature is worth something only while its column has the feature's own storage type, so every
+function here keeps a feature exactly as long as that holds.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from beam_distilabel.schema.types import is_list, storage_type
+
+FEATURES_KEY = b"huggingface"
+"""The key of a schema's metadata under which `datasets` keeps features."""
+
+_log = logging.getLogger(__name__)
+
+
+def declared_schema(schema: pa.Schema) -> pa.Schema:
+    """What `schema`, of a file or of a dataset's features, says of the columns of its rows.
+
+    Types are those of the values that rows have: without dictionaries, extensions and views; a
+    type that rows don't keep (a map, a union) is null, which stands for an unknown one. Of the
+    metadata the features are left whose storage type is their column's.
+
+    Example:
+        >>> declared_schema(pa.schema([("a", pa.dictionary(pa.int8(), pa.string()))])).field("a")
+        pyarrow.Field<a: string>
+    """
+    types = {field.name: plain_type(field.type) for field in schema}
+    features = {
+        name: feature
+        for name, feature in features_of(schema).items()
+        if name in types and type_of_feature(feature) == types[name]
+    }
+    return with_features(pa.schema(list(types.items())), features)
+
+
+def plain_type(kind: Any) -> pa.DataType:
+    """The type of what Python sees in an array of type `kind`; null where rows don't keep it."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_type(kind.storage_type)
+    if types.is_struct(kind):
+        fields = [pa.field(field.name, plain_type(field.type)) for field in kind]
+        # Without a part of it the values wouldn't fit.
+        lost = any(
+            types.is_null(plain.type) and not types.is_null(field.type)
+            for plain, field in zip(fields, kind, strict=True)
+        )
+        return pa.null() if lost or not fields else pa.struct(fields)
+    if is_list(kind):
+        item = plain_type(kind.value_type)
+        if types.is_null(item) and not types.is_null(kind.value_type):
+            return pa.null()
+        if types.is_fixed_size_list(kind):
+            return pa.list_(item, kind.list_size)
+        return pa.large_list(item) if types.is_large_list(kind) else pa.list_(item)
+    if types.is_string_view(kind):
+        return pa.string()
+    if types.is_binary_view(kind):
+        return pa.binary()
+    return pa.null() if types.is_nested(kind) else kind
+
+
+def type_of_feature(feature: Any) -> pa.DataType | None:
+    """The storage type of a feature, given as JSON; None where `datasets` doesn't know it."""
+    import datasets
+
+    try:
+        schema = datasets.Features.from_dict({"column": feature}).arrow_schema
+    except Exception as error:  # whatever a newer version's JSON does to this one
+        _log.debug("A feature is left out, %s: %r", error, feature)
+        return None
+    return plain_type(schema.field(0).type)
+
+
+def features_of(schema: pa.Schema) -> dict[str, Any]:
+    """Column name to feature, as JSON; empty where the metadata has none that can be read.
+
+    Example:
+        >>> schema = pa.schema([("a", pa.int64())])
+        >>> features_of(with_features(schema, {"a": {"dtype": "int64", "_type": "Value"}}))
+        {'a': {'dtype': 'int64', '_type': 'Value'}}
+    """
+    try:
+        features = json.loads((schema.metadata or {})[FEATURES_KEY])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return dict(features) if isinstance(features, Mapping) else {}
+
+
+def with_features(schema: pa.Schema, features: Mapping[str, Any]) -> pa.Schema:
+    """`schema` with these features alone, given as JSON by column; other metadata is kept."""
+    metadata = dict(schema.metadata or {})
+    metadata.pop(FEATURES_KEY, None)
+    if features:
+        metadata[FEATURES_KEY] = json.dumps({"info": {"features": dict(features)}}).encode()
+    return schema.with_metadata(metadata) if metadata else schema.remove_metadata()
+
+
+def fit_features(schema: pa.Schema, declared: pa.Schema | None) -> pa.Schema:
+    """`schema` with the metadata of `declared`, less the features that its columns don't fit.
+
+    Args:
+        schema: logical types that were found, or unified.
+        declared: the columns as they were declared: the types of its features.
+    """
+    if declared is None:
+        return schema
+    types = {field.name: storage_type(field.type) for field in schema}
+    features = {
+        name: feature
+        for name, feature in features_of(declared).items()
+        if name in types
+        and declared.get_field_index(name) >= 0
+        and storage_type(declared.field(name).type).equals(types[name])
+    }
+    return with_features(schema.with_metadata(declared.metadata), features)
+

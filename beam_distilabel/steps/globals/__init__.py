@@ -1,0 +1,1 @@
+"""Global Steps under distilabel's import path."""

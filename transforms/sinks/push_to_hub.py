@@ -1,0 +1,139 @@
+"""PushToHub: publish the rows that come by as a dataset on the Hub."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from pydantic import Field, SecretStr
+
+from beam_distilabel.hub import HubTarget, as_target
+from beam_distilabel.progress import step_progress
+from beam_distilabel.row import RESERVED, Row
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.step import GlobalStep, StepResult
+from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
+from beam_distilabel.typing import StepInput, StepOutput
+
+
+class PushToHub(GlobalStep):
+    """Publish all rows as one split of a dataset on the Hub, and pass them on.
+
+    In the middle of a pipeline or at its end. Workers write and send the rows in parallel, and one
+    of them makes one commit; the rows go on without waiting for it. Files are kept in the run
+    directory (in plain Beam, in a temporary folder of this machine). Nothing is published by
+    `Pipeline.dry_run`.
+
+    Attributes:
+        repo_id: `namespace/name`; created if it doesn't exist.
+        split: the split that the rows become; it is replaced, others of the dataset stay.
+        config: the configuration (subset) that the split belongs to.
+        private: whether a new repository is private.
+        token: of the Hub; None (the default) takes that of `HF_TOKEN` or `hf auth login`. It is
+            never serialized.
+
+    Input columns:
+        any.
+
+    Output columns:
+        the same.
+
+    Raises:
+        DistilabelUserError: (before anything runs) the token can't write to the repository.
+
+    Example:
+        >>> push = PushToHub(repo_id="org/answers", split="test")
+        >>> push.config
+        'default'
+    """
+
+    repo_id: RuntimeParameter[str] = Field(
+        default=None, description="The dataset repository on the Hugging Face Hub."
+    )
+    split: RuntimeParameter[str] = Field(
+        default="train", description="The split that the rows become."
+    )
+    config: RuntimeParameter[str] = Field(
+        default="default", description="The configuration (subset) that the split belongs to."
+    )
+    private: RuntimeParameter[bool] = Field(
+        default=False, description="Whether a new repository is private."
+    )
+    token: RuntimeParameter[SecretStr] | None = Field(
+        default=None,
+        description="The token to write with; by default the one of HF_TOKEN or `hf auth login`.",
+        exclude=True,
+    )
+
+    def target(self) -> HubTarget:
+        """Where the rows are published.
+
+        Raises:
+            DistilabelUserError: `repo_id` is missing or isn't one.
+        """
+        return as_target(
+            {"repo_id": self.repo_id, "private": self.private, "token": self.token},
+            self._described(),
+        )
+
+    def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        """Publish `inputs` now, and yield them."""
+        from datasets import Dataset, DatasetDict
+
+        from beam_distilabel.distiset import Distiset
+
+        rows = [{k: v for k, v in row.items() if k not in RESERVED} for row in inputs]
+        target = self.target()
+        Distiset({self.config: DatasetDict({self.split: Dataset.from_list(rows)})}).push_to_hub(
+            target.repo_id, target.private, target.token
+        )
+        yield inputs
+
+    def apply_to(self, rows: Any) -> StepResult:
+        """Write and publish `rows`, and pass them on."""
+        context = self._context
+        assert self.split is not None and self.config is not None
+        if not context.dry_run:
+            folder = (
+                f"{context.run_dir.rstrip('/')}/hub/{self.name}"
+                if context.run_dir
+                else tempfile.mkdtemp(prefix="push-to-hub-")
+            )
+            write = WriteDistiset(
+                folder,
+                overwrite=True,
+                split=self.split,
+                hub=self.target(),
+                keep_other_splits=True,
+            )
+            _ = {self.config: rows} | "Publish" >> write
+        passed = rows | "Pass on" >> beam.ParDo(_PassOn(self.unique_name, context.run_dir))
+        return StepResult(passed, rows | "No failures" >> beam.FlatMap(_nothing))
+
+
+class _PassOn(beam.DoFn):
+    """Counts rows for the display of progress."""
+
+    def __init__(self, step: str, run_dir: str | None) -> None:
+        self._step = step
+        self._run_dir = run_dir
+
+    def setup(self) -> None:
+        self._progress = step_progress(self._run_dir, self._step)
+
+    def process(self, row: Row) -> Iterator[Row]:
+        self._progress.rows_in += 1
+        self._progress.rows_out += 1
+        yield row
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+
+def _nothing(row: Row) -> tuple[()]:
+    return ()
+
+
+__all__ = ["PushToHub"]
