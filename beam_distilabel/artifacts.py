@@ -33,7 +33,7 @@ STAGING_FOLDER = ".artifacts"
 """Beside the artifacts' folder: what is being saved, and on object stores what was."""
 
 _NAME = re.compile(r"\w(?:[\w .-]{0,198}[\w-])?")
-_CLAIM = re.compile(r"(?P<number>\d{10})-(?P<save>[0-9a-f]{32})\.json")
+_CLAIM = re.compile(r"(?P<number>\d{10})-(?P<save>[0-9a-f]{32})")
 _ATTEMPTS = 100
 
 
@@ -100,9 +100,7 @@ def save(
     described = f"{described}: save_artifact {name!r}"
     if isinstance(filesystem, LocalFileSystem):
         # Written where it stays: an artifact may be larger than the disk for temporary files.
-        os.makedirs(staging, exist_ok=True)
-        folder = Path(staging) / uuid.uuid4().hex
-        folder.mkdir()
+        folder = _make_folder(Path(staging))
         try:
             _write(folder, write_function, metadata, described)
             _replace_folder(folder, Path(final))
@@ -197,6 +195,17 @@ def _replace_folder(folder: Path, final: Path) -> None:
     )
 
 
+def _make_folder(staging: Path) -> Path:
+    folder = staging / uuid.uuid4().hex
+    while True:
+        staging.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            continue  # a save that is done has removed the empty staging folder
+        return folder
+
+
 def _remove_if_empty(folder: Path) -> None:
     try:
         folder.rmdir()
@@ -213,10 +222,11 @@ def _publish(filesystem: Any, staging: str, final: str, folder: Path, files: lis
     for file in files:
         _make_parent(filesystem, target := posixpath.join(staging, this, file))
         filesystem.put_file(str(folder / file), target)
-    number = 1 + max((int(name[:10]) for name in _claims(filesystem, staging)), default=0)
-    # Written last: what is claimed has been staged whole.
-    claim = posixpath.join(staging, f"{number:010d}-{this}.json")
-    filesystem.pipe_file(claim, json.dumps(files).encode())
+    number = 1 + max(
+        (int(name.partition("-")[0]) for name in _claims(filesystem, staging)), default=0
+    )
+    # Made last: what is claimed has been staged whole. Empty, since it may be seen half written.
+    filesystem.pipe_file(posixpath.join(staging, f"{number:010d}-{this}"), b"")
     published = None
     for _ in range(_ATTEMPTS):
         winner = max(_claims(filesystem, staging))
@@ -243,14 +253,18 @@ def _claims(filesystem: Any, staging: str) -> list[str]:
 
 
 def _copy_staged(filesystem: Any, staging: str, claim: str, final: str) -> None:
-    save = claim[11:-5]
-    files: list[str] = json.loads(filesystem.cat_file(posixpath.join(staging, claim)))
+    save = posixpath.join(staging, _save_of(claim))
+    files = [path[len(save) :].lstrip("/") for path in filesystem.find(save)]
     for file in files:
         _make_parent(filesystem, target := posixpath.join(final, file))
-        filesystem.cp_file(posixpath.join(staging, save, file), target)
+        filesystem.cp_file(posixpath.join(save, file), target)
     for path in filesystem.find(final):
         if path[len(final) :].lstrip("/") not in files:
             _remove(filesystem, path)
+
+
+def _save_of(claim: str) -> str:
+    return claim.partition("-")[2]
 
 
 def _remove_older(filesystem: Any, staging: str, winner: str) -> None:
@@ -258,7 +272,7 @@ def _remove_older(filesystem: Any, staging: str, winner: str) -> None:
     for claim in _claims(filesystem, staging):
         if claim < winner:
             _remove(filesystem, posixpath.join(staging, claim))
-            _remove(filesystem, posixpath.join(staging, claim[11:-5]))
+            _remove(filesystem, posixpath.join(staging, _save_of(claim)))
 
 
 def _remove(filesystem: Any, path: str) -> None:

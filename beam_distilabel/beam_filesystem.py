@@ -107,7 +107,8 @@ class BeamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
         if beam.exists(path):
             if beam.has_dirs() and self._is_folder(path):
                 return folder
-            return _file_info(beam.metadata(path))
+            with self._absence_told([path]):
+                return _file_info(beam.metadata(path))
         if not beam.has_dirs() and next(self._listed(path), None) is not None:
             return folder
         raise FileNotFoundError(path)
@@ -208,7 +209,11 @@ class BeamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no
             if not exist_ok or self.isfile(path):
                 raise FileExistsError(path)
             return
-        self._beam.mkdirs(path)
+        try:
+            self._beam.mkdirs(path)
+        except OSError:
+            if not exist_ok or not self.isdir(path):  # made by someone else meanwhile
+                raise
 
     def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
         """As `makedirs`, which also makes the folders above."""

@@ -102,6 +102,35 @@ def data_bytes(footer: Any) -> int:
     return sum(footer.row_group(i).total_byte_size for i in range(footer.num_row_groups))
 
 
+def find_artifacts(folder: str) -> dict[str, str]:
+    """The files in the folder of a run's artifacts: `artifacts/<step>/<name>/...` to path."""
+    filesystem, root = url_to_fs(folder)
+    if not filesystem.isdir(root):
+        return {}
+    local = isinstance(filesystem, LocalFileSystem)
+    return {
+        f"{ARTIFACTS_FOLDER}{inner}": name if local else str(filesystem.unstrip_protocol(name))
+        for name in sorted(filesystem.find(root))
+        # What is being written has a hidden name, or lies in a hidden folder.
+        if "/." not in (inner := name.removeprefix(root.rstrip("/")))
+    }
+
+
+def artifact_names(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Step to its artifacts, of what `find_artifacts` found.
+
+    Example:
+        >>> artifact_names(["artifacts/judge/plot/plot.png", "artifacts/judge/plot/metadata.json"])
+        {'judge': ['plot']}
+    """
+    names: dict[str, list[str]] = {}
+    for path in paths:
+        _, step, *rest = path.split("/")
+        if len(rest) > 1 and rest[0] not in names.setdefault(step, []):
+            names[step].append(rest[0])
+    return names
+
+
 @dataclass(frozen=True)
 class SplitFiles:
     """The shards of one split of a subset, as their footers describe them.

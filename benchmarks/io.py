@@ -52,10 +52,12 @@ from apache_beam.io.parquetio import (  # noqa: E402
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset  # noqa: E402
 from tests.flink.data import COLUMNS, DROPPED, KEPT_SCHEMA, checked, make_input  # noqa: E402
+from tests.flink.jars import MissingTool, fetch_jars, java  # noqa: E402
 from tests.flink.job_server import FlinkJobServer  # noqa: E402
 
 RATIO_WANTED = 1.0
 WARM_UP_ROWS = 1_000
+HEAP = "4g"  # WriteToParquet sends its row groups through Flink; with 1g five million rows fail
 ROUND = ("ours", "stock", "stock, spread")
 JOB_SECONDS_PER_MILLION = 600.0
 
@@ -167,7 +169,16 @@ def main() -> None:
     parser.add_argument("--only", choices=list(WAYS), help="run one way once")
     options = parser.parse_args()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as name, FlinkJobServer(Path(name) / "flink") as flink:
+    try:
+        java()
+        fetch_jars()
+    except MissingTool as error:
+        print(f"io: left out; {error}")
+        return
+    with (
+        tempfile.TemporaryDirectory() as name,
+        FlinkJobServer(Path(name) / "flink", heap=HEAP) as flink,
+    ):
         load_before = os.getloadavg()[0]
         warm_up = Bench(flink, Path(name) / "warm-up", WARM_UP_ROWS)
         for way in ROUND:  # the first job of a Flink loads its classes

@@ -152,8 +152,17 @@ def test_saves_at_once_leave_one_of_them(run_dir: str, rounds: int) -> None:
 
             step_of(run_dir).save_artifact("model", write, {"mark": mark})
 
+    def watched(worker: int) -> None:
+        try:
+            work(worker)
+        except BaseException:
+            together.abort()  # the others wait for this one
+            raise
+
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(work, range(6)))
+        done = [pool.submit(watched, worker) for worker in range(6)]
+    errors = [error for error in (one.exception() for one in done) if error is not None]
+    assert [error for error in errors if not isinstance(error, threading.BrokenBarrierError)] == []
     found = saved(run_dir)
     mark = found["judge/model/mark"]
     assert found == {

@@ -75,7 +75,7 @@ def stored(folder: Path) -> list[pa.Schema]:
     return [pq.read_schema(path) for path in sorted((folder / "default").glob("*.parquet"))]
 
 
-# --- schemas ---------------------------------------------------------------------------------------
+# --- schemas --------------------------------------------------------------------------------------
 
 
 def test_a_feature_is_kept_while_its_column_has_its_type() -> None:
@@ -130,7 +130,7 @@ def test_types_are_those_of_the_values_that_rows_have(kind: Any, plain: Any) -> 
     assert declared_schema(pa.schema([("a", kind)])).field("a").type == plain
 
 
-# --- declared columns ------------------------------------------------------------------------------
+# --- declared columns -----------------------------------------------------------------------------
 
 
 def test_a_column_is_declared_once_a_row_has_it() -> None:
@@ -207,7 +207,7 @@ def _assert_same(given: Any, found: Any, kind: pa.DataType) -> None:
         assert found == given
 
 
-# --- written ---------------------------------------------------------------------------------------
+# --- written --------------------------------------------------------------------------------------
 
 
 def test_declared_columns_that_no_row_has_are_not_written(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_values_that_a_step_changed_load(
     assert len({schema.serialize().to_pybytes() for schema in stored(tmp_path)}) == 1
 
 
-# --- from the Hub to the files ----------------------------------------------------------------------
+# --- from the Hub to the files --------------------------------------------------------------------
 
 FEATURES = datasets.Features(
     {
@@ -268,7 +268,10 @@ FEATURES = datasets.Features(
         "audio": datasets.Audio(sampling_rate=8000),
         "tags": datasets.List(datasets.Value("string")),
         "votes": datasets.List(datasets.ClassLabel(names=["bad", "good"])),
-        "nested": {"codes": datasets.List(datasets.Value("int16")), "raw": datasets.Value("binary")},
+        "nested": {
+            "codes": datasets.List(datasets.Value("int16")),
+            "raw": datasets.Value("binary"),
+        },
         "wide": datasets.Value("string"),
     }
 )
@@ -335,11 +338,11 @@ def test_features_of_the_hub_survive_to_the_files(repo: str, tmp_path: Path) -> 
         "distilabel_metadata": found.features["distilabel_metadata"],
     }
     source = encoded(datasets.load_dataset(repo, split="train"))
-    for row, given in zip(encoded(found), source, strict=True):
+    for row, original in zip(encoded(found), source, strict=True):
         assert {name: row["class" if name == "label" else name] for name in kept} == {
-            name: given[name] for name in kept
+            name: original[name] for name in kept
         }
-        assert row["generation"] == f"echo: {given['instruction']}"
+        assert row["generation"] == f"echo: {original['instruction']}"
     # As it was declared, so that the shard was written once.
     assert features_of(stored(tmp_path)[0]).keys() == {*expected}
 
@@ -370,6 +373,21 @@ def test_features_that_a_user_step_changed_are_inferred_anew(repo: str, tmp_path
     rows = encoded(found)
     assert [row["label"] for row in rows] == ["no", "yes", None, "yes", "no"]
     assert [row["image"] for row in rows] == [f"{i}.png" for i in range(5)]
+
+
+def test_a_run_keeps_features_and_reads_what_it_needs(
+    repo: str,
+    hub: HubServer,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    with Pipeline("run") as pipeline:
+        LoadDataFromHub(name="load", repo_id=repo) >> KeepColumns(columns=["label", "image"])
+    distiset = pipeline.run(output_dir=tmp_path / "run")
+    expected = datasets.Features({name: FEATURES[name] for name in ("label", "image")})
+    assert distiset["default"]["train"].features == expected
+    assert loaded(tmp_path / "run" / "distiset").features == expected
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["sources"]["load"]["commit"] == hub.commits(repo)[0].id
 
 
 @pytest.mark.parametrize("size", [5, 1500])

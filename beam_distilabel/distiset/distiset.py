@@ -35,12 +35,13 @@ from beam_distilabel.hub import (
 from beam_distilabel.hub.publication import digest_of
 from beam_distilabel.hub.target import DEFAULT_MESSAGE
 from beam_distilabel.layout import (
-    ARTIFACTS_FOLDER,
     CARD_FILE,
     LOG_FILE,
     PIPELINE_FILE,
     REPORT_FILE,
     AnyPath,
+    artifact_names,
+    find_artifacts,
     path_text,
 )
 from beam_distilabel.runtime_parameters import closest
@@ -326,14 +327,8 @@ class Distiset(LazyDict):
 
     def _artifacts(self) -> dict[str, Path]:
         root = self.artifacts_path
-        if root is None or not root.is_dir():
-            return {}
-        files = {file.relative_to(root).as_posix(): file for file in root.rglob("*")}
-        return {
-            f"{ARTIFACTS_FOLDER}/{name}": files[name]
-            for name in sorted(files)
-            if files[name].is_file()
-        }
+        found = {} if root is None else find_artifacts(str(root.absolute()))
+        return {name: Path(path) for name, path in found.items()}
 
     def _card(
         self,
@@ -347,17 +342,12 @@ class Distiset(LazyDict):
                 for name, value in self.raw().items()
             ]
         texts = self._texts()
-        artifacts: dict[str, list[str]] = {}
-        for file in self._artifacts():
-            _, step, *rest = file.split("/")
-            if len(rest) > 1 and rest[0] not in artifacts.setdefault(step, []):
-                artifacts[step].append(rest[0])
         return build_card(
             summaries,
             location=location,
             definition=_read_mapping(texts.get(PIPELINE_FILE)),
             report=_read_mapping(texts.get(REPORT_FILE)),
-            artifacts=artifacts,
+            artifacts=artifact_names(self._artifacts()),
             citations=self.citations,
             existing=existing,
         )

@@ -20,12 +20,13 @@ from beam_distilabel.transforms.columns.keep_columns import KeepColumns
 from beam_distilabel.transforms.sources.loader import FileLoader, renamed
 
 _OURS = "beam_distilabel.transforms."
+_SINKS = "beam_distilabel.transforms.sinks."
 
 Names = frozenset[str] | None
 """Columns by name; None means all, whatever there are."""
 
 
-# --- which columns are read ------------------------------------------------------------------------
+# --- which columns are read -----------------------------------------------------------------------
 
 
 def columns_to_read(graph: Graph) -> dict[str, Names]:
@@ -41,12 +42,12 @@ def columns_to_read(graph: Graph) -> dict[str, Names]:
     sent: dict[str, Names] = {}
     for name in reversed(graph.in_order()):
         # A leaf's rows are written as they are.
-        successors = [_received(graph.steps[other], sent[other]) for other in graph.successors(name)]
+        successors = [
+            _received(graph.steps[other], sent[other]) for other in graph.successors(name)
+        ]
         sent[name] = _union(successors) if successors else None
     return {
-        name: _as_read(step, sent[name])
-        for name, step in graph.steps.items()
-        if step.is_generator
+        name: _as_read(step, sent[name]) for name, step in graph.steps.items() if step.is_generator
     }
 
 
@@ -101,11 +102,12 @@ def _union(columns: Iterable[Names]) -> Names:
 
 
 def _is_ours(step: Any) -> bool:
-    """Whether the code of `step` is this package's own, and not a subclass of a user's."""
-    return type(step).__module__.startswith(_OURS)
+    """Whether the code of `step` is this package's own, and reads what it declares: no sink."""
+    module = type(step).__module__
+    return module.startswith(_OURS) and not module.startswith(_SINKS)
 
 
-# --- of which type they are ------------------------------------------------------------------------
+# --- of which type they are -----------------------------------------------------------------------
 
 
 class Column(NamedTuple):
@@ -140,6 +142,12 @@ def subset_schemas(graph: Graph) -> dict[str, pa.Schema]:
     Args:
         graph: a validated graph; loaders look into their data.
     """
+    sent = sent_schemas(graph)
+    return {subset: sent[leaf] for leaf, subset in graph.subsets().items()}
+
+
+def sent_schemas(graph: Graph) -> dict[str, pa.Schema]:
+    """Per Step, what `subset_schemas` says of a subset, of the rows that it sends on."""
     rows: dict[str, _Rows] = {}
     for name in graph.in_order():
         step = graph.steps[name]
@@ -148,7 +156,7 @@ def subset_schemas(graph: Graph) -> dict[str, pa.Schema]:
             rows[name] = _loaded(step)
         else:
             rows[name] = _passed(step, _joined(before))
-    return {subset: _schema(rows[leaf].columns) for leaf, subset in graph.subsets().items()}
+    return {name: _schema(known.columns) for name, known in rows.items()}
 
 
 def _loaded(step: Any) -> _Rows:
@@ -216,7 +224,7 @@ def _schema(columns: Mapping[str, Column]) -> pa.Schema:
     return with_features(schema, features)
 
 
-# --- where rows come from --------------------------------------------------------------------------
+# --- where rows come from -------------------------------------------------------------------------
 
 
 def described_sources(graph: Graph) -> dict[str, dict[str, Any]]:
@@ -247,6 +255,7 @@ __all__ = [
     "columns_to_read",
     "described_sources",
     "prune_columns",
+    "sent_schemas",
     "source_bytes",
     "subset_schemas",
 ]

@@ -17,7 +17,14 @@ import yaml
 
 from beam_distilabel.card import build_card
 from beam_distilabel.filesystems import open_file, url_to_fs
-from beam_distilabel.layout import ARTIFACTS_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
+from beam_distilabel.layout import (
+    ARTIFACTS_FOLDER,
+    LOG_FILE,
+    PIPELINE_FILE,
+    REPORT_FILE,
+    artifact_names,
+    find_artifacts,
+)
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.progress import read_progress, settle
 from beam_distilabel.summary import summarize_manifest
@@ -143,31 +150,6 @@ def failure_kinds(files: list[str]) -> dict[str, Counter[str]]:
                 for row in batch.to_pylist():
                     kinds.setdefault(row["step"], Counter())[row["kind"]] += 1
     return kinds
-
-
-def find_artifacts(folder: str) -> dict[str, str]:
-    """The files in an artifacts folder: path in a repository to path."""
-    filesystem, root = url_to_fs(folder)
-    if not filesystem.isdir(root):
-        return {}
-    return {
-        f"{ARTIFACTS_FOLDER}{name.removeprefix(root.rstrip('/'))}": str(
-            filesystem.unstrip_protocol(name)
-        )
-        for name in sorted(filesystem.find(root))
-        # A file that is still being written has a hidden name, or lies in a hidden folder.
-        if "/." not in name.removeprefix(root)
-    }
-
-
-def artifact_names(paths: Mapping[str, str]) -> dict[str, list[str]]:
-    """Step to its artifacts, of what `find_artifacts` found."""
-    names: dict[str, list[str]] = {}
-    for path in paths:
-        _, step, *rest = path.split("/")
-        if len(rest) > 1 and rest[0] not in names.setdefault(step, []):
-            names[step].append(rest[0])
-    return names
 
 
 def _read_text(path: str) -> str | None:

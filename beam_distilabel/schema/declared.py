@@ -37,7 +37,10 @@ class DeclaredColumns:
         self._with_values: set[str] = set()
 
     def encode(
-        self, rows: Sequence[dict[Any, Any]], known: pa.Schema | None = None, drop: Collection[str] = ()
+        self,
+        rows: Sequence[dict[Any, Any]],
+        known: pa.Schema | None = None,
+        drop: Collection[str] = (),
     ) -> tuple[pa.Table, pa.Schema]:
         """As `encode_rows`; the schema has the features that its columns fit.
 
@@ -46,9 +49,13 @@ class DeclaredColumns:
             known: the schema that this returned for the rows before.
             drop: columns to leave out.
         """
-        names = dict.fromkeys(name for row in rows for name in row)
-        for name in [name for name in names if name in self._unseen and name not in drop]:
-            self._seen[name] = self._unseen.pop(name)
+        if not self._seen and not self._unseen:
+            table, schema = encode_rows(rows, known, drop=drop)
+            return table, fit_features(schema, self._schema)
+        if self._unseen:
+            for name in dict.fromkeys(name for row in rows for name in row):
+                if name in self._unseen and name not in drop:
+                    self._seen[name] = self._unseen.pop(name)
         table, schema = encode_rows(rows, known, self._declared(), drop)
         misfits = []
         for name, kind in self._seen.items():
@@ -73,11 +80,12 @@ class DeclaredColumns:
         for name in self._seen:
             if name not in self._with_values and table.column(name).null_count < len(rows):
                 self._with_values.add(name)
-        # In the order of the rows, and not declared columns first.
-        earlier = known.names if known is not None else ()
-        wanted = dict.fromkeys([*earlier, *names, *schema.names])
-        order = [schema.get_field_index(name) for name in wanted if name in schema.names]
-        if order != list(range(len(order))):
+        earlier = known.names if known is not None else []
+        if schema.names != earlier:
+            # In the order of the rows, and not declared columns first.
+            names = (name for row in rows for name in row)
+            wanted = dict.fromkeys([*earlier, *names, *schema.names])
+            order = [schema.get_field_index(name) for name in wanted if name in schema.names]
             table, schema = table.select(order), pa.schema([schema.field(i) for i in order])
         return table, fit_features(schema, self._schema)
 

@@ -125,4 +125,3 @@ def fit_features(schema: pa.Schema, declared: pa.Schema | None) -> pa.Schema:
         and storage_type(declared.field(name).type).equals(types[name])
     }
     return with_features(schema.with_metadata(declared.metadata), features)
-

@@ -81,7 +81,7 @@ def checked(folder: Path, columns: list[str] | None = None) -> Content:
     """
     rows = tokens = 0
     names: set[tuple[tuple[str, str], ...]] = set()
-    texts = np.zeros(4, dtype=np.int64)
+    texts = [0] * 4
     for path in sorted(folder.rglob("*.parquet")):
         file = pq.ParquetFile(path)
         rows += file.metadata.num_rows
@@ -95,4 +95,4 @@ def checked(folder: Path, columns: list[str] | None = None) -> Content:
                 # Squares, so that two changes don't cancel each other out.
                 texts[2 * position + 1] += pc.sum(pc.multiply(numbers, numbers)).as_py()
     [found] = names
-    return Content(rows, found, tokens, tuple(int(value) for value in texts))
+    return Content(rows, found, tokens, tuple(texts))

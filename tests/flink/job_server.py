@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from tests.flink.jars import fetch_jars, java
-from tests.flink.processes import GuardedProcess, ProcessWatch
+from tests.flink.processes import GuardedProcess, ProcessWatch, usage_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,15 +32,18 @@ class FlinkJobServer:
     Args:
         folder: for logs and temporary files.
         parallelism: slots, and worker processes, of every job.
+        heap: memory that Java may use for Flink, in the form of its option `-Xmx`. What a job sends
+            from one stage to the next goes through it.
 
     Raises:
         MissingTool: there is no Java, or the jars aren't there and can't be fetched.
         RuntimeError: a process doesn't start; has its log.
     """
 
-    def __init__(self, folder: Path, parallelism: int = 2) -> None:
+    def __init__(self, folder: Path, parallelism: int = 2, heap: str = "1g") -> None:
         self._folder = folder
         self._parallelism = parallelism
+        self._heap = heap
         self._started = contextlib.ExitStack()
 
     def __enter__(self) -> FlinkJobServer:
@@ -62,7 +65,7 @@ class FlinkJobServer:
         temporary = self._folder / "tmp"
         temporary.mkdir(exist_ok=True)
         opened = [f"java.base/java.{name}" for name in _OPENED.split()] + ["java.base/sun.nio.ch"]
-        command = [java(), "-Xmx1g", f"-Djava.io.tmpdir={temporary}"]
+        command = [java(), f"-Xmx{self._heap}", f"-Djava.io.tmpdir={temporary}"]
         command += [f"--add-opens={package}=ALL-UNNAMED" for package in opened]
         command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
         command += ["-Dorg.slf4j.simpleLogger.log.org.apache.beam.runners.jobsubmission=info"]
@@ -126,6 +129,10 @@ class FlinkJobServer:
             with contextlib.suppress(Exception):  # the job's state says it all
                 result.cancel()
             raise RuntimeError(f"the job is {state} after {seconds:.0f} s\n{self.logs()}")
+
+    def worker_pids(self) -> list[int]:
+        """The worker processes of the job that runs."""
+        return list(usage_of(self._pool.group, _WORKER))
 
     def watch_workers(self) -> ProcessWatch:
         """What the worker processes use, for a `with` block."""

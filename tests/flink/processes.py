@@ -16,9 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+import psutil
+
 _GUARD = str(Path(__file__).with_name("guard.py"))
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_TICKS = os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.05
 
 
@@ -98,18 +98,12 @@ class Usage(NamedTuple):
 def usage_of(group: int, named: str, seconds: float = 0.0) -> dict[int, Usage]:
     """The usage of each process of `group` whose command line has `named` in it, by id."""
     found = {}
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            pid = int(entry.name)
-            if os.getpgid(pid) != group:
-                continue
-            if named.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                # The fields behind the command, which stands in parentheses; see proc(5).
-                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                cpu = (int(fields[11]) + int(fields[12])) / _TICKS
-                found[pid] = Usage(seconds, int(fields[21]) * _PAGE, cpu)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended meanwhile
+            if os.getpgid(process.pid) == group and named in " ".join(process.cmdline()):
+                times = process.cpu_times()
+                resident = process.memory_info().rss
+                found[process.pid] = Usage(seconds, resident, times.user + times.system)
     return found
 
 

@@ -300,8 +300,8 @@ async def _answer(request: web.Request, handler: _Handler) -> web.StreamResponse
         return error.response()
     except web.HTTPException as error:  # no such route, body too large
         return web.json_response({"error": error.reason}, status=error.status)
-    except ConnectionError:
-        raise  # the client is gone in the middle of its request
+    except ConnectionError:  # the client is gone in the middle of its request: nobody reads this
+        return web.Response(status=400, reason="The request broke off")
     except Exception:
         # A defect of this server: seen in the test's log, and as an error by the client.
         _log.exception("%s %s failed", request.method, request.path_qs)

@@ -25,8 +25,9 @@ from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import sample_n_steps
 from beam_distilabel.row import Row
 from beam_distilabel.schema.features import features_of
-from beam_distilabel.step import GlobalStep, Step
+from beam_distilabel.step import GlobalStep, RowStep, Step
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 from beam_distilabel.transforms.sources.load_data_from_file_system import LoadDataFromFileSystem
@@ -78,7 +79,7 @@ def _read(pipeline: Pipeline) -> frozenset[str] | None:
     return columns
 
 
-# --- which columns are read ------------------------------------------------------------------------
+# --- which columns are read -----------------------------------------------------------------------
 
 
 def test_columns_that_every_path_drops_are_left_out(file: str) -> None:
@@ -116,6 +117,13 @@ def test_code_that_is_not_ours_may_read_all(file: str, step: Any) -> None:
     assert _read(pipeline) == {"a", "distilabel_metadata"}
 
 
+def test_what_is_published_on_the_way_is_read(file: str) -> None:
+    with Pipeline("published") as pipeline:
+        push = PushToHub(repo_id="someone/rows")
+        LoadDataFromFileSystem(data_files=file) >> push >> KeepColumns(columns=["a"])
+    assert _read(pipeline) is None
+
+
 def test_a_user_subclass_of_a_loader_reads_all(file: str) -> None:
     class Mine(LoadDataFromFileSystem):
         pass
@@ -131,6 +139,19 @@ def test_renames_are_followed(file: str) -> None:
         keep = KeepColumns(columns=["x"], output_mappings={"x": "y"})
         load >> keep >> KeepColumns(columns=["z"], input_mappings={"z": "y"})
     # Of the columns that rows have, x is the file's a; the file's own x would be called so too.
+    assert _read(pipeline) == {"a", "x", "distilabel_metadata"}
+
+
+def test_a_column_that_a_step_passes_on_under_another_name_is_read(file: str) -> None:
+    class Passing(RowStep):
+        __module__ = "beam_distilabel.transforms.made_up"
+
+        def transform_row(self, row: Row) -> Row:
+            return row
+
+    with Pipeline("passed") as pipeline:
+        step = Passing(output_mappings={"a": "x"})
+        LoadDataFromFileSystem(data_files=file) >> step >> KeepColumns(columns=["x"])
     assert _read(pipeline) == {"a", "x", "distilabel_metadata"}
 
 
@@ -262,7 +283,7 @@ def _made(step: Any, row: Row) -> list[Row]:
         return list(step._rows_of_failure(row, failure))
 
 
-# --- of which type they are ------------------------------------------------------------------------
+# --- of which type they are -----------------------------------------------------------------------
 
 
 FEATURES = datasets.Features(
@@ -355,7 +376,7 @@ def test_rows_from_outside_may_have_any_column() -> None:
     assert _types(subset_schemas(_graph(pipeline))["default"]) == {"b": "null", "c": "null"}
 
 
-# --- where rows come from --------------------------------------------------------------------------
+# --- where rows come from -------------------------------------------------------------------------
 
 
 def test_sources_are_described_without_secrets(file: str, tmp_path: Path) -> None:
@@ -371,4 +392,3 @@ def test_sources_are_described_without_secrets(file: str, tmp_path: Path) -> Non
     }
     assert source_bytes(graph) is None
     assert graph.steps["files"].source_bytes() == size
-

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import datetime
 import io
+import itertools
 import json
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from PIL import Image
 from pydantic import SecretStr
 
+from beam_distilabel.context import RunContext
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.application import apply_graph
+from beam_distilabel.pipeline.columns import described_sources, prune_columns, subset_schemas
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.run import row_totals
+from beam_distilabel.pipeline.validation import validate
 from beam_distilabel.row import ROW_ID, Row
+from beam_distilabel.schema.features import features_of
+from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.sources.hub_streams import read_stream
 from beam_distilabel.transforms.sources.load_data_from_hub import LoadDataFromHub
+from tests.hub import storage
 from tests.hub.client import patch_client
 from tests.hub.server import HubServer
-from tests.sources.running import graph_bytes, plain, processed, run_source
+from tests.sources.running import graph_bytes, plain, processed, run_graph, run_source
 
 ROWS: list[Row] = [{"prompt": f"Say {i}.", "completion": str(i)} for i in range(250)]
 
@@ -27,6 +44,12 @@ ROWS: list[Row] = [{"prompt": f"Say {i}.", "completion": str(i)} for i in range(
 def _parquet(rows: list[Row], **options: Any) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), buffer, **options)
+    return buffer.getvalue()
+
+
+def png(color: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (2, 2), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -137,6 +160,45 @@ def test_formats_that_only_datasets_reads(hub: HubServer, hub_client: Path) -> N
     assert step.count_rows() is None
 
 
+def test_images_that_are_files_are_read_in(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/images"
+    files = {f"train/{label}/{i}.png": png(i) for label in ("no", "yes") for i in range(20)}
+    hub.add_dataset(name, files, private=True)
+    step = LoadDataFromHub(repo_id=name)
+    schema = step.output_schema()
+    assert schema is not None and step.outputs == ["image", "label"]
+    features = features_of(schema)
+    assert features["image"]["_type"] == "Image" and features["label"]["names"] == ["no", "yes"]
+    rows, failures = run_source(step)
+    assert not failures and len(rows) == 40
+    assert {(row["label"], row["image"]["path"], row["image"]["bytes"]) for row in rows} == {
+        (["no", "yes"].index(path.split("/")[1]), path.split("/")[2], content)
+        for path, content in files.items()
+    }
+
+
+def test_paths_of_this_machine_in_a_dataset_are_not_followed(
+    hub: HubServer, hub_client: Path, tmp_path: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/paths"
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"of this machine")
+    card = (
+        "---\nconfigs:\n- config_name: default\n  data_files: rows.jsonl\n"
+        "dataset_info:\n  features:\n  - name: image\n    dtype: image\n---\n"
+    )
+    rows = _lines([{"image": {"path": str(secret), "bytes": None}}])
+    hub.add_dataset(name, {"README.md": card.encode(), "rows.jsonl": rows})
+    step = LoadDataFromHub(repo_id=name)
+    stream = step._stream(step._resolve())
+    (block,) = read_stream(stream, (0, 1, None))
+    assert block.rows == [
+        {"image": {"path": str(secret), "bytes": None}, ROW_ID: "0-0"},
+    ]
+
+
 def test_class_labels_are_numbers(hub: HubServer, hub_client: Path) -> None:
     name = f"{hub.namespace}/labels"
     features = datasets.Features({"label": datasets.ClassLabel(names=["no", "yes"])})
@@ -178,6 +240,7 @@ def test_what_does_not_exist_is_named(repo: str) -> None:
         repo_id=repo, split="tests"
     )
     assert "has no revision 'old'. It has: 'main'" in message(repo_id=repo, revision="old")
+    assert "has no revision 'mian'. Did you mean 'main'?" in message(repo_id=repo, revision="mian")
     assert "none' on http://" in message(repo_id=repo + "none")
     assert "use `num_examples`" in message(repo_id=repo, split="test[:10%]")
     assert "alphanumeric" in message(repo_id="not a repo!")
@@ -188,3 +251,305 @@ def test_the_repository_is_a_required_runtime_parameter() -> None:
     assert step.runtime_parameters_names["repo_id"] is False
     assert step.runtime_parameters_names["token"] is True
     assert step.outputs == []
+
+
+# --- at launch ------------------------------------------------------------------------------------
+
+
+def _run_graph(pipeline: Pipeline) -> Graph:
+    """The graph of a run: copies of the Steps."""
+    steps = {name: step.copied() for name, step in pipeline.graph.steps.items()}
+    return pipeline.graph.with_steps(steps)
+
+
+def test_a_launch_resolves_the_repository_once(repo: str, hub: HubServer) -> None:
+    with Pipeline("once") as pipeline:
+        LoadDataFromHub(name="load", repo_id=repo, split="test") >> KeepColumns(columns=["prompt"])
+    graph = _run_graph(pipeline)
+    load = graph.steps["load"]
+    validate(graph, has_input=False)
+    prune_columns(graph)
+    assert subset_schemas(graph)["default"].names == ["prompt"]
+    assert described_sources(graph)["load"]["commit"] == hub.commits(repo)[0].id
+    assert row_totals(graph) == {"load": 250, "keep_columns_0": 250}
+    hub.requests.clear()
+    with beam.Pipeline(runner=FnApiRunner()) as job:
+        apply_graph(graph, job, RunContext())
+        # All is known by now: the graph is built without a further request.
+        assert hub.requests == []
+    # The next run looks again.
+    again = _run_graph(pipeline)
+    hub.add_files(repo, {"data/test-00000-of-00002.parquet": _parquet(ROWS[:1])}, title="less")
+    assert again.steps["load"].count_rows() == 51 and load.count_rows() == 250
+    assert again.steps["load"].resolved_revision != load.resolved_revision
+
+
+def test_other_parameters_are_resolved_anew(repo: str, hub: HubServer) -> None:
+    step = LoadDataFromHub(repo_id=repo, split="test")
+    assert step.count_rows() == 250
+    step.split = "train"
+    assert step.count_rows() == 3 and step.described_source()["split"] == "train"  # type: ignore[index]
+    other = hub.add_user("somebody")
+    name = f"{hub.namespace}/private"
+    hub.add_dataset(name, {"train.parquet": _parquet(ROWS[:1])}, private=True)
+    step = LoadDataFromHub(repo_id=name)
+    assert step.count_rows() == 1
+    step.token = SecretStr(other)
+    with pytest.raises(DistilabelUserError, match="private or gated"):
+        step.count_rows()
+
+
+def test_what_a_run_records_of_the_source(repo: str, hub: HubServer) -> None:
+    step = LoadDataFromHub(repo_id=repo, split="test", token=SecretStr(hub.token))
+    sizes = [len(v) for k, v in hub.files(repo).items() if k.startswith("data/test")]
+    described = step.described_source()
+    assert described == {
+        "repo_id": repo,
+        "config": "default",
+        "split": "test",
+        "revision": None,
+        "commit": hub.commits(repo)[0].id,
+        "files": 2,
+        "bytes": sum(sizes),
+    }
+    assert step.source_bytes() == sum(sizes)
+    assert hub.token not in json.dumps(described)
+    assert LoadDataFromHub().described_source() is None and LoadDataFromHub().source_bytes() is None
+
+
+def test_columns_that_are_left_out_are_not_downloaded(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/wide"
+    noise = random.Random(0)
+    rows = [{"a": i, "wide": noise.randbytes(5000).hex(), "z": -i} for i in range(400)]
+    content = _parquet(rows, row_group_size=100, compression="none", use_dictionary=False)
+    hub.add_dataset(name, {"train.parquet": content})
+    file = hub.repo(name).resolve("main").files["train.parquet"]
+
+    def run(*columns: str) -> list[Row]:
+        with Pipeline("pruned") as pipeline:
+            LoadDataFromHub(name="load", repo_id=name) >> KeepColumns(columns=list(columns))
+        graph = _run_graph(pipeline)
+        prune_columns(graph)
+        hub.downloaded.clear()
+        return run_graph(graph)["default"]
+
+    pruned = run("a", "z")
+    assert plain(pruned) == [{"a": row["a"], "z": row["z"]} for row in rows]
+    assert [row[ROW_ID] for row in pruned] == [f"0-{i}" for i in range(400)]
+    # Two columns, and footers of at most 64 KiB, once for listing and once per row group.
+    assert 0 < hub.downloaded[file.sha256] < 6 * 70_000 < len(content) / 9
+    whole = run("a", "wide", "z")
+    assert plain(whole) == rows and hub.downloaded[file.sha256] > len(content)
+
+
+# --- the Hub's own conversion ---------------------------------------------------------------------
+
+LABELS = datasets.Features(
+    {"prompt": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"])}
+)
+
+
+def _converted(prompts: list[str]) -> bytes:
+    table = pa.table({"prompt": prompts, "label": [1] * len(prompts)}, schema=LABELS.arrow_schema)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _prompts(step: LoadDataFromHub) -> list[str]:
+    return [row["prompt"] for row in run_source(step)[0]]
+
+
+@pytest.fixture
+def lines(hub: HubServer, hub_client: Path, clock: None) -> str:
+    """A dataset of JSON lines."""
+    del hub_client, clock
+    name = f"{hub.namespace}/lines"
+    files = {"train.jsonl": _lines([{"prompt": "stored"}]), "README.md": b"# Hello"}
+    hub.add_dataset(name, files)
+    return name
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit a second after the one before: the Hub's clock counts milliseconds."""
+    ticks = itertools.count()
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
+
+    def now() -> str:
+        time = start + datetime.timedelta(seconds=next(ticks))
+        return time.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+    monkeypatch.setattr(storage, "now", now)
+
+
+def test_a_conversion_is_read_in_place_of_other_formats(
+    lines: str, hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = hub.add_conversion(
+        lines,
+        {
+            "default/train/0000.parquet": _converted(["a", "b"]),
+            "default/train/0001.parquet": _converted(["c"]),
+            "other/train/0000.parquet": _converted(["d"]),
+        },
+    )
+    step = LoadDataFromHub(name="load", repo_id=lines)
+    with caplog.at_level("INFO", logger="distilabel"):
+        assert step.count_rows() == 3
+    assert f"read is the Hub's conversion, commit {made.id}" in caplog.text
+    assert step.outputs == ["prompt", "label"]
+    assert step.resolved_revision == hub.commits(lines)[0].id
+    described = step.described_source()
+    assert described is not None and described["conversion_commit"] == made.id
+    assert described["files"] == 2 and described["bytes"] == sum(
+        len(content)
+        for path, content in hub.files(lines, made.id).items()
+        if path.startswith("default/")
+    )
+    schema = step.output_schema()
+    assert schema is not None and features_of(schema)["label"]["names"] == ["no", "yes"]
+    # Pinned too: a later conversion isn't seen.
+    hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["later"])})
+    assert _prompts(step) == ["a", "b", "c"]
+    assert _prompts(LoadDataFromHub(repo_id=lines)) == ["later"]
+    # A revision that is the newest commit is the same data, another one isn't.
+    head, *_, first = hub.commits(lines)
+    assert _prompts(LoadDataFromHub(repo_id=lines, revision=head.id)) == ["later"]
+    assert first.id != head.id
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"default/partial-train/0000.parquet"}, "it holds a part of the split 'train' only"),
+        ({"default/test/0000.parquet"}, "it has no split 'train'"),
+        ({"default/train/0000.parquet", "default/train/0002.parquet"}, "are missing"),
+        (set(), "the Hub has none"),
+    ],
+)
+def test_a_conversion_that_is_not_whole_is_not_read(
+    files: set[str], reason: str, lines: str, hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    if files:
+        hub.add_conversion(lines, {path: _converted(["converted"]) for path in files})
+    with caplog.at_level("INFO", logger="distilabel"):
+        assert _prompts(LoadDataFromHub(repo_id=lines)) == ["stored"]
+    assert reason in caplog.text and "is read as stored" in caplog.text
+
+
+def _remove(hub: HubServer, name: str, path: str) -> None:
+    hub.repo(name).commit(
+        storage.MAIN,
+        lambda files: {p: f for p, f in files.items() if p != path},
+        author="somebody",
+        title="remove",
+    )
+
+
+@pytest.mark.parametrize("change", ["data", "removed", "configs", "readme", "revision", "none"])
+def test_a_conversion_of_another_version_is_not_read(
+    change: str, lines: str, hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = hub.add_files(lines, {"more/train.jsonl": _lines([{"prompt": "more"}])}, title="x")
+    hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["converted"])})
+    fields: dict[str, Any] = {}
+    card = "---\nconfigs:\n- config_name: default\n  data_files: train.jsonl\n---\n"
+    if change == "data":
+        hub.add_files(lines, {"train.jsonl": _lines([{"prompt": "new"}])}, title="new")
+    elif change == "removed":
+        _remove(hub, lines, "more/train.jsonl")
+    elif change == "configs":
+        hub.add_files(lines, {"README.md": card.encode()}, title="card")
+    elif change == "readme":
+        hub.add_files(lines, {"README.md": b"# Hello you"}, title="card")
+    elif change == "revision":
+        fields["revision"] = before.parents[0]
+    with caplog.at_level("INFO", logger="distilabel"):
+        found = _prompts(LoadDataFromHub(repo_id=lines, **fields))
+    if change in ("readme", "none"):
+        assert found == ["converted"]
+    else:
+        assert "converted" not in found
+        reason = "of another revision" if change == "revision" else "have changed since"
+        assert reason in caplog.text
+
+
+def test_a_dataset_of_a_script_is_read_from_its_conversion(
+    hub: HubServer, hub_client: Path, clock: None
+) -> None:
+    name = f"{hub.namespace}/scripted"
+    hub.add_dataset(name, {"scripted.py": b"raise SystemExit('never run')"})
+    with pytest.raises(DistilabelUserError, match="by a script .* isn't run.*: there is none"):
+        LoadDataFromHub(repo_id=name).outputs  # noqa: B018
+    hub.add_conversion(
+        name,
+        {
+            "first/train/0000.parquet": _converted(["a"]),
+            "second/train/0000.parquet": _converted(["b", "c"]),
+        },
+    )
+    with pytest.raises(DistilabelUserError, match="needs a `config`. It has: 'first', 'second'"):
+        LoadDataFromHub(repo_id=name).outputs  # noqa: B018
+    with pytest.raises(DistilabelUserError, match="no split 'trian': Did you mean 'train'"):
+        LoadDataFromHub(repo_id=name, config="first", split="trian").outputs  # noqa: B018
+    step = LoadDataFromHub(repo_id=name, config="second")
+    assert _prompts(step) == ["b", "c"] and step.outputs == ["prompt", "label"]
+
+
+# --- what may not be read -------------------------------------------------------------------------
+
+
+def _refusal(**fields: Any) -> str:
+    """What a pipeline says before anything runs."""
+    with Pipeline("refused") as pipeline:
+        LoadDataFromHub(name="load", **fields) >> KeepColumns(columns=["prompt"])
+    with pytest.raises(DistilabelUserError) as caught:
+        validate(_run_graph(pipeline), has_input=False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["train.jsonl", "train.parquet", "train.txt"])
+@pytest.mark.parametrize("kind", ["private", "gated"])
+def test_whoever_may_not_read_is_told_how_to_log_in(
+    kind: str, file: str, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patch_client(monkeypatch, hub, tmp_path, token=False)
+    name = f"{hub.namespace}/closed"
+    content = _parquet(ROWS[:1]) if file.endswith("parquet") else _lines(ROWS[:1])
+    hub.add_dataset(name, {file: content}, **{kind: True})
+    other, expired = hub.add_user("somebody"), hub.add_user(hub.namespace)
+    hub.expire(expired)
+    said = {
+        "none": _refusal(repo_id=name),
+        "other": _refusal(repo_id=name, token=SecretStr(other)),
+        "expired": _refusal(repo_id=name, token=SecretStr(expired)),
+        "wrong": _refusal(repo_id=name, token=SecretStr("hf_wrong")),
+    }
+    for message in said.values():
+        assert message.startswith("Step 'load' (LoadDataFromHub): ") and repr(name) in message
+        assert "log in with `hf auth login`, set HF_TOKEN, or give the Step a `token`" in message
+        assert not any(token in message for token in (other, expired, "hf_wrong"))
+    assert "no token was given" in said["none"]
+    assert "the account of the token" in said["other"]
+    assert "is expired" in said["expired"]
+    assert "the token isn't valid" in said["wrong"]
+    if kind == "gated":
+        assert "is gated" in said["none"] and "Ask for access" in said["other"]
+    hub.access.grant("somebody", hub.repo(name))
+    assert LoadDataFromHub(repo_id=name, token=SecretStr(other)).outputs
+
+
+def test_a_token_that_ends_while_it_runs_is_named(hub: HubServer, hub_client: Path) -> None:
+    name = f"{hub.namespace}/private"
+    hub.add_dataset(name, {"train.parquet": _parquet(ROWS)}, private=True)
+    token = hub.add_user(hub.namespace)
+    step = LoadDataFromHub(name="load", repo_id=name, token=SecretStr(token))
+    assert step.count_rows() == 250
+    hub.expire(token)
+    with pytest.raises(
+        Exception, match="(?s)train.parquet' can't be read.*`hf auth login`"
+    ) as error:
+        run_source(step)
+    assert token not in str(error.value)

@@ -139,9 +139,7 @@ def _data(repository: Repository, commit: str) -> tuple[dict[str, str], dict[str
     files = {str(entry.path): str(entry.blob_id) for entry in tree if hasattr(entry, "blob_id")}
     card: dict[str, Any] = {}
     if files.pop(_CARD, None) is not None:
-        path = api.hf_hub_download(
-            repository.repo_id, _CARD, revision=commit, repo_type="dataset"
-        )
+        path = api.hf_hub_download(repository.repo_id, _CARD, revision=commit, repo_type="dataset")
         card = metadata_load(path) or {}
     files.pop(".gitattributes", None)
     return files, {name: card.get(name) for name in _READING}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.row import ROW_ID, Row, number_equal_rows, position_id
+from beam_distilabel.row import ROW_ID
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
 from beam_distilabel.transforms.sources.files import Source, SourceFile, type_of_name
 from beam_distilabel.transforms.sources.hub_conversion import (
@@ -29,6 +28,7 @@ from beam_distilabel.transforms.sources.hub_repository import (
     first_line,
     open_repository,
 )
+from beam_distilabel.transforms.sources.hub_streams import Stream, open_stream, read_stream
 from beam_distilabel.transforms.sources.loader import FileLoader, data_schema, naming
 from beam_distilabel.transforms.sources.readers import (
     Block,
@@ -37,7 +37,7 @@ from beam_distilabel.transforms.sources.readers import (
     read_schema,
     read_work,
 )
-from beam_distilabel.transforms.sources.units import BLOCK_ROWS, Unit, Work, distribute, list_units
+from beam_distilabel.transforms.sources.units import Unit, Work, distribute, list_units
 
 _FORMATS = {
     "parquet": {"parquet"},
@@ -66,16 +66,6 @@ _HARMLESS = frozenset(
 )
 
 _log = logging.getLogger("distilabel")
-
-
-class Stream(NamedTuple):
-    """A split that only `datasets` can read: what a worker needs to do so."""
-
-    repo_id: str
-    config: str | None
-    split: str
-    revision: str | None
-    token: SecretStr | None
 
 
 class Resolved(NamedTuple):
@@ -181,7 +171,11 @@ class LoadDataFromHub(FileLoader):
         source = self._files()
         if source is not None:
             return read_columns(source)
-        block = next(read_stream(self._stream(resolved), (0, 1, 1)), Block([], []))
+        stream = self._stream(resolved)
+        features = open_stream(stream).features
+        if features is not None:
+            return list(features)
+        block = next(read_stream(stream, (0, 1, 1)), Block([], []))
         return [name for row in block.rows for name in row if name != ROW_ID]
 
     def _read_schema(self) -> pa.Schema | None:
@@ -190,7 +184,10 @@ class LoadDataFromHub(FileLoader):
         if builder is not None and builder.info.features is not None:
             return data_schema(builder.info.features.arrow_schema)
         source = self._files()
-        schema = None if source is None else read_schema(source)
+        if source is None:
+            features = open_stream(self._stream(resolved)).features
+            return None if features is None else data_schema(features.arrow_schema)
+        schema = read_schema(source)
         return None if schema is None else data_schema(schema)
 
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
@@ -346,7 +343,10 @@ def find_builder(repository: Repository, config: str | None) -> Any:
         return datasets.load_dataset_builder(
             repo_id, config, revision=repository.commit, token=plain
         )
-    except (datasets.exceptions.DataFilesNotFoundError, datasets.data_files.EmptyDatasetError) as error:
+    except (
+        datasets.exceptions.DataFilesNotFoundError,
+        datasets.data_files.EmptyDatasetError,
+    ) as error:
         raise DistilabelUserError(f"{where} has no data files: {first_line(error)}") from error
     except RuntimeError as error:
         if "scripts are no longer supported" not in str(error):
@@ -412,39 +412,6 @@ def _types_of(features: Any) -> dict[str, str]:
         kind = "int64" if "int" in dtype else "double" if "float" in dtype else dtype
         types[name] = kind if kind in ("int64", "double", "bool") else "string"
     return types
-
-
-def open_stream(stream: Stream) -> Any:
-    """The split as an `IterableDataset` whose images and audio stay encoded."""
-    import datasets
-
-    dataset = datasets.load_dataset(
-        stream.repo_id,
-        stream.config,
-        split=stream.split,
-        revision=stream.revision,
-        token=stream.token.get_secret_value() if stream.token else None,
-        streaming=True,
-    )
-    return dataset.decode(False) if dataset.features is not None else dataset
-
-
-def read_stream(stream: Stream, part: tuple[int, int, int | None]) -> Iterator[Block]:
-    """The rows of one of several equal parts of a split, block by block.
-
-    Args:
-        stream: the split.
-        part: which part, of how many, and how many rows of it at most.
-    """
-    shard, shards, limit = part
-    dataset = open_stream(stream)
-    if shards > 1:
-        dataset = dataset.shard(num_shards=shards, index=shard)
-    rows = enumerate(itertools.islice(dataset, limit))
-    while numbered := list(itertools.islice(rows, BLOCK_ROWS)):
-        block: list[Row] = [{**row, ROW_ID: position_id(shard, index)} for index, row in numbered]
-        number_equal_rows(block)
-        yield Block(block, [])
 
 
 __all__ = ["LoadDataFromHub"]
