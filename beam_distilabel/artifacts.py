@@ -225,8 +225,9 @@ def _publish(filesystem: Any, staging: str, final: str, folder: Path, files: lis
     number = 1 + max(
         (int(name.partition("-")[0]) for name in _claims(filesystem, staging)), default=0
     )
-    # Made last: what is claimed has been staged whole. Empty, since it may be seen half written.
-    filesystem.pipe_file(posixpath.join(staging, f"{number:010d}-{this}"), b"")
+    # Made last: what is claimed has been staged whole. Its name says all, since it may be seen half
+    # written; it isn't empty, since Beam's S3 can't write empty files.
+    filesystem.pipe_file(posixpath.join(staging, f"{number:010d}-{this}"), b"staged\n")
     published = None
     for _ in range(_ATTEMPTS):
         winner = max(_claims(filesystem, staging))

@@ -18,7 +18,8 @@ _PATTERN = re.compile(r"[*?\[\]]")
 class BeamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A filesystem of Beam behind fsspec's interface; the names in it are whole URLs.
 
-    Reads and writes are uncompressed, whatever a file's name says. There is no appending.
+    Reads and writes are uncompressed, whatever a file's name says. There is no appending, and
+    empty files can't be written to S3, which Beam uploads in parts.
 
     Args:
         scheme: what is before `://`, such as "gs".

@@ -29,6 +29,7 @@ from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.layout import read_footer
 from beam_distilabel.manifest import Manifest, read_schema_text
 from beam_distilabel.row import DRAW, ROW_ID, Row, child_id, position_id, sort_key
+from beam_distilabel.steps import LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks import merge, shard_sink, shard_writer, stages
 from beam_distilabel.transforms.sinks.merge import FAN_IN, Block, Bounds, chain_blocks, plan
 from beam_distilabel.transforms.sinks.result_folder import make_final, remove_staging
@@ -229,6 +230,41 @@ def test_rows_whose_schema_drifts_share_one(
     assert manifest["default"]["schema"]["n"] == "double"
     expected = [{"extra": None, **{k: v for k, v in row.items() if k != ROW_ID}} for row in source]
     assert read(tmp_path / "out") == expected
+
+
+def test_a_column_that_is_null_for_the_first_100_000_rows_loads(tmp_path: Path) -> None:
+    """As rows really come: from files, at the writer's own bounds, into `datasets`."""
+    nulls, total = 100_000, 120_000
+    with (tmp_path / "rows.jsonl").open("w") as file:
+        for i in range(total):
+            row: Row = {"n": i, "late": None, "nested": {"a": i}, "score": i % 7}
+            if i >= nulls:
+                nested = {"b": [{"c": None if i % 2 else "c"}], "a": i}
+                row = {"score": i / 2, "nested": nested, "late": f"v{i}", "n": i, "extra": [i]}
+            file.write(json.dumps(row) + "\n")
+    path = tmp_path / "out"
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        rows = p | LoadDataFromFileSystem(data_files=str(tmp_path / "rows.jsonl"))
+        _ = {"default": rows} | WriteDistiset(str(path), ordered=True)
+    found = datasets.load_dataset(
+        str(path), "default", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert found.column_names == ["n", "late", "nested", "score", "extra"]
+    assert found["n"][:] == list(range(total))
+    assert found[nulls - 1] == {
+        "n": nulls - 1,
+        "late": None,
+        "nested": {"a": nulls - 1, "b": None},
+        "score": float((nulls - 1) % 7),
+        "extra": None,
+    }
+    assert found[nulls] == {
+        "n": nulls,
+        "late": f"v{nulls}",
+        "nested": {"a": nulls, "b": [{"c": "c"}]},
+        "score": nulls / 2,
+        "extra": [nulls],
+    }
 
 
 def test_only_shards_that_differ_are_written_again(

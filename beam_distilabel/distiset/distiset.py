@@ -195,7 +195,7 @@ class Distiset(LazyDict):
         )
         files: dict[str, Path | bytes] = {}
         if save_card:
-            files[CARD_FILE] = self._card(location=path).encode()
+            files[CARD_FILE] = self._card(path, saved_to_disk=True).encode()
         wanted = {
             PIPELINE_FILE: save_pipeline_config,
             REPORT_FILE: save_pipeline_config,
@@ -335,6 +335,8 @@ class Distiset(LazyDict):
         location: str,
         summaries: Sequence[SubsetSummary] | None = None,
         existing: str | None = None,
+        *,
+        saved_to_disk: bool = False,
     ) -> str:
         if summaries is None:
             summaries = [
@@ -350,6 +352,7 @@ class Distiset(LazyDict):
             artifacts=artifact_names(self._artifacts()),
             citations=self.citations,
             existing=existing,
+            saved_to_disk=saved_to_disk,
         )
 
 

@@ -72,9 +72,7 @@ def commit_once(destination: Destination, publication: Publication) -> CommitRec
             )
             time.sleep(delay)
         try:
-            return within(
-                retrying.DEADLINE, "commit", partial(_attempt, destination, publication)
-            )
+            return within(retrying.DEADLINE, "commit", partial(_attempt, destination, publication))
         except Exception as error:
             if status_of(error) in (401, 403):
                 raise DistilabelUserError(

@@ -150,7 +150,7 @@ def _read_card(api: Any, repo_id: str, head: str) -> str | None:
             )
         except EntryNotFoundError:
             return None
-        return Path(path).read_text("utf-8", "replace")
+        return Path(path).read_bytes().decode("utf-8", "replace")  # line ends as they are
 
 
 def _configs(card: str | None) -> list[Mapping[str, Any]]:

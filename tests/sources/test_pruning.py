@@ -92,7 +92,7 @@ def test_text_is_read_as_a_whole(tmp_path: Path) -> None:
     assert [row.keys() for row in _blocks(step)] == [{*ROWS[0], ROW_ID}] * 2
 
 
-# --- what else is known of files --------------------------------------------------------------------
+# --- what else is known of files ------------------------------------------------------------------
 
 
 def test_schemas_of_files(tmp_path: Path, path: str) -> None:
@@ -120,7 +120,7 @@ def test_a_saved_dataset_keeps_its_features(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("path", "expected"),
     [
         ("rows?.csv", "rows?.csv"),
         ("s3://key:secret@bucket/a*.csv", "s3://bucket/a*.csv"),
@@ -130,5 +130,5 @@ def test_a_saved_dataset_keeps_its_features(tmp_path: Path) -> None:
         (Path("a/b.csv"), "a/b.csv"),
     ],
 )
-def test_what_is_shown_of_a_path_has_no_secret(given: Any, expected: Any) -> None:
-    assert shown(given) == expected
+def test_what_is_shown_of_a_path_has_no_secret(path: Any, expected: Any) -> None:
+    assert shown(path) == expected
