@@ -100,12 +100,17 @@ def sources(definition: Definition | None, report: Mapping[str, Any]) -> str:
 
 def _dataset_link(source: Mapping[str, Any]) -> str:
     repo_id = str(source.get("repo_id") or source.get("path") or "")
+    if not repo_id:
+        # Where files lie is nobody's business, and rows in memory lie nowhere.
+        return "files" if source.get("files") else "rows of the script"
     return f"[{plain(repo_id)}]({HUB}/{repo_id})" if is_repo_id(repo_id) else code(repo_id)
 
 
 def _commit_link(source: Mapping[str, Any]) -> str:
     repo_id = str(source.get("repo_id") or "")
     commit = source.get("commit")
+    if commit is None and not repo_id:
+        return ""
     if commit is None:
         return code(source.get("revision") or "") or "not recorded"
     if is_repo_id(repo_id) and re.fullmatch(r"[0-9a-f]{40}", str(commit)):

@@ -17,6 +17,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
+from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
@@ -315,8 +316,8 @@ class RunHandle:
         manifest, failed, commit = (
             directory.read_json(_note_file(name)) or {} for name in (DISTISET, FAILURES, COMMIT)
         )
-        for name in (DISTISET, FAILURES, COMMIT):
-            directory.clear(_note_file(name))
+        for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER):
+            directory.clear(name)
         report = facts.report(manifest, failed)
         if commit:
             report["published"] = commit

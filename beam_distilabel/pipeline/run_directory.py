@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import is_local
@@ -69,7 +70,8 @@ class RunDirectory:
             )
         try:
             filesystem.makedirs(path, exist_ok=True)
-            self.clear("progress")
+            for name in ("progress", STAGING_FOLDER):
+                self.clear(name)
             self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
         except OSError as error:
             raise DistilabelUserError(
