@@ -9,9 +9,10 @@ from typing import Any, BinaryIO, cast
 
 from fsspec.implementations.local import LocalFileSystem
 
+from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.hub.destination import Destination
-from beam_distilabel.hub.retrying import retrying
+from beam_distilabel.hub.retrying import describe, retrying, status_of
 
 _THREADS = 5
 
@@ -39,23 +40,32 @@ def upload(destination: Destination, files: Sequence[StoredFile]) -> None:
     Contents that the Hub has are not sent again, so this can be repeated.
 
     Raises:
+        DistilabelUserError: the token may not write.
         DistilabelError: the Hub stayed unreachable or busy.
     """
     api = destination.api()
     target = destination.target
     additions = [addition(file, by_path=True) for file in files]
-    # Done in turns by the client: those that were sent are marked, and not sent again.
-    retrying(
-        f"uploading {len(files)} files",
-        lambda: api.preupload_lfs_files(
+
+    def send() -> None:
+        api.preupload_lfs_files(
             target.repo_id,
             additions,
             repo_type="dataset",
             revision=destination.revision,
             create_pr=target.create_pr,
             num_threads=_THREADS,
-        ),
-    )
+        )
+
+    try:
+        retrying(f"uploading {len(files)} files to {target.repo_id!r}", send)
+    except Exception as error:
+        if status_of(error) not in (401, 403):
+            raise
+        raise DistilabelUserError(
+            f"the upload to {target.repo_id!r} was refused: {describe(error)} Is the token still "
+            "valid, and may it write there?"
+        ) from error
 
 
 def addition(file: StoredFile, *, by_path: bool = False) -> Any:

@@ -35,6 +35,7 @@ from beam_distilabel.transforms.sources.hub_streams import read_stream
 from beam_distilabel.transforms.sources.load_data_from_hub import LoadDataFromHub
 from tests.hub import storage
 from tests.hub.client import patch_client
+from tests.hub.faults import Fault
 from tests.hub.server import HubServer
 from tests.sources.running import graph_bytes, plain, processed, run_graph, run_source
 
@@ -297,6 +298,37 @@ def test_other_parameters_are_resolved_anew(repo: str, hub: HubServer) -> None:
     step.token = SecretStr(other)
     with pytest.raises(DistilabelUserError, match="private or gated"):
         step.count_rows()
+
+
+@pytest.mark.parametrize("content", ["parquet", "jsonl", "conversion", "txt"])
+def test_what_passes_on_the_hub_is_waited_for(
+    content: str, hub: HubServer, hub_client: Path, clock: None
+) -> None:
+    name = f"{hub.namespace}/busy"
+    rows = [{"prompt": "a"}, {"prompt": "b"}]
+    if content == "parquet":
+        hub.add_dataset(name, {"train.parquet": _parquet(rows)})
+    elif content == "txt":
+        hub.add_dataset(name, {"train.txt": b"a\nb\n"})
+    else:
+        hub.add_dataset(name, {"train.jsonl": _lines(rows)})
+        if content == "conversion":
+            hub.add_conversion(name, {"default/train/0000.parquet": _converted(["a", "b"])})
+    hub.faults += [
+        Fault("GET", r"/api/datasets/[^/]*/busy$", status=503),
+        Fault("GET", r"/refs$", drop=True),
+        Fault("HEAD", r"/resolve/", drop=True),
+        Fault("POST", r"/paths-info/", status=429),
+        Fault("GET", r"/(objects|resolve)/.*(parquet|jsonl)|/objects/", status=503),
+    ]
+    step = LoadDataFromHub(repo_id=name)
+    assert len(step.outputs) >= 1 and step.described_source() is not None
+    hub.faults.append(Fault("POST", r"/paths-info/", status=503))
+    hub.faults.append(Fault("HEAD", r"/resolve/", status=503))
+    assert [[*row.values()][0] for row in run_source(step)[0]] == ["a", "b"]
+    assert [fault.path for fault in hub.faults[:4] if not fault.fired] == (
+        ["/refs$"] if content == "parquet" else []
+    )
 
 
 def test_what_a_run_records_of_the_source(repo: str, hub: HubServer) -> None:

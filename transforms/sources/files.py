@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.hub.retrying import retrying
 from beam_distilabel.runtime_parameters import closest
 
 DataFiles = str | list[str] | dict[str, str | list[str]]
@@ -104,12 +105,15 @@ class Source:
         """
         with reading(file.path):
             filesystem, path = self.filesystem(file)
-            pruned = self.columns is not None and file.filetype not in TEXT
-            if pruned and file.path.startswith("hf://"):
-                # Reading ahead would fetch the columns that lie between those that are needed.
-                with filesystem.open(path, "rb", cache_type="none") as stream:
-                    yield stream
-                return
+            if file.path.startswith("hf://"):
+                # Its files look for their size when they are opened, and that but once; later, when
+                # they read, the client itself is patient.
+                retrying(f"the file {file.path!r}", lambda: filesystem.info(path))
+                if self.columns is not None and file.filetype not in TEXT:
+                    # Reading ahead would fetch the columns between those that are needed.
+                    with filesystem.open(path, "rb", cache_type="none") as stream:
+                        yield stream
+                    return
             compression = infer_compression(path) if file.filetype in TEXT else None
             with OpenFile(filesystem, path, "rb", compression=compression) as stream:
                 yield stream

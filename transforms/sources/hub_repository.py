@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.hub.retrying import retrying
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.transforms.sources.files import LOGIN
 
 _PATHS_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 class Repository(NamedTuple):
@@ -53,11 +57,32 @@ class Repository(NamedTuple):
         for start in range(0, len(files), _PATHS_AT_ONCE):
             part = files[start : start + _PATHS_AT_ONCE]
             with explained(self.repo_id, None, self.plain_token):
-                found = api.get_paths_info(
-                    self.repo_id, part, revision=commit or self.commit, repo_type="dataset"
+                found = patiently(
+                    f"the sizes of the files of {self.repo_id!r}",
+                    functools.partial(
+                        api.get_paths_info,
+                        self.repo_id,
+                        part,
+                        revision=commit or self.commit,
+                        repo_type="dataset",
+                    ),
                 )
             total += sum(entry.size for entry in found)
         return total
+
+
+def patiently(what: str, call: Callable[[], T]) -> T:
+    """The result of `call`, repeated while the Hub is busy or a connection breaks.
+
+    Raises:
+        DistilabelUserError: it didn't come to an end; other errors come as they are.
+    """
+    try:
+        return retrying(what, call)
+    except DistilabelUserError:
+        raise
+    except DistilabelError as error:
+        raise DistilabelUserError(str(error)) from error.__cause__
 
 
 def open_repository(repo_id: str, revision: str | None, token: SecretStr | None) -> Repository:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from beam_distilabel.row import ROW_ID, Row, number_equal_rows, position_id
+from beam_distilabel.transforms.sources.hub_repository import patiently
 from beam_distilabel.transforms.sources.readers import Block
 from beam_distilabel.transforms.sources.units import BLOCK_BYTES, BLOCK_ROWS
 
@@ -35,13 +36,16 @@ def open_stream(stream: Stream) -> Any:
     """The split as an `IterableDataset`."""
     import datasets
 
-    return datasets.load_dataset(
-        stream.repo_id,
-        stream.config,
-        split=stream.split,
-        revision=stream.revision,
-        token=stream.plain_token,
-        streaming=True,
+    return patiently(
+        f"the dataset {stream.repo_id!r}",
+        lambda: datasets.load_dataset(
+            stream.repo_id,
+            stream.config,
+            split=stream.split,
+            revision=stream.revision,
+            token=stream.plain_token,
+            streaming=True,
+        ),
     )
 
 

@@ -27,6 +27,7 @@ from beam_distilabel.transforms.sources.hub_repository import (
     explained,
     first_line,
     open_repository,
+    patiently,
 )
 from beam_distilabel.transforms.sources.hub_streams import Stream, open_stream, read_stream
 from beam_distilabel.transforms.sources.loader import FileLoader, data_schema, naming
@@ -161,8 +162,12 @@ class LoadDataFromHub(FileLoader):
 
     def _units(self) -> list[Unit]:
         # A commit's files don't change.
-        units: list[Unit] = self._once("units", lambda: list_units(self._source()))
+        units: list[Unit] = self._once("units", self._find_units)
         return units
+
+    def _find_units(self) -> list[Unit]:
+        source = self._source()
+        return patiently(f"the footers of {self.repo_id!r}", lambda: list_units(source))
 
     def _read_columns(self) -> list[str]:
         resolved = self._resolve()
@@ -170,7 +175,7 @@ class LoadDataFromHub(FileLoader):
             return list(resolved.builder.info.features)
         source = self._files()
         if source is not None:
-            return read_columns(source)
+            return patiently(f"the columns of {self.repo_id!r}", lambda: read_columns(source))
         stream = self._stream(resolved)
         features = open_stream(stream).features
         if features is not None:
@@ -187,7 +192,7 @@ class LoadDataFromHub(FileLoader):
         if source is None:
             features = open_stream(self._stream(resolved)).features
             return None if features is None else data_schema(features.arrow_schema)
-        schema = read_schema(source)
+        schema = patiently(f"the schema of {self.repo_id!r}", lambda: read_schema(source))
         return None if schema is None else data_schema(schema)
 
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
@@ -238,7 +243,9 @@ class LoadDataFromHub(FileLoader):
         return {**facts, "files": len(files), "bytes": repository.file_bytes(files, size)}
 
     def _resolve(self) -> Resolved:
-        resolved: Resolved = self._once("resolved", self._find)
+        resolved: Resolved = self._once(
+            "resolved", lambda: patiently(f"the dataset {self.repo_id!r}", self._find)
+        )
         self._resolved_revision = resolved.repository.commit
         return resolved
 
@@ -311,7 +318,9 @@ class LoadDataFromHub(FileLoader):
         )
         if kind != "csv":
             return source
-        types = _types_of(builder.info.features) or infer_text_columns(source)
+        types = _types_of(builder.info.features) or patiently(
+            f"the columns of {self.repo_id!r}", lambda: infer_text_columns(source)
+        )
         return dataclasses.replace(source, text_columns=types)
 
     def _stream(self, resolved: Resolved) -> Stream:
