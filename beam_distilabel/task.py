@@ -33,7 +33,7 @@ from beam_distilabel.typing import FormattedInput, GenerateOutput, StepInput, St
 CODE_VERSION = 1
 """Part of every Task's identity; raised where a change of this module changes answers."""
 
-_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons"))
+_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons", "failures"))
 
 
 class Generate(Protocol):
@@ -158,6 +158,7 @@ class _Task(_Step):
         count = len(generations)
         statistics = outputs.get("statistics") or {}
         reasons = outputs.get("finish_reasons") or ()
+        failures = outputs.get("failures") or ()
         keys = metadata_keys(self.unique_name)
         raw_input = sent[0] if isinstance(sent, tuple) else sent
         extras = {
@@ -167,7 +168,15 @@ class _Task(_Step):
         }
         formatted = []
         for i, text in enumerate(generations):
-            columns, failure = self._parse(text, input)
+            known = failures[i] if i < len(failures) else None
+            if known is None:
+                columns, failure = self._parse(text, input)
+            else:  # the model's answer is of no use, and the LLM says why
+                text = known.get("raw_output")
+                failure = Failure(
+                    self.unique_name, known["kind"], known["message"], {}, known.get("attempts", 1)
+                ).reason()
+                columns = dict.fromkeys(self._declared_outputs())
             if not isinstance(text, str):
                 text = self._storable(text)
             metadata = metadata_of(columns)  # a Task's parser may add to it
