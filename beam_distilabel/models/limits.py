@@ -18,6 +18,11 @@ from collections.abc import AsyncIterator, Callable
 BURST_SHARE = 0.01
 """The part of a minute's amount that may be taken at once."""
 
+MINUTE_SECONDS = 61.0
+"""A minute, and what requests may need longer or shorter to arrive."""
+
+_ROUNDING_SECONDS = 1e-6
+
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
@@ -48,12 +53,20 @@ class Limits:
         )
 
 
-class Bucket:
-    """A token bucket that keeps to its limit in every minute, bursts included.
+@dataclasses.dataclass(eq=False, slots=True)
+class Taken:
+    """What was taken out of a bucket."""
 
-    A bucket that is full and refilled at the limit's rate lets through the limit and its own size
-    in a minute; this one is refilled slower by its size, which is the largest amount ever taken at
-    once. What is taken is spread over the minute, since providers count by seconds as well.
+    at: float
+    amount: float
+
+
+class Bucket:
+    """A token bucket that also keeps to its limit in every minute.
+
+    Refilled evenly, it spreads over the minute what is taken, since providers count by seconds as
+    well. A plain token bucket lets through its limit and its whole size in a minute; this one
+    remembers what was taken in the last one.
 
     Args:
         per_minute: the limit.
@@ -62,9 +75,9 @@ class Bucket:
         >>> bucket = Bucket(60)
         >>> bucket.seconds_until(1, now=0.0)
         0.0
-        >>> bucket.take(1)
-        >>> round(bucket.seconds_until(1, now=0.0), 3)  # 59 more in the minute
-        1.017
+        >>> _ = bucket.take(1, now=0.0)
+        >>> bucket.seconds_until(1, now=0.0)
+        1.0
     """
 
     def __init__(self, per_minute: float) -> None:
@@ -72,31 +85,52 @@ class Bucket:
         self._size = max(1.0, per_minute * BURST_SHARE)
         self._level: float | None = None
         self._refilled = 0.0
+        self._taken: deque[Taken] = deque()
+        self._in_minute = 0.0
 
     def seconds_until(self, amount: float, now: float) -> float:
         """How long until `amount` can be taken; more than a minute's amount counts as that."""
         amount = min(amount, self.per_minute)
-        self._size = max(self._size, amount)
+        self._size = max(self._size, amount)  # or it could never be taken
         if self._level is None:
             self._level, self._refilled = self._size, now
+        per_second = self.per_minute / 60
         elapsed, self._refilled = now - self._refilled, now
-        self._level = min(self._size, self._level + elapsed * self._per_second)
-        return max(0.0, (amount - self._level) / self._per_second)
+        self._level = min(self._size, self._level + elapsed * per_second)
+        seconds = max((amount - self._level) / per_second, self._until_minute_has(amount, now))
+        return seconds if seconds > _ROUNDING_SECONDS else 0.0
 
-    def take(self, amount: float) -> None:
+    def _until_minute_has(self, amount: float, now: float) -> float:
+        """How long until enough of what was taken is more than a minute old."""
+        while self._taken and self._taken[0].at <= now - MINUTE_SECONDS:
+            self._in_minute -= self._taken.popleft().amount
+        if not self._taken:
+            self._in_minute = 0.0  # whatever rounding left
+        excess = self._in_minute + amount - self.per_minute
+        if excess <= 0:
+            return 0.0
+        for taken in self._taken:
+            excess -= taken.amount
+            if excess <= 0:
+                return taken.at + MINUTE_SECONDS - now
+        return MINUTE_SECONDS  # answers that used more than was expected
+
+    def take(self, amount: float, now: float) -> Taken:
         """Take `amount`, after `seconds_until` said 0."""
         assert self._level is not None
-        self._level -= min(amount, self.per_minute)
+        taken = Taken(now, min(amount, self.per_minute))
+        self._level -= taken.amount
+        self._in_minute += taken.amount
+        self._taken.append(taken)
+        return taken
 
-    def correct(self, taken: float, used: float) -> None:
-        """Something was used that isn't what was taken for it."""
+    def correct(self, taken: Taken, used: float) -> None:
+        """`used` is what `taken` came to."""
+        difference, taken.amount = used - taken.amount, used
         if self._level is not None:
-            self._level = min(self._size, self._level + min(taken, self.per_minute) - used)
-
-    @property
-    def _per_second(self) -> float:
-        # With amounts of more than half the limit, one in a minute is all that fits.
-        return max(self.per_minute - self._size, self.per_minute / 2) / 60
+            self._level = min(self._size, self._level - difference)
+        if self._taken and taken.at >= self._taken[0].at:
+            self._in_minute += difference
 
 
 class _Waiter:
@@ -113,13 +147,14 @@ class _Waiter:
 class Slot:
     """The permission for one request; see `Endpoint.slot`."""
 
-    def __init__(self, endpoint: Endpoint, tokens: float) -> None:
+    def __init__(self, endpoint: Endpoint, tokens: Taken | None) -> None:
         self._endpoint = endpoint
         self._tokens = tokens
 
     def used(self, tokens: float) -> None:
         """The request used so many tokens, where another number was expected."""
-        self._endpoint._correct(self._tokens, tokens)
+        if self._tokens is not None:
+            self._endpoint._correct(self._tokens, tokens)
 
 
 class Endpoint:
@@ -179,15 +214,15 @@ class Endpoint:
         Args:
             tokens: what the request is expected to use, prompt and answers.
         """
-        await self._acquire(tokens)
+        taken = await self._acquire(tokens)
         try:
-            yield Slot(self, tokens)
+            yield Slot(self, taken)
         finally:
             with self._lock:
                 self.running -= 1
             self._wake_first()
 
-    async def _acquire(self, tokens: float) -> None:
+    async def _acquire(self, tokens: float) -> Taken | None:
         waiter = _Waiter(tokens)
         granted = False
         with self._lock:
@@ -198,9 +233,8 @@ class Endpoint:
                     seconds = self._seconds_until_turn(waiter)
                     if seconds == 0:
                         self._waiting.popleft()
-                        self._take(tokens)
                         granted = True
-                        return
+                        return self._take(tokens)
                 try:
                     await asyncio.wait_for(waiter.event.wait(), seconds)
                 except (asyncio.TimeoutError, TimeoutError):
@@ -227,14 +261,14 @@ class Endpoint:
             seconds = max(seconds, self._tokens.seconds_until(waiter.tokens, now))
         return seconds
 
-    def _take(self, tokens: float) -> None:
+    def _take(self, tokens: float) -> Taken | None:
         self.running += 1
+        now = self._clock()
         if self._requests is not None:
-            self._requests.take(1)
-        if self._tokens is not None:
-            self._tokens.take(tokens)
+            self._requests.take(1, now)
+        return self._tokens.take(tokens, now) if self._tokens is not None else None
 
-    def _correct(self, taken: float, used: float) -> None:
+    def _correct(self, taken: Taken, used: float) -> None:
         with self._lock:
             if self._tokens is not None:
                 self._tokens.correct(taken, used)
