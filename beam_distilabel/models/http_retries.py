@@ -11,7 +11,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from beam_distilabel.errors import EngineError, GenerationError, PromptTooLongError
+from beam_distilabel.errors import (
+    DistilabelError,
+    EngineError,
+    GenerationError,
+    PromptTooLongError,
+)
 from beam_distilabel.failures import FailureKind
 from beam_distilabel.models.limits import Endpoint, Slot
 
@@ -19,6 +24,9 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 60.0
+
+_LONG_PAUSE_SECONDS = 5.0
+"""From which on a pause that the endpoint asks for is told the user."""
 
 _logger = logging.getLogger(__name__)
 _random = random.Random()
@@ -45,8 +53,10 @@ class Trouble:
     after: float | None = None
     whole: bool = False
 
-    def error(self, note: str = "") -> GenerationError:
-        """The error that costs one row."""
+    def error(self, note: str = "") -> DistilabelError:
+        """The error that costs one row, or ends the run."""
+        if self.whole:
+            return EngineError(self.message + note)
         if self.kind == "too_long":
             return PromptTooLongError(self.message + note)
         return GenerationError(self.message + note, self.kind)
@@ -61,7 +71,8 @@ class RetryPolicy:
             counted, only their time is.
         timeout: seconds for one attempt.
         deadline: seconds for all attempts and the pauses between them; the time in which a request
-            waits for its turn isn't counted. `timeout * (max_retries + 1)` if None.
+            waits for its turn isn't counted. If None, what all attempts may take, with a minute
+            before each retry.
     """
 
     max_retries: int = 6
@@ -71,7 +82,8 @@ class RetryPolicy:
     @property
     def total_seconds(self) -> float:
         """The deadline."""
-        return self.deadline or self.timeout * (self.max_retries + 1)
+        retries = self.max_retries * (self.timeout + MAX_PAUSE_SECONDS)
+        return self.deadline or self.timeout + retries
 
 
 def pause_seconds(failures: int, after: float | None = None) -> float:
@@ -160,8 +172,6 @@ async def send_until_answered(
             except Exception as error:
                 trouble = explain(error)
                 if not trouble.again:
-                    if trouble.whole:
-                        raise EngineError(trouble.message) from None
                     raise trouble.error() from None
             spent += time.monotonic() - began
         counted += not trouble.busy
@@ -175,7 +185,8 @@ async def send_until_answered(
                 f"{policy.total_seconds:.3g} s)"
             )
         if trouble.after:
-            _logger.info("%s; nothing is sent for %.3g s", trouble.message, trouble.after)
+            level = logging.INFO if trouble.after >= _LONG_PAUSE_SECONDS else logging.DEBUG
+            _logger.log(level, "%s; nothing is sent for %.3g s", trouble.message, trouble.after)
             endpoint.pause(trouble.after)
         spent += pause
         await asyncio.sleep(pause)

@@ -66,12 +66,14 @@ class OpenAILLM(AsyncLLM):
         base_url: the endpoint, up to and with `/v1`; environment variable `OPENAI_BASE_URL`, else
             OpenAI's own.
         api_key: environment variable `OPENAI_API_KEY`. It is written to no file and no message.
-        default_headers: headers of every request.
+        default_headers: headers of every request. Those with names such as `Authorization` or
+            `X-Api-Key` are left out of dumps, as the API key is.
         max_retries: attempts after the first one; refusals for load aren't counted.
         timeout: seconds for one attempt, from its first byte to its last.
         deadline: seconds for all attempts of a request and the pauses between them;
-            `timeout * (max_retries + 1)` if None. Waiting for the limits isn't counted. Where the
-            endpoint asks to wait for longer, the row fails at once.
+            if None, what all attempts may take and a minute before each retry: 20 minutes by
+            default. Waiting for the limits isn't counted. Where the endpoint asks to wait for
+            longer, the row fails at once.
         structured_output: `{"schema": a pydantic class or JSON schema}`. It goes with the requests
             as `response_format` (in strict mode where all properties are required; `"strict":
             False` prevents that), and answers are checked against it: what doesn't have the form is
@@ -108,7 +110,7 @@ class OpenAILLM(AsyncLLM):
         description="The API key to authenticate the requests.",
     )
     default_headers: RuntimeParameter[dict[str, str]] | None = Field(
-        default=None, description="The headers of every request."
+        default=None, description="The headers of every request.", repr=False
     )
     max_retries: RuntimeParameter[NonNegativeInt] = Field(
         default=6, description="The attempts after the first one."
