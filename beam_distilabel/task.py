@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+import apache_beam as beam
 import pyarrow as pa
 from pydantic import Field, PositiveInt, PrivateAttr
 
@@ -365,7 +366,22 @@ class Task(_Task, Step):
         joins = isinstance(rows, (tuple, list))
         if type(self).process is not Task.process or self.is_global or joins:
             return super().apply_to(rows)
+        if self.llm.use_offline_batch_generation:
+            rows = rows | "One place" >> Gather()  # or every worker would send batches of its own
         return apply_task(self, rows)
+
+
+class Gather(beam.PTransform):
+    """Brings all rows (of a window) to one worker, in one bundle."""
+
+    def expand(self, pcoll: Any) -> Any:
+        return (
+            pcoll
+            | "Key" >> beam.WithKeys(None)
+            | "Group" >> beam.GroupByKey()
+            | "Rows" >> beam.Values()
+            | "Each" >> beam.FlatMap(lambda rows: rows)
+        )
 
 
 class GlobalTask(Task, GlobalStep):
@@ -434,6 +450,17 @@ def _grouped(dicts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def check_llm(task: Any) -> None:
     """Raise where the Task's model was given arguments that it doesn't take."""
+    offline = getattr(task.model, "use_offline_batch_generation", False)
+    if offline and not task._can_be_used_with_offline_batch_generation:
+        raise DistilabelUserError(
+            f"{task._described()} can't be used with use_offline_batch_generation=True: it asks "
+            "more than once per row, or has a `process` of its own."
+        )
+    if offline and not getattr(task.model, "has_batch_service", False):
+        raise DistilabelUserError(
+            f"{task._described()}: {type(task.model).__name__} has no batch service; leave "
+            "use_offline_batch_generation False."
+        )
     try:
         task.model.check_generation_kwargs()
     except DistilabelUserError as error:

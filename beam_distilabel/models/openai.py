@@ -7,14 +7,21 @@ import hashlib
 import os
 import uuid
 import weakref
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr, SecretStr
+from typing_extensions import Self
 
-from beam_distilabel.errors import DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.errors import (
+    DistilabelOfflineBatchGenerationNotFinishedException,
+    DistilabelUserError,
+    EngineError,
+    GenerationError,
+)
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
-from beam_distilabel.models.engine import Engine
+from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.http_retries import RetryPolicy, Trouble, send_until_answered
 from beam_distilabel.models.limits import Endpoint, Limits, Slot, endpoint
 from beam_distilabel.models.openai_answers import checked_answer, output_of, total_tokens
@@ -31,6 +38,8 @@ from beam_distilabel.models.vllm_sampling import plain_structure
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
+
+T = TypeVar("T")
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -85,6 +94,12 @@ class OpenAILLM(AsyncLLM):
         tokens_per_minute: tokens in any 60 seconds. A request counts with its prompt, estimated at
             four bytes per token, and the greatest length of its answers; the answer's usage
             corrects that.
+        use_offline_batch_generation: whether to use the endpoint's Batch API, which takes up to a
+            day and costs less; see `beam_distilabel.models.openai_batch`.
+        offline_batch_generation_block_until_done: seconds between two looks at the batches. If
+            None, the run ends as soon as they are sent, with
+            `DistilabelOfflineBatchGenerationNotFinishedException`, which has their ids.
+        jobs_ids: batches that were sent before; only what isn't in them is sent.
 
     Raises:
         DistilabelUserError: by `load`, there is no API key.
@@ -134,6 +149,7 @@ class OpenAILLM(AsyncLLM):
         default=None, description="The tokens of prompts and answers in a minute."
     )
 
+    has_batch_service: ClassVar[bool] = True
     structure_formats: ClassVar[tuple[str, ...]] = ("json",)
     """What `structured_output["format"]` may be."""
 
@@ -200,6 +216,12 @@ class OpenAILLM(AsyncLLM):
         if known is not None:
             known.leave(self._limits)
         super().unload()
+
+    def copied(self) -> Self:
+        """A copy that isn't loaded, whether this one is or not."""
+        duplicate = super().copied()
+        duplicate._endpoint = duplicate._clients = None
+        return duplicate
 
     async def aclose(self) -> None:
         """Close the connections that were made on this event loop."""
@@ -300,19 +322,17 @@ class OpenAILLM(AsyncLLM):
 
         Raises:
             EngineError: no input can be answered.
+            DistilabelOfflineBatchGenerationNotFinishedException: with
+                `use_offline_batch_generation`; the next call goes on from there.
             DistilabelUserError: an argument is wrong.
         """
+        if self.use_offline_batch_generation:
+            return self._generate_by_batches(inputs, num_generations, kwargs)
 
         async def answer_one(one: FormattedInput) -> GenerateOutput:
-            try:
-                return await agenerate_many(self, one, num_generations, kwargs)
-            except GenerationError as error:
-                failure = {"kind": error.kind, "message": str(error), "attempts": 1}
-                return {
-                    "generations": [None] * num_generations,
-                    "statistics": {},
-                    "failures": [failure] * num_generations,
-                }
+            return await self._or_failures(
+                agenerate_many(self, one, num_generations, kwargs), num_generations
+            )
 
         async def answer_all() -> list[GenerateOutput]:
             tasks = [asyncio.ensure_future(answer_one(one)) for one in inputs]
@@ -326,15 +346,43 @@ class OpenAILLM(AsyncLLM):
 
         return run_coroutine(answer_all)
 
+    def _generate_by_batches(
+        self, inputs: list[FormattedInput], num_generations: int, kwargs: dict[str, Any]
+    ) -> list[GenerateOutput]:
+        engine = self.load_model()
+
+        async def answer_all() -> list[GenerateOutput]:
+            requests = [GenerateRequest(one, num_generations, kwargs) for one in inputs]
+            return await asyncio.gather(
+                *(self._or_failures(engine.generate(one), num_generations) for one in requests)
+            )
+
+        try:
+            return engine.call(answer_all())
+        except DistilabelOfflineBatchGenerationNotFinishedException as error:
+            self.jobs_ids = error.jobs_ids
+            raise
+        finally:
+            engine.release()
+
+    async def _or_failures(
+        self, answer: Awaitable[GenerateOutput], num_generations: int
+    ) -> GenerateOutput:
+        try:
+            return await answer
+        except GenerationError as error:
+            failure = {"kind": error.kind, "message": str(error), "attempts": 1}
+            return {
+                "generations": [None] * num_generations,
+                "statistics": {},
+                "failures": [failure] * num_generations,
+            }
+
     async def _ask(
         self, input: FormattedInput, num_generations: int, arguments: dict[str, Any]
     ) -> GenerateOutput:
-        parsed = parse_arguments(arguments, type(self).__name__)
-        prompt, structure = input if isinstance(input, tuple) else (input, None)
-        schema = self._schema(structure or self.structured_output)
-        path, body = request_of(self._prompt(prompt), parsed, schema)
-        body["model"] = self.model_name
-        expected = prompt_tokens(prompt)
+        parsed, path, body, schema = self._request(input, arguments)
+        expected = prompt_tokens(body.get("messages") or body["prompt"])
         answers: list[dict[str, Any]] = []
         missing = num_generations
         while missing > 0:
@@ -346,6 +394,26 @@ class OpenAILLM(AsyncLLM):
             answers.append(await self._send(path, body, parsed, tokens))
             missing -= len(answers[-1]["choices"])
         return output_of(answers, num_generations, schema)
+
+    def _request(
+        self, input: FormattedInput, arguments: dict[str, Any]
+    ) -> tuple[RequestArguments, str, dict[str, Any], AnswerSchema | None]:
+        parsed = parse_arguments(arguments, type(self).__name__)
+        prompt, structure = input if isinstance(input, tuple) else (input, None)
+        schema = self._schema(structure or self.structured_output)
+        path, body = request_of(self._prompt(prompt), parsed, schema)
+        return parsed, path, {**body, "model": self.model_name}, schema
+
+    def batch_request(
+        self, input: FormattedInput, num_generations: int, arguments: dict[str, Any]
+    ) -> tuple[str, dict[str, Any], AnswerSchema | None]:
+        """The path and the body of a request in a batch, and what its answers are checked with."""
+        parsed, path, body, schema = self._request(input, arguments)
+        if num_generations > 1:
+            body["n"] = num_generations
+        if _LONGER_NAME not in body:
+            body.setdefault("max_tokens", parsed.max_new_tokens)
+        return path, body, schema
 
     def _schema(self, structure: Any) -> AnswerSchema | None:
         schema = answer_schema(structure)
@@ -365,8 +433,6 @@ class OpenAILLM(AsyncLLM):
         self, path: str, body: dict[str, Any], arguments: RequestArguments, tokens: int
     ) -> dict[str, Any]:
         client = self._client()
-        known = self._endpoint
-        assert known is not None
         # The same for all attempts: a proxy that knows it answers a lost answer's request again
         # without asking, and charging for, another one.
         headers = {"Idempotency-Key": uuid.uuid4().hex}
@@ -394,8 +460,33 @@ class OpenAILLM(AsyncLLM):
                 return Trouble("refused", "the model takes no max_tokens", True, True, after=0.0)
             return explain(error, self._answered, self._secrets())
 
+        return await self._until_answered(send, explained, tokens)
+
+    async def _until_answered(
+        self,
+        send: Callable[[Slot], Awaitable[T]],
+        explained: Callable[[Exception], Trouble],
+        tokens: float,
+    ) -> T:
+        assert self._endpoint is not None
         policy = RetryPolicy(self.max_retries or 0, self.timeout or 120.0, self.deadline)
-        return await send_until_answered(send, explained, known, tokens, policy)
+        return await send_until_answered(send, explained, self._endpoint, tokens, policy)
+
+    async def call_service(self, send: Callable[[Any], Awaitable[T]]) -> T:
+        """What `send`, given the SDK's client, returns; tried again within the limits.
+
+        Raises:
+            EngineError: it can't be had.
+        """
+        client = self._client()
+
+        def explained(error: Exception) -> Trouble:
+            return explain(error, self._answered, self._secrets())
+
+        try:
+            return await self._until_answered(lambda slot: send(client), explained, 1)
+        except GenerationError as error:
+            raise EngineError(f"{type(self).__name__}: {error}") from None
 
     def _secrets(self) -> list[str]:
         key = self.api_key.get_secret_value() if self.api_key is not None else ""
@@ -420,9 +511,14 @@ class OpenAILLM(AsyncLLM):
             self.identity(),
             {name: getattr(self, name) for name in _HOW_IT_IS_ASKED},
             hashlib.sha256(key.encode()).hexdigest(),
+            self.jobs_ids,
         )
 
     def make_engine(self) -> Engine:
+        if self.use_offline_batch_generation:
+            from beam_distilabel.models.openai_batch import OpenAIBatchEngine
+
+            return OpenAIBatchEngine(self)
         return OpenAIEngine(self)
 
 

@@ -519,6 +519,17 @@ def test_equal_llms_share_an_engine_and_others_do_not(
     assert len({json.dumps(llm.identity()) for llm in [*same, *others[:3]]}) == 1
 
 
+def test_a_loaded_llm_and_its_engine_leave_each_other_alone(
+    openai_server: OpenAIServer,  # noqa: F811
+) -> None:
+    llm = llm_of(openai_server, max_concurrency=1)
+    llm.load()
+    (output,) = through_engine(llm, GenerateRequest(chats("a")[0]))
+    assert output["generations"] == ["answer to a"]
+    assert llm.generate_outputs(chats("b"))[0]["generations"] == ["answer to b"]
+    llm.unload()
+
+
 def test_plain_beam(openai_server: OpenAIServer) -> None:  # noqa: F811
     llm = llm_of(openai_server)
     for transform in (RunInference(llm), ContinuousRunInference(llm)):

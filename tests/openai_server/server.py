@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
-import json
 import threading
 import time
 from collections import Counter, defaultdict
@@ -15,6 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.openai_server.batches import Batches
+from tests.openai_server.completions import completion, default_answer, prompt_of
 from tests.openai_server.faults import Chaos, Fault, error, fault_answer
 
 _START_SECONDS = 30
@@ -60,6 +60,7 @@ class OpenAIServer:
         peak: the most requests that it ever had under way.
         charged: prompt to how often an answer was charged for.
         delivered: prompt to how often an answer was sent.
+        batches: the Batch API.
 
     Example:
         >>> import urllib.request
@@ -77,7 +78,7 @@ class OpenAIServer:
         self.models = ["tiny"]
         self.faults: list[Fault] = []
         self.chaos: Chaos | None = None
-        self.answer: Callable[[dict[str, Any], int], str | None] = _default_answer
+        self.answer: Callable[[dict[str, Any], int], str | None] = default_answer
         self.latency = 0.0
         self.max_choices: int | None = None
         self.honours_keys = False
@@ -88,6 +89,7 @@ class OpenAIServer:
         self.delivered: Counter[str] = Counter()
         self.fired: Counter[str] = Counter()
         self.asked_for_models = 0
+        self.batches = Batches(self)
         self._asked: Counter[str] = Counter()
         self._answers: dict[str, dict[str, Any]] = {}
         self._stopping = asyncio.Event()
@@ -153,6 +155,7 @@ class OpenAIServer:
             web.post("/v1/completions", self._complete),
             web.post("/openai/deployments/{model}/chat/completions", self._complete),
             web.get("/v1/models", self._list_models),
+            *self.batches.routes(),
         ]
 
     @web.middleware
@@ -181,7 +184,7 @@ class OpenAIServer:
         self.running += 1
         self.peak = max(self.peak, self.running)
         try:
-            fault = self._fault(prompt)
+            fault = self.fault_of(prompt)
             if fault is not None:
                 self.fired[fault.kind] += 1
                 answer = fault_answer(fault, prompt)
@@ -208,7 +211,7 @@ class OpenAIServer:
         finally:
             self.running -= 1
 
-    def _fault(self, prompt: str) -> Fault | None:
+    def fault_of(self, prompt: str) -> Fault | None:
         for fault in self.faults:
             if fault.applies_to(prompt):
                 fault.fired += 1
@@ -251,84 +254,6 @@ class OpenAIServer:
                 first += 1
             most = max(most, total)
         return most
-
-
-def prompt_of(body: dict[str, Any]) -> str:
-    """The raw prompt, or the last message's text."""
-    if "prompt" in body:
-        return str(body["prompt"])
-    content = body["messages"][-1]["content"] if body["messages"] else ""
-    return content if isinstance(content, str) else json.dumps(content)
-
-
-def completion(
-    body: dict[str, Any],
-    answer: Callable[[dict[str, Any], int], str | None],
-    max_choices: int | None = None,
-    refused: bool = False,
-) -> dict[str, Any]:
-    """What is answered to a request's body; a word is a token."""
-    count = min(body.get("n") or 1, max_choices or body.get("n") or 1)
-    limit = body.get("max_tokens") or body.get("max_completion_tokens") or 16
-    choices, used = [], 0
-    for index in range(count):
-        text = answer(body, index)
-        words = (text or "").split(" ")
-        cut = len(words) > limit
-        if cut:
-            text, words = " ".join(words[:limit]), words[:limit]
-        used += len(words)
-        choice: dict[str, Any] = {"index": index, "finish_reason": "length" if cut else "stop"}
-        if "prompt" in body:
-            choice["text"] = (body["prompt"] if body.get("echo") else "") + (text or "")
-            choice["logprobs"] = _text_logprobs(words, body) if body.get("logprobs") else None
-        else:
-            message = {"role": "assistant", "content": text, "refusal": None}
-            if refused:
-                message |= {"content": None, "refusal": "I can't help with that."}
-            choice["message"] = message
-            choice["logprobs"] = _chat_logprobs(words, body) if body.get("logprobs") else None
-        choices.append(choice)
-    sent = body.get("messages") or [{"content": body.get("prompt", "")}]
-    prompt = sum(len(str(message["content"]).split(" ")) for message in sent)
-    usage = {"prompt_tokens": prompt, "completion_tokens": used, "total_tokens": prompt + used}
-    # In no order: the protocol has an index.
-    choices.reverse()
-    kind = "text_completion" if "prompt" in body else "chat.completion"
-    return {
-        "id": f"answer-{next(_numbers)}",
-        "object": kind,
-        "created": 1,
-        "model": body.get("model"),
-        "choices": choices,
-        "usage": usage,
-    }
-
-
-_numbers = itertools.count(1)
-
-
-def _default_answer(body: dict[str, Any], index: int) -> str:
-    return f"answer to {prompt_of(body)}" + (f" #{index}" if index else "")
-
-
-def _chat_logprobs(words: list[str], body: dict[str, Any]) -> dict[str, Any]:
-    top = body.get("top_logprobs") or 0
-    return {
-        "content": [
-            {
-                "token": word,
-                "logprob": -0.5,
-                "top_logprobs": [{"token": f"{word}{i}", "logprob": -1.0 - i} for i in range(top)],
-            }
-            for word in words
-        ]
-    }
-
-
-def _text_logprobs(words: list[str], body: dict[str, Any]) -> dict[str, Any]:
-    top = [{f"{word}{i}": -1.0 - i for i in range(body["logprobs"])} for word in words]
-    return {"tokens": words, "token_logprobs": [-0.5] * len(words), "top_logprobs": top}
 
 
 def _dropped(request: web.Request) -> web.Response:
