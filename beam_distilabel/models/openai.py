@@ -9,8 +9,17 @@ import uuid
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr, SecretStr
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    SecretStr,
+)
 from typing_extensions import Self
 
 from beam_distilabel.errors import (
@@ -53,6 +62,8 @@ _HOW_IT_IS_ASKED = (
     "max_concurrency",
     "requests_per_minute",
     "tokens_per_minute",
+    "use_offline_batch_generation",
+    "offline_batch_generation_block_until_done",
 )
 """Fields that don't change what is answered."""
 
@@ -74,7 +85,8 @@ class OpenAILLM(AsyncLLM):
         model: the model's name at the endpoint.
         base_url: the endpoint, up to and with `/v1`; environment variable `OPENAI_BASE_URL`, else
             OpenAI's own.
-        api_key: environment variable `OPENAI_API_KEY`. It is written to no file and no message.
+        api_key: environment variable `OPENAI_API_KEY`. It is in no dump, log or message; workers
+            get it inside of the pickled pipeline.
         default_headers: headers of every request. Those with names such as `Authorization` or
             `X-Api-Key` are left out of dumps, as the API key is.
         max_retries: attempts after the first one; refusals for load aren't counted.
@@ -114,6 +126,9 @@ class OpenAILLM(AsyncLLM):
         >>> "api_key" in llm.dump()
         False
     """
+
+    # An error about a field would otherwise show them all, the API key as it was given among them.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     model: str
     base_url: RuntimeParameter[str] | None = Field(
@@ -162,9 +177,14 @@ class OpenAILLM(AsyncLLM):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        self._check_structure()
+        self._check_fields()
 
-    def _check_structure(self) -> None:
+    def _check_fields(self) -> None:
+        if "@" in urlsplit(str(self.base_url)).netloc:
+            raise DistilabelUserError(
+                f"{type(self).__name__}: base_url has a user or a password in it, which would be "
+                "dumped with it; send them by `default_headers={'Authorization': ...}`."
+            )
         plain = plain_structure(self.structured_output)
         if plain is not None and plain["format"] not in self.structure_formats:
             raise DistilabelUserError(
@@ -498,7 +518,7 @@ class OpenAILLM(AsyncLLM):
     def check_generation_kwargs(self) -> None:
         super().check_generation_kwargs()
         parse_arguments(self.get_generation_kwargs(), type(self).__name__)
-        self._check_structure()
+        self._check_fields()
 
     @classmethod
     def not_identity(cls) -> frozenset[str]:

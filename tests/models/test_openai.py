@@ -469,6 +469,19 @@ def test_the_key_is_in_no_dump_log_or_message(
     assert secret not in str(caught.value) and "***" in str(caught.value)
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValidationError, match="has a user or a password in it") as caught:
+        OpenAILLM(model="m", api_key="k", base_url="https://me:hunter22@example.com/v1")
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"timeout": -1}, {"modle": "m"}, {"structured_output": {}}])
+def test_the_key_is_in_no_error_about_a_field(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OpenAILLM(**{"api_key": "sk-mine", "max_retries": "x", **fields})
+    assert "sk-mine" not in str(caught.value)
+
+
 def test_dump_and_load(openai_server: OpenAIServer, tmp_path: Path) -> None:  # noqa: F811
     llm = llm_of(
         openai_server,
@@ -508,15 +521,16 @@ def test_equal_llms_share_an_engine_and_others_do_not(
         llm_of(openai_server, api_key="sk-another"),
         llm_of(openai_server, timeout=9),
         llm_of(openai_server, max_concurrency=3),
+        llm_of(openai_server, use_offline_batch_generation=True),
         llm_of(openai_server, model="other"),
     ]
     engines = [llm.load_model() for llm in [*same, *others]]
     assert engines[0] is engines[1]
-    assert len({id(engine) for engine in engines}) == 5
+    assert len({id(engine) for engine in engines}) == 6
     for engine in engines:
         engine.release()
     # Neither the key nor the limits change what is answered.
-    assert len({json.dumps(llm.identity()) for llm in [*same, *others[:3]]}) == 1
+    assert len({json.dumps(llm.identity()) for llm in [*same, *others[:4]]}) == 1
 
 
 def test_a_loaded_llm_and_its_engine_leave_each_other_alone(
