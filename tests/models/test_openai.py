@@ -130,6 +130,21 @@ def test_no_limit_is_exceeded_by_llms_that_share_an_endpoint(
     assert server.peak == 5
 
 
+def test_tokens_per_minute_hold_in_every_second(
+    openai_server: OpenAIServer,  # noqa: F811
+) -> None:
+    """200 tokens a second and a burst of 120, where each request uses 20: 10 and 6 requests."""
+    llm = llm_of(openai_server, tokens_per_minute=12_000)
+    prompts = [f"{i} is the first of these ten words as counted" for i in range(40)]
+    outputs = ask(llm, chats(*prompts), max_new_tokens=10)
+    assert [output["finish_reasons"] for output in outputs] == [["length"]] * 40
+    received = openai_server.received
+    assert {one.tokens for one in received} == {20}
+    assert openai_server.most_in(1.0, lambda one: one.tokens) <= 200 + 120 + 20
+    seconds = received[-1].at - received[0].at
+    assert 0.9 * (40 * 20 - 120 - 20) / 200 <= seconds <= 10
+
+
 def test_tokens_per_minute_are_counted_as_used(
     openai_server: OpenAIServer,  # noqa: F811
 ) -> None:
