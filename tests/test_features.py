@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import io
 import json
 from pathlib import Path
@@ -102,11 +103,12 @@ def test_metadata_that_is_no_features_has_none(text: str) -> None:
 
 
 def test_unknown_and_wrong_features_are_left_out() -> None:
-    features = {"a": {"_type": "Hologram"}, "b": LABEL, "c": LABEL, "gone": INT32}
-    schema = with_features(
-        pa.schema([("a", pa.int64()), ("b", pa.string()), ("c", pa.int64())]), features
-    )
-    assert features_of(declared_schema(schema)) == {"c": LABEL}
+    array = {"shape": [2, 2], "dtype": "float32", "_type": "Array2D"}
+    features = {"a": {"_type": "Hologram"}, "b": LABEL, "c": LABEL, "m": array, "gone": INT32}
+    lists = pa.list_(pa.list_(pa.float32()))
+    columns = [("a", pa.int64()), ("b", pa.string()), ("c", pa.int64()), ("m", lists)]
+    declared = declared_schema(with_features(pa.schema(columns), features))
+    assert declared.equals(pa.schema(columns)) and features_of(declared) == {"c": LABEL}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,7 @@ def test_unknown_and_wrong_features_are_left_out() -> None:
         (pa.map_(pa.string(), pa.int64()), pa.null()),
         (pa.struct([("m", pa.map_(pa.string(), pa.int64()))]), pa.null()),
         (pa.struct([("n", pa.null())]), pa.struct([("n", pa.null())])),
+        (pa.list_(pa.list_(pa.int8(), 2)), pa.list_(pa.list_(pa.int8()))),
         (pa.struct([]), pa.null()),
         (pa.decimal128(10, 2), pa.decimal128(10, 2)),
     ],
@@ -139,6 +142,26 @@ def test_a_column_is_declared_once_a_row_has_it() -> None:
     assert first == pa.schema([("x", pa.int64())]) and table.num_columns == 1
     _, second = declared.encode([{"b": None, "x": 1}], first)
     assert second == pa.schema([("x", pa.int64()), ("b", pa.float32())])
+
+
+@pytest.mark.parametrize("rows_per_shard", [1, 100])
+@pytest.mark.parametrize("gap", [0, 1, 2])
+def test_arrays_of_a_fixed_size_with_gaps_load(
+    gap: int, rows_per_shard: int, tmp_path: Path
+) -> None:
+    rows: list[Row] = [{"v": [float(i), 0.5]} for i in range(3)]
+    rows[gap] = {"v": None}
+    schema = pa.schema([("v", pa.list_(pa.float32(), 2))])
+    write(rows, tmp_path, schema, max_shard_rows=rows_per_shard)
+    assert encoded(loaded(tmp_path)) == rows
+    assert all(s.field("v").type == pa.list_(pa.float32()) for s in stored(tmp_path))
+
+
+def test_arrays_of_a_fixed_size_that_some_shards_lack_load(tmp_path: Path) -> None:
+    rows: list[Row] = [{"v": [1.0, 0.5], "i": 0}, {"i": 1}]
+    schema = pa.schema([("v", pa.list_(pa.float32(), 2))])
+    write(rows, tmp_path, schema, max_shard_rows=1)
+    assert encoded(loaded(tmp_path)) == [rows[0], {"v": None, "i": 1}]
 
 
 def test_values_that_do_not_fit_win_as_if_nothing_had_been_declared() -> None:
@@ -388,6 +411,40 @@ def test_a_run_keeps_features_and_reads_what_it_needs(
     assert loaded(tmp_path / "run" / "distiset").features == expected
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sources"]["load"]["commit"] == hub.commits(repo)[0].id
+
+
+def test_arrow_types_of_a_dataset_survive_and_arrays_become_lists(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {
+            "time": datasets.Value("timestamp[ms]"),
+            "day": datasets.Value("date32"),
+            "price": datasets.Value("decimal128(10, 2)"),
+            "fixed": datasets.List(datasets.Value("float32"), length=2),
+            "gaps": datasets.List(datasets.Value("float32"), length=2),
+            "large": datasets.LargeList(datasets.Value("int8")),
+            "matrix": datasets.Array2D((2, 2), "float32"),
+        }
+    )
+    row = {
+        "time": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000),
+        "day": datetime.date(2026, 1, 2),
+        "price": decimal.Decimal("1.25"),
+        "fixed": [1.5, 2.5],
+        "gaps": [1.5, 2.5],
+        "large": [1],
+        "matrix": [[1.0, 2.0], [3.0, 4.0]],
+    }
+    full = ("matrix", "fixed")
+    rows = [row, {**dict.fromkeys(features), **{name: row[name] for name in full}, "large": []}]
+    with Pipeline("types") as pipeline:
+        loader = dataset_loader(datasets.Dataset.from_list(rows, features=features), name="load")
+        loader >> KeepColumns(columns=list(features))
+    _run(pipeline, tmp_path)
+    found = loaded(tmp_path)
+    plain = datasets.List(datasets.Value("float32"))
+    # Parquet can't give null arrays of a fixed size back.
+    assert found.features == {**features, "matrix": datasets.List(plain), "gaps": plain}
+    assert encoded(found) == rows
 
 
 @pytest.mark.parametrize("size", [5, 1500])

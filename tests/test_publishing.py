@@ -158,15 +158,17 @@ def test_from_the_hub_to_the_hub(hub: HubServer, tmp_path: Path) -> None:
     )
     source.push_to_hub(f"{hub.namespace}/source", split="test")
     commit = hub.refs(f"{hub.namespace}/source")["refs/heads/main"]
+    middle = f"{hub.namespace}/middle"
     with Pipeline("hub-to-hub") as pipeline:
         loader = LoadDataFromHub(name="load", repo_id=f"{hub.namespace}/source", split="test")
-        loader >> TextGeneration(name="answer", llm=TaggedEcho())
+        loader >> PushToHub(repo_id=middle) >> TextGeneration(name="answer", llm=TaggedEcho())
     distiset = pipeline.run(output_dir=tmp_path / "run")
     distiset.push_to_hub(f"{hub.namespace}/made", private=True, token=hub.token)
     found = load(f"{hub.namespace}/made", "default")
     assert found.features["label"] == features["label"]
     assert found.features["small"] == features["small"]
     assert [row["label"] for row in found] == [0, 1, 0]
+    assert load(middle, "default").features == features
     for text in ((tmp_path / "run" / "run.json").read_text(), card_of(hub, "made")):
         assert commit in text
 
@@ -385,9 +387,10 @@ def test_a_run_that_cannot_be_one_commit_is_refused_before_it_starts(
     from beam_distilabel.steps import LoadDataFromFileSystem
 
     with Pipeline("large") as pipeline:
-        LoadDataFromFileSystem(data_files=str(source)) >> KeepColumns(columns=["a"])
+        LoadDataFromFileSystem(data_files=str(source)) >> Marks(path=str(tmp_path / "ran"))
     with pytest.raises(DistilabelUserError, match=r"'large': about 9,000 bytes"):
         pipeline.run(output_dir=tmp_path / "run", push_to_hub=f"{hub.namespace}/large")
+    assert not (tmp_path / "ran").exists()
     assert not any("large" in line.path for line in hub.requests)
 
 

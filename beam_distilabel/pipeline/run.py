@@ -31,6 +31,7 @@ from beam_distilabel.pipeline.application import apply_graph
 from beam_distilabel.pipeline.columns import (
     described_sources,
     prune_columns,
+    sent_schemas,
     source_bytes,
     subset_schemas,
 )
@@ -297,7 +298,11 @@ class RunHandle:
             sources=described_sources(graph),
             seed=SEED,
         )
-        pushes = any(isinstance(step, PushToHub) for step in graph.steps.values())
+        pushes = {n: step for n, step in graph.steps.items() if isinstance(step, PushToHub)}
+        if pushes:
+            known = sent_schemas(graph)
+            for name, step in pushes.items():
+                step.expect(known[name])
         if request.hub is not None or (pushes and not request.dry_run):
             expected = source_bytes(graph)
             subsets = len(graph.subsets()) if request.hub else 1

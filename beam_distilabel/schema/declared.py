@@ -56,6 +56,7 @@ class DeclaredColumns:
             for name in dict.fromkeys(name for row in rows for name in row):
                 if name in self._unseen and name not in drop:
                     self._seen[name] = self._unseen.pop(name)
+        known = self._without_null_arrays(rows, known)
         table, schema = encode_rows(rows, known, self._declared(), drop)
         misfits = []
         for name, kind in self._seen.items():
@@ -88,6 +89,21 @@ class DeclaredColumns:
             order = [schema.get_field_index(name) for name in wanted if name in schema.names]
             table, schema = table.select(order), pa.schema([schema.field(i) for i in order])
         return table, fit_features(schema, self._schema)
+
+    def _without_null_arrays(
+        self, rows: Sequence[dict[Any, Any]], known: pa.Schema | None
+    ) -> pa.Schema | None:
+        """`known`, with lists in place of the lists of fixed size of which `rows` lack one.
+
+        Arrow writes null ones to Parquet, and can't read them again.
+        """
+        for name, kind in self._seen.items():
+            if pa.types.is_fixed_size_list(kind) and any(row.get(name) is None for row in rows):
+                self._seen[name] = pa.list_(kind.value_type)
+                position = -1 if known is None else known.get_field_index(name)
+                if known is not None and position >= 0:
+                    known = known.set(position, pa.field(name, self._seen[name]))
+        return known
 
     def _declared(self) -> pa.Schema:
         return pa.schema(list(self._seen.items()))

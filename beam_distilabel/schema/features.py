@@ -50,7 +50,7 @@ def plain_type(kind: Any) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if types.is_struct(kind):
-        fields = [pa.field(field.name, plain_type(field.type)) for field in kind]
+        fields = [pa.field(field.name, _below(plain_type(field.type))) for field in kind]
         # Without a part of it the values wouldn't fit.
         lost = any(
             types.is_null(plain.type) and not types.is_null(field.type)
@@ -58,7 +58,7 @@ def plain_type(kind: Any) -> pa.DataType:
         )
         return pa.null() if lost or not fields else pa.struct(fields)
     if is_list(kind):
-        item = plain_type(kind.value_type)
+        item = _below(plain_type(kind.value_type))
         if types.is_null(item) and not types.is_null(kind.value_type):
             return pa.null()
         if types.is_fixed_size_list(kind):
@@ -71,8 +71,17 @@ def plain_type(kind: Any) -> pa.DataType:
     return pa.null() if types.is_nested(kind) else kind
 
 
+def _below(kind: Any) -> pa.DataType:
+    """`kind` where it lies in another type: there nobody looks whether a list of a size is null."""
+    return pa.list_(kind.value_type) if pa.types.is_fixed_size_list(kind) else kind
+
+
 def type_of_feature(feature: Any) -> pa.DataType | None:
-    """The storage type of a feature, given as JSON; None where `datasets` doesn't know it."""
+    """The type of a feature's column, given as JSON.
+
+    None where `datasets` doesn't know the feature, or knows it by an extension type of its own
+    (`Array2D`), which columns of plain types don't have.
+    """
     import datasets
 
     try:
@@ -80,7 +89,8 @@ def type_of_feature(feature: Any) -> pa.DataType | None:
     except Exception as error:  # whatever a newer version's JSON does to this one
         _log.debug("A feature is left out, %s: %r", error, feature)
         return None
-    return plain_type(schema.field(0).type)
+    kind = schema.field(0).type
+    return kind if plain_type(kind).equals(kind) else None
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from huggingface_hub import constants
 from PIL import Image
 from pydantic import SecretStr
 
@@ -345,6 +346,8 @@ def test_what_a_run_records_of_the_source(repo: str, hub: HubServer) -> None:
         "bytes": sum(sizes),
     }
     assert step.source_bytes() == sum(sizes)
+    step.num_examples = 1
+    assert step.source_bytes() is None
     assert hub.token not in json.dumps(described)
     assert LoadDataFromHub().described_source() is None and LoadDataFromHub().source_bytes() is None
 
@@ -571,6 +574,11 @@ def test_whoever_may_not_read_is_told_how_to_log_in(
         assert "is gated" in said["none"] and "Ask for access" in said["other"]
     hub.access.grant("somebody", hub.repo(name))
     assert LoadDataFromHub(repo_id=name, token=SecretStr(other)).outputs
+
+
+def test_offline_is_said_at_once(repo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE is set" in _refusal(repo_id=repo)
 
 
 def test_a_token_that_ends_while_it_runs_is_named(hub: HubServer, hub_client: Path) -> None:

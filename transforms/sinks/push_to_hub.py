@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.hub import HubTarget, as_target
 from beam_distilabel.progress import step_progress
@@ -67,6 +67,12 @@ class PushToHub(GlobalStep):
         exclude=True,
     )
 
+    _schema: Any = PrivateAttr(None)
+
+    def expect(self, schema: Any) -> None:
+        """Tell the types of the columns that will come, as an Arrow schema, where they are known."""
+        self._schema = schema
+
     def target(self) -> HubTarget:
         """Where the rows are published.
 
@@ -105,6 +111,7 @@ class PushToHub(GlobalStep):
                 folder,
                 overwrite=True,
                 split=self.split,
+                schemas=None if self._schema is None else {self.config: self._schema},
                 hub=self.target(),
                 keep_other_splits=True,
             )

@@ -95,6 +95,11 @@ def open_repository(repo_id: str, revision: str | None, token: SecretStr | None)
     import huggingface_hub
     from huggingface_hub import HfApi, constants
 
+    if constants.HF_HUB_OFFLINE:
+        raise DistilabelUserError(
+            f"the dataset {repo_id!r} on {constants.ENDPOINT} can't be loaded: HF_HUB_OFFLINE is "
+            "set. Unset it, or load files of your own with LoadDataFromFileSystem."
+        )
     plain = token.get_secret_value() if token else huggingface_hub.get_token()
     api = HfApi(endpoint=constants.ENDPOINT, token=plain)
     with explained(repo_id, revision, plain):

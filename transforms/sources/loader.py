@@ -244,10 +244,12 @@ class FileLoader(GeneratorStep, abc.ABC):
         return {"files": len(source.files), "bytes": file_bytes(source)}
 
     def source_bytes(self) -> int | None:
-        """The size of the files that are read, compressed as they are; None if unknown.
+        """The size of what is read, compressed as it is; None if unknown.
 
-        Columns that are left unread count too, and rows beyond `num_examples`.
+        It is unknown where only a part of the files is read: some columns, or `num_examples`.
         """
+        if self._needed is not None or self.num_examples is not None:
+            return None
         described = self.described_source()
         return None if described is None else described.get("bytes")
 
