@@ -70,7 +70,7 @@ class PushToHub(GlobalStep):
     _schema: Any = PrivateAttr(None)
 
     def expect(self, schema: Any) -> None:
-        """Tell the types of the columns that will come, as an Arrow schema, where they are known."""
+        """Tell the types of the columns that will come, as an Arrow schema, where known."""
         self._schema = schema
 
     def target(self) -> HubTarget:
