@@ -32,7 +32,7 @@ from beam_distilabel.pipeline.validation import validate
 from beam_distilabel.row import ROW_ID, Row
 from beam_distilabel.schema.features import features_of
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
-from beam_distilabel.transforms.sources.hub_streams import read_stream
+from beam_distilabel.transforms.sources.hub_streams import Part, read_stream
 from beam_distilabel.transforms.sources.load_data_from_hub import LoadDataFromHub
 from tests.hub import storage
 from tests.hub.client import patch_client
@@ -84,7 +84,7 @@ def test_parquet_by_row_group_at_a_pinned_commit(repo: str, hub: HubServer) -> N
     assert step.outputs == ["prompt", "completion"]
     assert step.count_rows() == 250
     read, work = step._plan()
-    assert [w.units[0].num_rows for w in work] == [60, 60, 60, 20, 50]
+    assert [w.units[0].num_rows for w in work] == [200, 50]  # small row groups together
     head = hub.commits(repo)[0].id
     assert step.resolved_revision == head
     # What comes after the launch isn't seen.
@@ -195,7 +195,7 @@ def test_paths_of_this_machine_in_a_dataset_are_not_followed(
     hub.add_dataset(name, {"README.md": card.encode(), "rows.jsonl": rows})
     step = LoadDataFromHub(repo_id=name)
     stream = step._stream(step._resolve())
-    (block,) = read_stream(stream, (0, 1, None))
+    (block,) = read_stream(stream, Part(0, 1, 1))
     assert block.rows == [
         {"image": {"path": str(secret), "bytes": None}, ROW_ID: "0-0"},
     ]
@@ -378,6 +378,200 @@ def test_columns_that_are_left_out_are_not_downloaded(hub: HubServer, hub_client
     assert plain(whole) == rows and hub.downloaded[file.sha256] > len(content)
 
 
+@pytest.mark.parametrize(("group_rows", "units"), [(10_000, 1), (100, 1), (2_500, 3)])
+def test_every_byte_is_downloaded_about_once(
+    group_rows: int,
+    units: int,
+    hub: HubServer,
+    hub_client: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/groups"
+    noise = random.Random(0)
+    rows = [
+        {"a": noise.randbytes(8).hex(), "wide": noise.randbytes(250).hex(), "z": i}
+        for i in range(8000)
+    ]
+    if units > 1:  # as if the file were larger
+        monkeypatch.setattr("beam_distilabel.transforms.sources.units._REMOTE_BYTES", 3 << 20)
+    content = _parquet(rows, row_group_size=group_rows, compression="none", use_dictionary=False)
+    hub.add_dataset(name, {"train.parquet": content})
+    sha256 = hub.repo(name).resolve("main").files["train.parquet"].sha256
+    metadata = pq.ParquetFile(io.BytesIO(content)).metadata
+    footer = 65_536 + metadata.serialized_size
+
+    step = LoadDataFromHub(repo_id=name)
+    assert step.outputs == ["a", "wide", "z"] and step.count_rows() == 8000
+    assert 0 < hub.downloaded[sha256] <= footer
+    assert len(step._plan()[1]) == units
+    hub.downloaded.clear()
+    whole = run_source(step)[0]
+    assert plain(whole) == rows
+    assert [row[ROW_ID] for row in whole] == [f"0-{i}" for i in range(8000)]
+    assert len(content) * 0.9 < hub.downloaded[sha256] <= len(content) * 1.2 + units * footer
+
+    needed = sum(
+        metadata.row_group(group).column(column).total_compressed_size
+        for group in range(metadata.num_row_groups)
+        for column in (0, 2)
+    )
+    step.read_only(frozenset({"a", "z"}))
+    hub.downloaded.clear()
+    pruned = run_source(step)[0]
+    assert plain(pruned) == [{"a": row["a"], "z": row["z"]} for row in rows]
+    assert [row[ROW_ID] for row in pruned] == [row[ROW_ID] for row in whole]
+    assert needed <= hub.downloaded[sha256] <= needed * 1.2 + units * footer < len(content) / 2
+
+    for limit in (0, 1, 150, 2_500, 7_999):
+        limited = LoadDataFromHub(repo_id=name, num_examples=limit)
+        assert run_source(limited)[0] == whole[:limit]
+
+
+def test_a_column_of_a_later_file_is_known(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/drift"
+    shards: list[list[Row]] = [
+        [{"a": None, "b": 1, "s": {"x": 1}}],
+        [{"b": 1.5, "a": "t", "s": {"y": "q"}}],
+        [{"c": [1], "b": 2}],
+    ]
+    files = {f"train-{i:05d}-of-00003.parquet": _parquet(rows) for i, rows in enumerate(shards)}
+    hub.add_dataset(name, files)
+    step = LoadDataFromHub(repo_id=name)
+    assert step.outputs == ["a", "b", "s", "c"]
+    schema = step.output_schema()
+    assert schema is not None
+    # What files disagree on isn't known.
+    assert [(f.name, f.type) for f in schema] == [
+        ("a", pa.string()),
+        ("b", pa.null()),
+        ("s", pa.null()),
+        ("c", pa.list_(pa.int64())),
+    ]
+    with Pipeline("later") as pipeline:
+        LoadDataFromHub(name="load", repo_id=name) >> KeepColumns(columns=["c"])
+    graph = _run_graph(pipeline)
+    validate(graph, has_input=False)
+    prune_columns(graph)
+    assert [row.get("c") for row in run_graph(graph)["default"]] == [None, None, [1]]
+
+
+# --- what the card declares -----------------------------------------------------------------------
+
+_DECLARED = """---
+dataset_info:
+  features:
+  - name: n
+    dtype: float32
+  - name: when
+    dtype: timestamp[s]
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': 'no'
+          '1': 'yes'
+---
+"""
+_UNTYPED: list[Row] = [
+    {"n": 1, "when": "2026-01-02T03:04:05", "label": "yes"},
+    {"n": 2, "when": "2026-01-02T03:04:06", "label": "no"},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "typed"])
+def test_declared_features_are_those_that_datasets_gives(
+    kind: str, hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/declared"
+    content = {
+        "csv": (
+            "n,when,label\n" + "".join(",".join(map(str, r.values())) + "\n" for r in _UNTYPED)
+        ),
+        "jsonl": _lines(_UNTYPED),
+        "parquet": _parquet(_UNTYPED),
+        "typed": _parquet([{"n": 1.5, "when": None, "label": 1}]),
+    }[kind]
+    if kind == "typed":
+        table = pq.read_table(io.BytesIO(content))  # type: ignore[arg-type]
+        fields = [("n", pa.float32()), ("when", pa.timestamp("s")), ("label", pa.int64())]
+        buffer = io.BytesIO()
+        pq.write_table(table.cast(pa.schema(fields)), buffer)
+        # Parquet itself has no seconds.
+        content = buffer.getvalue()
+    data = content.encode() if isinstance(content, str) else content
+    extension = "parquet" if kind == "typed" else kind
+    hub.add_dataset(name, {"README.md": _DECLARED.encode(), f"train.{extension}": data})
+    expected = datasets.load_dataset(name, split="train")
+    step = LoadDataFromHub(repo_id=name)
+    rows, failures = run_source(step)
+    assert not failures and plain(rows) == list(expected)
+    assert [row[ROW_ID] for row in rows] == [f"0-{i}" for i in range(len(rows))]
+    assert [type(v) for v in plain(rows)[0].values()] == [type(v) for v in expected[0].values()]
+    assert step.outputs == expected.column_names
+    schema = step.output_schema()
+    assert schema is not None and schema.types == expected.features.arrow_schema.types
+    assert datasets.Features.from_dict(features_of(schema)) == expected.features
+    with Pipeline("declared") as pipeline:
+        LoadDataFromHub(name="load", repo_id=name) >> KeepColumns(columns=["label"])
+    assert plain(run_graph(_run_graph(pipeline))["default"]) == [
+        {"label": row["label"]} for row in expected
+    ]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_conversion_is_read_where_it_has_the_declared_features(
+    same: bool, hub: HubServer, hub_client: Path, clock: None
+) -> None:
+    del hub_client, clock
+    name = f"{hub.namespace}/declared"
+    card = (
+        "---\ndataset_info:\n  features:\n  - name: prompt\n    dtype: string\n  - name: label\n"
+        "    dtype: " + ("int64" if same else "string") + "\n---\n"
+    )
+    stored = _lines([{"prompt": "stored", "label": 3}])
+    hub.add_dataset(name, {"README.md": card.encode(), "train.jsonl": stored})
+    hub.add_conversion(name, {"default/train/0000.parquet": _converted(["converted"])})
+    step = LoadDataFromHub(repo_id=name)
+    described = step.described_source()
+    assert described is not None and ("conversion_commit" in described) is same
+    assert plain(run_source(step)[0]) == (
+        [{"prompt": "converted", "label": 1}] if same else [{"prompt": "stored", "label": "3"}]
+    )
+
+
+# --- streams of `datasets` ------------------------------------------------------------------------
+
+
+def test_ids_of_streamed_rows_do_not_depend_on_how_many_are_read(
+    hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/texts"
+    texts = {f"train-{k}.txt": "".join(f"{k}-{i}\n" for i in range(3)) for k in range(3)}
+    hub.add_dataset(name, {path: text.encode() for path, text in texts.items()})
+    whole = run_source(LoadDataFromHub(repo_id=name))[0]
+    assert [row[ROW_ID] for row in whole] == [row["text"] for row in whole]
+    for limit in (0, 2, 3, 5, 9, 20):
+        assert run_source(LoadDataFromHub(repo_id=name, num_examples=limit))[0] == whole[:limit]
+
+
+def test_a_stream_is_pinned_too(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/texts"
+    hub.add_dataset(name, {"train.txt": b"before\n"})
+    step = LoadDataFromHub(repo_id=name)
+    read, work = step._plan()
+    hub.add_files(name, {"train.txt": b"after\nafter\n"}, title="new rows")
+    hub.add_files(name, {"train-2.txt": b"after\n"}, title="more rows")
+    rows = [row["text"] for element in work for block in read(element) for row in block.rows]
+    assert rows == ["before"]
+    assert [row["text"] for row in run_source(step)[0]] == ["before"]
+    assert len(run_source(LoadDataFromHub(repo_id=name))[0]) == 3
+
+
 # --- the Hub's own conversion ---------------------------------------------------------------------
 
 LABELS = datasets.Features(
@@ -449,10 +643,11 @@ def test_a_conversion_is_read_in_place_of_other_formats(
     hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["later"])})
     assert _prompts(step) == ["a", "b", "c"]
     assert _prompts(LoadDataFromHub(repo_id=lines)) == ["later"]
-    # A revision that is the newest commit is the same data, another one isn't.
-    head, *_, first = hub.commits(lines)
-    assert _prompts(LoadDataFromHub(repo_id=lines, revision=head.id)) == ["later"]
-    assert first.id != head.id
+    # What a revision holds is always the same, whether it has been converted or not.
+    head = hub.commits(lines)[0].id
+    for revision in (head, "main"):
+        assert _prompts(LoadDataFromHub(repo_id=lines, revision=revision)) == ["stored"]
+    assert _prompts(LoadDataFromHub(repo_id=lines, revision="")) == ["later"]
 
 
 @pytest.mark.parametrize(
@@ -507,8 +702,7 @@ def test_a_conversion_of_another_version_is_not_read(
         assert found == ["converted"]
     else:
         assert "converted" not in found
-        reason = "of another revision" if change == "revision" else "have changed since"
-        assert reason in caplog.text
+        assert change == "revision" or "have changed since" in caplog.text
 
 
 def test_a_dataset_of_a_script_is_read_from_its_conversion(
@@ -531,6 +725,8 @@ def test_a_dataset_of_a_script_is_read_from_its_conversion(
         LoadDataFromHub(repo_id=name, config="first", split="trian").outputs  # noqa: B018
     step = LoadDataFromHub(repo_id=name, config="second")
     assert _prompts(step) == ["b", "c"] and step.outputs == ["prompt", "label"]
+    with pytest.raises(DistilabelUserError, match="Leave `revision` out"):
+        LoadDataFromHub(repo_id=name, config="second", revision="main").outputs  # noqa: B018
 
 
 # --- what may not be read -------------------------------------------------------------------------

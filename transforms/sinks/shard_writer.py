@@ -130,7 +130,7 @@ class ShardWriter:
                 "text (first seen at row %s)",
                 self._subset,
                 path,
-                row.get(ROW_ID, "without id"),
+                row.get(ROW_ID) or f"with the value {str(row.get(column))[:80]!r}",
             )
 
 

@@ -28,8 +28,9 @@ from beam_distilabel.transforms.sources.readers import (
     BadRecord,
     Block,
     read_columns,
-    read_schema,
+    read_schemas,
     read_work,
+    union_schema,
 )
 from beam_distilabel.transforms.sources.units import Work, count_rows, distribute, list_units
 from beam_distilabel.typing import GeneratorStepOutput
@@ -226,7 +227,7 @@ class FileLoader(GeneratorStep, abc.ABC):
             return schema
 
     def _read_schema(self) -> pa.Schema | None:
-        schema = read_schema(self._source())
+        schema = union_schema(read_schemas(self._source()))
         return None if schema is None else data_schema(schema)
 
     def described_source(self) -> dict[str, Any] | None:
