@@ -378,7 +378,7 @@ def test_columns_that_are_left_out_are_not_downloaded(hub: HubServer, hub_client
     assert plain(whole) == rows and hub.downloaded[file.sha256] > len(content)
 
 
-@pytest.mark.parametrize(("group_rows", "units"), [(10_000, 1), (100, 1), (2_500, 3)])
+@pytest.mark.parametrize(("group_rows", "units"), [(10_000, 1), (100, 1), (2_500, 2)])
 def test_every_byte_is_downloaded_about_once(
     group_rows: int,
     units: int,
@@ -399,7 +399,7 @@ def test_every_byte_is_downloaded_about_once(
     hub.add_dataset(name, {"train.parquet": content})
     sha256 = hub.repo(name).resolve("main").files["train.parquet"].sha256
     metadata = pq.ParquetFile(io.BytesIO(content)).metadata
-    footer = 65_536 + metadata.serialized_size
+    footer = 65_536 + metadata.serialized_size + 8
 
     step = LoadDataFromHub(repo_id=name)
     assert step.outputs == ["a", "wide", "z"] and step.count_rows() == 8000
@@ -486,28 +486,28 @@ def test_declared_features_are_those_that_datasets_gives(
 ) -> None:
     del hub_client
     name = f"{hub.namespace}/declared"
+    table = "n,when,label\n" + "".join(",".join(map(str, r.values())) + "\n" for r in _UNTYPED)
+    types = [("n", pa.float32()), ("when", pa.timestamp("us")), ("label", pa.int64())]
+    typed = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist([{"n": 0.1, "when": None, "label": 1}], pa.schema(types)), typed
+    )
     content = {
-        "csv": (
-            "n,when,label\n" + "".join(",".join(map(str, r.values())) + "\n" for r in _UNTYPED)
-        ),
+        "csv": table.encode(),
         "jsonl": _lines(_UNTYPED),
         "parquet": _parquet(_UNTYPED),
-        "typed": _parquet([{"n": 1.5, "when": None, "label": 1}]),
+        "typed": typed.getvalue(),
     }[kind]
-    if kind == "typed":
-        table = pq.read_table(io.BytesIO(content))  # type: ignore[arg-type]
-        fields = [("n", pa.float32()), ("when", pa.timestamp("s")), ("label", pa.int64())]
-        buffer = io.BytesIO()
-        pq.write_table(table.cast(pa.schema(fields)), buffer)
-        # Parquet itself has no seconds.
-        content = buffer.getvalue()
-    data = content.encode() if isinstance(content, str) else content
     extension = "parquet" if kind == "typed" else kind
-    hub.add_dataset(name, {"README.md": _DECLARED.encode(), f"train.{extension}": data})
+    unit = "us" if kind == "typed" else "s"  # Parquet has no seconds
+    card = _DECLARED.replace("timestamp[s]", f"timestamp[{unit}]").encode()
+    hub.add_dataset(name, {"README.md": card, f"train.{extension}": content})
     expected = datasets.load_dataset(name, split="train")
     step = LoadDataFromHub(repo_id=name)
     rows, failures = run_source(step)
     assert not failures and plain(rows) == list(expected)
+    # What is of the declared types already is read by row group.
+    assert (step._files() is not None) is (kind == "typed")
     assert [row[ROW_ID] for row in rows] == [f"0-{i}" for i in range(len(rows))]
     assert [type(v) for v in plain(rows)[0].values()] == [type(v) for v in expected[0].values()]
     assert step.outputs == expected.column_names
@@ -729,6 +729,40 @@ def test_a_dataset_of_a_script_is_read_from_its_conversion(
         LoadDataFromHub(repo_id=name, config="second", revision="main").outputs  # noqa: B018
 
 
+def test_the_history_is_read_as_far_back_as_the_conversion(lines: str, hub: HubServer) -> None:
+    hub.context.commits_page_size = 2
+    for number in range(9):
+        hub.add_files(lines, {f"notes-{number}.txt": b"x"}, title="more")
+    hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["converted"])})
+    asked = Fault("GET", r"/commits/", call=lambda: None, times=None)
+    hub.faults.append(asked)
+    assert _prompts(LoadDataFromHub(repo_id=lines)) == ["converted"]
+    assert asked.fired == 1
+    for number in range(4):
+        hub.add_files(lines, {"README.md": b"%d" % number}, title="card")
+    assert _prompts(LoadDataFromHub(repo_id=lines)) == ["converted"]
+    assert asked.fired == 1 + 3
+
+
+def test_files_are_asked_for_in_parts(
+    lines: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_distilabel.transforms.sources.hub_repository._PATHS_AT_ONCE", 2)
+    prompts = [str(number) for number in range(5)]
+    files = {
+        f"default/train/{index:04d}.parquet": _converted([prompt])
+        for index, prompt in enumerate(prompts)
+    }
+    hub.add_conversion(lines, files)
+    asked = Fault("POST", r"/paths-info/", call=lambda: None, times=None)
+    hub.faults.append(asked)
+    step = LoadDataFromHub(repo_id=lines)
+    assert step.outputs == ["prompt", "label"] and asked.fired == 3
+    described = step.described_source()
+    assert described is not None and described["bytes"] == sum(map(len, files.values()))
+    assert _prompts(step) == prompts
+
+
 # --- what may not be read -------------------------------------------------------------------------
 
 
@@ -789,3 +823,40 @@ def test_a_token_that_ends_while_it_runs_is_named(hub: HubServer, hub_client: Pa
     ) as error:
         run_source(step)
     assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            {"train.parquet": _parquet(ROWS[:1]), "test.jsonl": _lines(ROWS[:1])},
+            "Couldn't infer the same data file format for all splits",
+        ),
+        (
+            {"data/tr ain-00000-of-00001.parquet": _parquet(ROWS[:1])},
+            "Split name should match",
+        ),
+        ({"train.zip": b"no archive"}, "can't be read by `datasets`"),
+        ({"train.txt": b"\xff\xfa"}, "UnicodeDecodeError"),
+    ],
+    ids=["formats", "split", "archive", "encoding"],
+)
+def test_what_datasets_cannot_read_is_explained(
+    files: dict[str, bytes], reason: str, hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/odd"
+    hub.add_dataset(name, files)
+    with pytest.raises(DistilabelUserError) as caught:
+        processed(LoadDataFromHub(name="load", repo_id=name))
+    message = str(caught.value)
+    assert message.startswith("Step 'load' (LoadDataFromHub): ") and repr(name) in message
+    assert reason in message and "LoadDataFromFileSystem" in message
+
+
+def test_names_that_look_like_globs_and_queries(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/names"
+    hub.add_dataset(name, {"data/[x]*? (\u00fc)#1%20.parquet": _parquet(ROWS[:3])})
+    step = LoadDataFromHub(repo_id=name)
+    assert plain(run_source(step)[0]) == ROWS[:3] and step.count_rows() == 3

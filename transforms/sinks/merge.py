@@ -156,7 +156,7 @@ def unify_shards(
     schemas = [read_schema(record["schema"]) for record in records]
     if declared is not None:
         schemas = _without_empty_declarations(records, schemas, declared)
-    schema = fit_features(_without_null_arrays(unify_schemas(schemas), schemas), declared)
+    schema = fit_features(_without_null_arrays(unify_schemas(schemas), schemas), declared, schemas)
     known = set().union(*(json_paths(s) for s in schemas)) if schemas else set()
     for path in sorted(json_paths(schema) - known):
         column = next(name for name in schema.names if path.startswith(name))

@@ -100,10 +100,11 @@ class LoadDataFromHub(FileLoader):
     At launch the repository is resolved once: its commit is pinned, so that all workers read the
     same data, and its files are listed. Parquet files are read from the Hub by row group, columns
     that no Step can need left out. Of datasets in another format the Hub's own Parquet conversion
-    is read, where it is complete and the commit is the newest one, the data files' own included.
-    Else JSON lines, JSON, CSV and Arrow files are read as they are, and other formats
-    streamed through `datasets`, by shard. `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels
-    are numbers, images and audio `{"bytes", "path"}`; the features that say so go with the columns.
+    is read, where it is complete, as new as the data, and no `revision` is asked for. Else JSON
+    lines, JSON, CSV and Arrow files are read as they are, and other formats streamed through
+    `datasets`, by shard; so are files that lack the features that the repository's card declares.
+    `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels are numbers, images and audio
+    `{"bytes", "path"}`; the features that say so go with the columns.
 
     Attributes:
         repo_id: the repository, such as "argilla/distilabel-capybara".
@@ -355,7 +356,8 @@ class LoadDataFromHub(FileLoader):
         if kind not in _FORMATS or not _has_default_settings(builder.config):
             return None
         paths = [str(path) for path in _data_files(resolved)]
-        kinds = [type_of_name(path) for path in paths]
+        # Without its protocol: in a repository's file name "?" begins no query.
+        kinds = [type_of_name(path.removeprefix("hf://")) for path in paths]
         if not all(name in _FORMATS[kind] for name in kinds):
             return None
         if not all(path.startswith("hf://") for path in paths):

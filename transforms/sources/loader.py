@@ -216,7 +216,17 @@ class FileLoader(GeneratorStep, abc.ABC):
             return list(self._once("columns", self._read_columns))
 
     def _read_columns(self) -> list[str]:
-        return read_columns(self._source())
+        return read_columns(*self._typed())
+
+    def _typed(self) -> tuple[Source, list[pa.Schema | None]]:
+        """The files, and the schema of each that has one."""
+
+        def find() -> tuple[Source, list[pa.Schema | None]]:
+            source = self._source()
+            return source, read_schemas(source)
+
+        typed: tuple[Source, list[pa.Schema | None]] = self._once("schemas", find)
+        return typed
 
     def output_schema(self) -> pa.Schema | None:
         """The types of the data's columns and the features of `datasets`; None if unknown."""
@@ -227,7 +237,7 @@ class FileLoader(GeneratorStep, abc.ABC):
             return schema
 
     def _read_schema(self) -> pa.Schema | None:
-        schema = union_schema(read_schemas(self._source()))
+        schema = union_schema(self._typed()[1])
         return None if schema is None else data_schema(schema)
 
     def described_source(self) -> dict[str, Any] | None:
