@@ -230,14 +230,16 @@ def _publish(filesystem: Any, staging: str, final: str, folder: Path, files: lis
     filesystem.pipe_file(posixpath.join(staging, f"{number:010d}-{this}"), b"staged\n")
     published = None
     for _ in range(_ATTEMPTS):
-        winner = max(_claims(filesystem, staging))
+        winner = max(_claims(filesystem, staging), default=None)
+        if winner is None:
+            continue  # listed while a higher save took this one's place
         if winner == published:
             _remove_older(filesystem, staging, winner)
             return
         try:
             _copy_staged(filesystem, staging, winner, final)
         except FileNotFoundError:
-            if max(_claims(filesystem, staging)) == winner:
+            if max(_claims(filesystem, staging), default=None) == winner:
                 raise  # not taken away by a higher save
             continue
         published = winner

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from beam_distilabel.errors import GenerationError, ParseError
+from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.row import ROW_ID, Row
 
 FailureKind = Literal[
@@ -68,7 +69,8 @@ def kind_of(error: BaseException) -> str:
 
 def message_of(error: BaseException) -> str:
     """`error` in one line: its type, unless it is ours, and its text."""
-    text = str(error).strip() or type(error).__name__
+    # User code may put what it was given into its messages, and these are published.
+    text = hide_secrets(str(error).strip()) or type(error).__name__
     if isinstance(error, (GenerationError, ParseError)):
         return text
     return f"{type(error).__name__}: {text}"

@@ -28,9 +28,39 @@ REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 ARTIFACTS_FOLDER = "artifacts"
 
+_NO_NAME = re.compile(r"[/\\:*?\"<>|$\x00-\x1f]")
+_MAX_NAME = 200
+_SPLIT = re.compile(r"\w+(\.\w+)*")
+_RESERVED_NAMES = frozenset((PIPELINE_FILE, LOG_FILE, REPORT_FILE, CARD_FILE))
+
 AnyPath = Union[str, "os.PathLike[str]"]
 
 _SHARD = re.compile(r"(?P<split>.+)-\d{5,}-of-\d{5,}\.parquet")
+
+
+def check_names(who: str, subset: Any, split: Any = "train") -> None:
+    """Raise where a subset or split can't have its name: folder, files, and `datasets` need it.
+
+    Raises:
+        DistilabelUserError: it can't; says what can.
+    """
+    if (
+        not isinstance(subset, str)
+        or not subset
+        or subset.startswith(".")
+        or len(subset.encode()) > _MAX_NAME
+        or subset in _RESERVED_NAMES
+        or _NO_NAME.search(subset)
+    ):
+        raise DistilabelUserError(
+            f"{who}: {str(subset)[:80]!r} can't be a subset's name, which becomes a folder's: use "
+            f'up to {_MAX_NAME} characters without a leading dot and without / \\ : * ? " < > | $.'
+        )
+    if not isinstance(split, str) or not _SPLIT.fullmatch(split) or split == "all":
+        raise DistilabelUserError(
+            f"{who}: {str(split)[:80]!r} can't be a split's name: `datasets` takes letters, digits "
+            "and '_', such as 'train' or 'test_2', and not 'all'."
+        )
 
 
 def shard_name(split: str, index: int, total: int) -> str:

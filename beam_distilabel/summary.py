@@ -113,25 +113,34 @@ def summarize_files(
     )
 
 
-def summarize_manifest(manifest: Manifest) -> list[SubsetSummary]:
-    """The subsets of a result by what its write told; no file is read."""
+def summarize_manifest(manifest: Manifest, splits: Collection[str] = ()) -> list[SubsetSummary]:
+    """The subsets of a result by what its write told; no file is read.
+
+    Args:
+        manifest: what the write told. Of a subset without files the summary has no rows and names
+            no files, so that a card can take out what it says of older ones.
+        splits: that were written. A subset without files has none of its own: with these the
+            summary tells which splits of it have no rows.
+    """
+    written_splits = dict.fromkeys(splits, 0)
     summaries = []
     for name, written in manifest.items():
         if not written["files"]:
+            summaries.append(SubsetSummary(name, written_splits, columns=dict(written["schema"])))
             continue
         schema = read_schema_text(written["arrow_schema"])
-        splits: dict[str, list[WrittenFile]] = {}
+        by_split: dict[str, list[WrittenFile]] = {}
         for file in written["files"]:
-            splits.setdefault(split_of(posixpath.basename(file["path"])) or "", []).append(file)
+            by_split.setdefault(split_of(posixpath.basename(file["path"])) or "", []).append(file)
         summaries.append(
             SubsetSummary(
                 name=name,
-                splits={split: sum(f["rows"] for f in files) for split, files in splits.items()},
+                splits={split: sum(f["rows"] for f in files) for split, files in by_split.items()},
                 columns={column.name: str(column.type) for column in schema},
                 sample=written["sample"],
-                data_files={split: f"{_literal(name)}/{split}-*.parquet" for split in splits},
-                bytes={s: sum(f["data_bytes"] for f in files) for s, files in splits.items()},
-                file_bytes={s: sum(f["bytes"] for f in files) for s, files in splits.items()},
+                data_files={split: f"{_literal(name)}/{split}-*.parquet" for split in by_split},
+                bytes={s: sum(f["data_bytes"] for f in files) for s, files in by_split.items()},
+                file_bytes={s: sum(f["bytes"] for f in files) for s, files in by_split.items()},
                 schema=schema,
             )
         )

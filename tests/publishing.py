@@ -48,7 +48,7 @@ def publication(
         content=digest_of(files),
         window=window,
         texts={"pipeline.yaml": "pipeline: {}\n"},
-        make_card=lambda existing: "# Rows\n",
+        make_card=lambda existing, hide: "# Rows\n",
     )
 
 

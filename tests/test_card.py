@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from beam_distilabel.card.markdown import code, fenced, number, one_line, plain,
 from beam_distilabel.card.sample import MAX_CHARACTERS, sample_text
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.manifest import Manifest, schema_text
+from beam_distilabel.redaction import redact
 from beam_distilabel.summary import (
     SubsetSummary,
     summarize,
     summarize_dataset,
     summarize_manifest,
 )
+from tests.fakes import FakeLLM
 from tests.hub import HubServer
 
 BEGIN = "<!-- beam-distilabel: begin (this section is written again on every update) -->"
@@ -546,7 +549,7 @@ def test_any_front_matter_keeps_its_values(theirs: str, kept: dict[Any, Any]) ->
 
 
 @pytest.mark.parametrize(
-    "broken", ["license: [mit", "a: b: c", "- a\n- b", "day: 2024-13-45", "!!python/name:os.system"]
+    "broken", ["license: [mit", "a: b: c", "- a\n- b", 'n: !!int "x"', "!!python/name:os.system"]
 )
 def test_unreadable_front_matter_is_kept_as_text(broken: str) -> None:
     card = build_card([subset()], existing=f"---\n{broken}\n---\n\nText.\n")
@@ -626,13 +629,50 @@ def test_updates_keep_what_people_wrote(
     assert rest.split(f"\n{END}\n")[-1].strip() == after.strip()
     metadata = front_matter(twice)
     if first or second:
-        assert len(defaults(twice)) == 1
+        (chosen,) = defaults(twice)
         found = {*names(metadata["configs"])}
-        assert found == {s.name for s in [*first, *second]} == {*names(metadata["dataset_info"])}
+        published = {s.name for s in [*first, *second]}
+        assert found == {*names(metadata["dataset_info"])}
+        counted = {
+            info["config_name"]: sum(split["num_examples"] for split in info["splits"])
+            for info in metadata["dataset_info"]
+        }
+        assert counted[chosen] > 0 or not any(counted.values())
+        # Only a "default" without rows, which would be in the way of others, is left out.
+        assert found in (published, published - {"default"})
         for info in metadata["dataset_info"]:
             (config,) = [c for c in metadata["configs"] if c["config_name"] == info["config_name"]]
             splits = [entry["split"] for entry in config["data_files"]]
             assert splits == [split["name"] for split in info["splits"]]
+
+
+@given(TEXT, TEXT, SUBSETS)
+@settings(deadline=None)
+def test_without_a_section_all_text_stays(before: str, after: str, ours: list[Any]) -> None:
+    plainly = build_card(ours, existing=before, with_section=False)
+    assert plainly.endswith(f"---\n\n{before}") and BEGIN not in plainly
+    assert build_card(ours, existing=plainly, with_section=False) == plainly
+    card = build_card([subset("other")], existing=before) + after
+    updated = build_card(ours, existing=card, with_section=False)
+    assert updated.split("\n---\n", 1)[1] == card.split("\n---\n", 1)[1]
+    assert {s.name for s in ours if s.rows} <= {*names(front_matter(updated)["configs"])}
+
+
+def test_only_our_section_is_redacted() -> None:
+    secret = "sk-classification-of-long-documents"
+    pem = "-----BEGIN PRIVATE KEY-----\nabc" + "d" * 700
+    theirs = f"---\nlicense: mit # {secret}\n---\n\nAbout {secret}.\n"
+    ours = subset(f"ta{secret}", sample={"key": secret, "texts": [pem], "a": 'pass"word', "b": 1})
+    hide = partial(redact, secrets=[secret, 'pass"word'])
+    card = build_card([ours], existing=theirs + f"\n{BEGIN}\n{END}\n\nMore {secret}.", hide=hide)
+    top, section, bottom = re.split(f"{re.escape(BEGIN)}|{re.escape(END)}", card)
+    assert names(front_matter(card)["configs"]) == [f"ta{secret}"]
+    assert f"mit # {secret}" in top and f"About {secret}." in top and f"More {secret}." in bottom
+    assert secret not in section and "word" not in section and "ddd" not in section
+    # The sample is still JSON, in a block that ends, whatever a secret took with it.
+    (shown,) = re.findall(r"```json\n(.*?)\n```\n", section, re.DOTALL)
+    assert json.loads(shown) == {"key": "***", "texts": ["***"], "a": "***", "b": 1}
+    assert build_card([ours], existing=card, hide=hide) == card
 
 
 # -- configs, sizes and features -------------------------------------------------------------------
@@ -664,6 +704,86 @@ def test_there_is_one_default_config(
     card = build_card([subset(name) for name in ours], existing=text)
     assert defaults(card) == [expected]
     assert defaults(build_card([subset(name) for name in ours], existing=card)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("rows", "existing", "configs", "expected"),
+    [
+        ({"a": 0, "b": 3}, None, ["a", "b"], "b"),
+        ({"a": 0, "b": 0}, None, ["a", "b"], "a"),
+        ({"default": 0, "b": 3}, None, ["b"], "b"),
+        ({"default": 0}, None, ["default"], "default"),
+        ({"a": 0, "default": 3}, None, ["a", "default"], "default"),
+        ({"b": 3}, {"a": 0}, ["a", "b"], "b"),
+        ({"b": 3}, {"default": 0}, ["b"], "b"),
+        ({"a": 0}, {"a": 3, "b": 4}, ["a", "b"], "b"),
+        ({"b": 0}, {"a": 3, "b": 4}, ["a", "b"], "a"),
+        ({"default": 0}, {"default": 1, "b": 4, "c": 0}, ["b", "c"], "b"),
+    ],
+)
+def test_the_default_config_has_rows_where_any_has(
+    rows: dict[str, int], existing: dict[str, int] | None, configs: list[str], expected: str
+) -> None:
+    held = build_card([subset(*of) for of in existing.items()]) if existing else None
+    card = build_card([subset(*of) for of in rows.items()], existing=held)
+    metadata = front_matter(card)
+    assert names(metadata["configs"]) == configs == names(metadata["dataset_info"])
+    assert defaults(card) == [expected]
+
+
+def test_a_config_whose_rows_are_not_counted_stays_the_default() -> None:
+    theirs = {"configs": [{"config_name": "default", "data_files": "x.csv"}]}
+    card = build_card([subset("a")], existing=f"---\n{yaml.safe_dump(theirs)}---\n")
+    assert defaults(card) == ["default"]
+
+
+def without_files(name: str, *splits: str) -> SubsetSummary:
+    """What a manifest's summary has of a subset without files."""
+    return SubsetSummary(name, dict.fromkeys(splits, 0))
+
+
+def test_a_replaced_subset_without_files_leaves_no_config() -> None:
+    held = build_card([subset("a", 2000), subset("b"), subset("c")])
+    assert defaults(held) == ["a"]
+    card = build_card([without_files("a"), subset("b", 5)], existing=held)
+    metadata = front_matter(card)
+    assert names(metadata["configs"]) == ["b", "c"] == names(metadata["dataset_info"])
+    assert defaults(card) == ["b"] and metadata["size_categories"] == ["n<1K"]
+    assert "| `a` |  | 0 | 0 |  |" in card and "## Subset `a`\n\nIt has no rows." in card
+    # None that is left had rows: nothing is listed, and nothing of other programs is touched.
+    card = build_card([without_files("a")], existing=build_card([subset("a")]))
+    assert not {"configs", "dataset_info"} & front_matter(card).keys()
+    theirs = "---\nconfigs:\n- config_name: x # mine\n  data_files: [x.csv]\n---\n"
+    assert "config_name: x # mine" in build_card([without_files("a")], existing=theirs)
+
+
+def test_a_replaced_split_without_files_leaves_the_others() -> None:
+    held = build_card([subset("a", 7, "test"), subset("b")])
+    held = build_card([subset("a", 2)], existing=held, keep_other_splits=True)
+    held = held.replace("- config_name: a\n", "- config_name: a\n  sep: x\n", 1)
+    kept = front_matter(
+        build_card([without_files("a", "test")], existing=held, keep_other_splits=True)
+    )
+    assert kept["configs"][0] == {
+        "config_name": "a",
+        "sep": "x",
+        "data_files": [{"split": "train", "path": "a/train-*.parquet"}],
+        "default": True,
+    }
+    assert kept["dataset_info"][0] == {
+        "config_name": "a",
+        "features": [{"name": "a", "dtype": "int64"}],
+        "splits": [{"name": "train", "num_bytes": 16, "num_examples": 2}],
+        "dataset_size": 16,
+    }
+    last = build_card([without_files("b", "train")], existing=held, keep_other_splits=True)
+    assert (
+        names(front_matter(last)["configs"]) == ["a"] == names(front_matter(last)["dataset_info"])
+    )
+    for none in (without_files("a", "validation"), without_files("a")):
+        same = front_matter(build_card([none], existing=held, keep_other_splits=True))
+        assert same["configs"] == front_matter(held)["configs"]
+        assert same["dataset_info"] == front_matter(held)["dataset_info"]
 
 
 def test_a_card_that_names_no_files_leaves_the_configs_alone() -> None:
@@ -841,6 +961,9 @@ def test_a_manifest_is_summarized() -> None:
     assert found.splits == {"test": 1, "train": 2} and found.bytes["train"] == 16
     assert found.schema == schema and found.file_bytes == {"test": 10, "train": 10}
     assert found.data_files["test"] == "s/test-*.parquet"
+    manifest["none"] = {"rows": 0, "files": [], "schema": {}, "arrow_schema": "", "sample": None}
+    assert summarize_manifest(manifest) == [found, SubsetSummary("none", {})]
+    assert summarize_manifest(manifest, ["test"]) == [found, SubsetSummary("none", {"test": 0})]
 
 
 def test_the_card_of_a_folder_names_the_pipeline_file_where_it_lies(tmp_path: Path) -> None:
@@ -876,9 +999,17 @@ class Repo:
         self.api = HfApi(token=hub.token)
         self.folder = folder
 
-    def upload(self, subsets: Mapping[str, Mapping[str, list[Any]]], **options: Any) -> str:
-        """Upload shards of `subsets` (name to split to a Dataset) and the card of them."""
-        from huggingface_hub import CommitOperationAdd
+    def upload(
+        self,
+        subsets: Mapping[str, Mapping[str, list[Any]]],
+        gone: Mapping[str, Sequence[str]] | None = None,
+        **options: Any,
+    ) -> str:
+        """Upload shards of `subsets` (name to split to a Dataset) and the card of them.
+
+        The splits in `gone` (subset to splits) become ones without files.
+        """
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         self.api.create_repo(self.name, repo_type="dataset", exist_ok=True)
         local = self.folder / f"upload-{len(list(self.folder.iterdir()))}"
@@ -889,12 +1020,17 @@ class Repo:
                     dataset.data.table,  # type: ignore[attr-defined]
                     local / name / f"{split}-00000-of-00001.parquet",
                 )
-        card = build_card(
-            summarize(str(local)), location=self.name, existing=self.card(), **options
-        )
+        summaries = summarize(str(local)) if subsets else []
+        summaries += [without_files(name, *splits) for name, splits in (gone or {}).items()]
+        card = build_card(summaries, location=self.name, existing=self.card(), **options)
         DatasetCard(card).validate()
         files = {str(p.relative_to(local)): p for p in local.rglob("*.parquet")}
-        operations = [CommitOperationAdd(name, path) for name, path in files.items()]
+        operations: list[Any] = [CommitOperationAdd(name, path) for name, path in files.items()]
+        operations += [
+            CommitOperationDelete(f"{name}/{split}-00000-of-00001.parquet")
+            for name, splits in (gone or {}).items()
+            for split in splits
+        ]
         operations.append(CommitOperationAdd("README.md", card.encode()))
         self.api.create_commit(self.name, operations, commit_message="x", repo_type="dataset")
         return card
@@ -927,6 +1063,8 @@ RICH = Features(
 
 
 def rich(count: int) -> Dataset:
+    if not count:
+        return Dataset(RICH.arrow_schema.empty_table())
     row = {"label": 1, "chat": [{"role": "u", "content": END}], "vector": [1, 2], "nothing": None}
     return Dataset.from_list([{"id": n, **row} for n in range(count)], features=RICH)
 
@@ -973,6 +1111,56 @@ def test_an_updated_repo_loads(repo: Repo) -> None:
     repo.upload({"default": {"train": rich(4)}})
     assert len(repo.load()["train"]) == 4
     assert len(repo.load("second")["train"]) == 3
+
+
+def test_a_repo_loads_after_a_subset_lost_its_files(repo: Repo) -> None:
+    repo.upload({"a": {"train": rich(5), "test": rich(2)}, "b": {"train": rich(3)}})
+    repo.upload({}, {"a": ["train"]}, keep_other_splits=True)
+    assert {split: len(rows) for split, rows in repo.load("a").items()} == {"test": 2}
+    assert len(repo.load("b")["train"]) == 3
+    card = repo.upload({"b": {"train": rich(4)}}, {"a": ["test"]})
+    assert datasets.get_dataset_config_names(repo.name) == ["b"] and defaults(card) == ["b"]
+    assert len(repo.load()["train"]) == len(repo.load("b")["train"]) == 4
+
+
+def test_a_repo_loads_without_a_name_where_a_config_has_no_rows(repo: Repo) -> None:
+    repo.upload({"default": {"train": rich(0)}, "a": {"train": rich(0)}, "b": {"train": rich(3)}})
+    assert len(repo.load()["train"]) == 3
+    repo.upload({"b": {"train": rich(0)}, "c": {"train": rich(2)}})
+    assert len(repo.load()["train"]) == 2
+    repo.upload({"default": {"train": rich(1)}})
+    assert len(repo.load()["train"]) == 1
+
+
+def test_configs_load_without_a_section(repo: Repo) -> None:
+    card = repo.upload({"a": {"train": rich(2)}, "b": {"train": rich(3)}}, with_section=False)
+    assert card.endswith("\n---\n\n")
+    assert len(repo.load()["train"]) == 2 and len(repo.load("b")["train"]) == 3
+    assert repo.load("b")["train"].features == RICH
+
+
+def test_the_card_of_a_pipeline_cites_the_papers_of_its_steps(tmp_path: Path) -> None:
+    from beam_distilabel.pipeline import Pipeline
+    from beam_distilabel.steps import LoadDataFromDicts
+    from beam_distilabel.steps.tasks import PrometheusEval
+
+    llm = FakeLLM(answer="Feedback: Right. [RESULT] 5")
+    with Pipeline(name="cited") as pipeline:
+        rows = [{"instruction": "2+2?", "generation": "4"}]
+        judge = PrometheusEval(llm=llm, mode="absolute", rubric="reasoning")
+        LoadDataFromDicts(data=rows) >> judge
+    pipeline.run(output_dir=tmp_path / "run")
+    card = (tmp_path / "run" / "distiset" / "README.md").read_text()
+    (entry,) = re.findall(r"## References\n\n```bibtex\n(.*?)\n```", card, re.DOTALL)
+    fields = dict(re.findall(r"^    (\w+)=\{(.*?)\},?$", entry, re.DOTALL | re.MULTILINE))
+    assert entry.startswith("@misc{") and entry.count("{") == entry.count("}")
+    assert fields["eprint"] == "2405.01535" and fields["year"] == "2024"
+    assert " ".join(fields["title"].split()) == (
+        "Prometheus 2: An Open Source Language Model Specialized in Evaluating Other Language "
+        "Models"
+    )
+    authors = " ".join(fields["author"].split()).split(" and ")
+    assert len(authors) == 10 and authors[0] == "Seungone Kim" and authors[-1] == "Minjoon Seo"
 
 
 def test_a_repo_of_plain_datasets_is_updated(repo: Repo) -> None:

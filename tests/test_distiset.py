@@ -8,7 +8,6 @@ import io
 import json
 import os
 import pickle
-import sys
 import uuid
 from pathlib import Path
 from typing import Any

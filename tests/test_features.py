@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import io
 import json
 from pathlib import Path
@@ -43,6 +44,7 @@ from tests.hub.server import HubServer
 from tests.pipeline.fakes import TaggedEcho
 
 LABEL = {"names": ["no", "yes"], "_type": "ClassLabel"}
+MILLISECOND = datetime.timedelta(milliseconds=1)
 INT32 = {"dtype": "int32", "_type": "Value"}
 
 
@@ -102,11 +104,12 @@ def test_metadata_that_is_no_features_has_none(text: str) -> None:
 
 
 def test_unknown_and_wrong_features_are_left_out() -> None:
-    features = {"a": {"_type": "Hologram"}, "b": LABEL, "c": LABEL, "gone": INT32}
-    schema = with_features(
-        pa.schema([("a", pa.int64()), ("b", pa.string()), ("c", pa.int64())]), features
-    )
-    assert features_of(declared_schema(schema)) == {"c": LABEL}
+    array = {"shape": [2, 2], "dtype": "float32", "_type": "Array2D"}
+    features = {"a": {"_type": "Hologram"}, "b": LABEL, "c": LABEL, "m": array, "gone": INT32}
+    lists = pa.list_(pa.list_(pa.float32()))
+    columns = [("a", pa.int64()), ("b", pa.string()), ("c", pa.int64()), ("m", lists)]
+    declared = declared_schema(with_features(pa.schema(columns), features))
+    assert declared.equals(pa.schema(columns)) and features_of(declared) == {"c": LABEL}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,7 @@ def test_unknown_and_wrong_features_are_left_out() -> None:
         (pa.map_(pa.string(), pa.int64()), pa.null()),
         (pa.struct([("m", pa.map_(pa.string(), pa.int64()))]), pa.null()),
         (pa.struct([("n", pa.null())]), pa.struct([("n", pa.null())])),
+        (pa.list_(pa.list_(pa.int8(), 2)), pa.list_(pa.list_(pa.int8()))),
         (pa.struct([]), pa.null()),
         (pa.decimal128(10, 2), pa.decimal128(10, 2)),
     ],
@@ -139,6 +143,26 @@ def test_a_column_is_declared_once_a_row_has_it() -> None:
     assert first == pa.schema([("x", pa.int64())]) and table.num_columns == 1
     _, second = declared.encode([{"b": None, "x": 1}], first)
     assert second == pa.schema([("x", pa.int64()), ("b", pa.float32())])
+
+
+@pytest.mark.parametrize("rows_per_shard", [1, 100])
+@pytest.mark.parametrize("gap", [0, 1, 2])
+def test_arrays_of_a_fixed_size_with_gaps_load(
+    gap: int, rows_per_shard: int, tmp_path: Path
+) -> None:
+    rows: list[Row] = [{"v": [float(i), 0.5]} for i in range(3)]
+    rows[gap] = {"v": None}
+    schema = pa.schema([("v", pa.list_(pa.float32(), 2))])
+    write(rows, tmp_path, schema, max_shard_rows=rows_per_shard)
+    assert encoded(loaded(tmp_path)) == rows
+    assert all(s.field("v").type == pa.list_(pa.float32()) for s in stored(tmp_path))
+
+
+def test_arrays_of_a_fixed_size_that_some_shards_lack_load(tmp_path: Path) -> None:
+    rows: list[Row] = [{"v": [1.0, 0.5], "i": 0}, {"i": 1}]
+    schema = pa.schema([("v", pa.list_(pa.float32(), 2))])
+    write(rows, tmp_path, schema, max_shard_rows=1)
+    assert encoded(loaded(tmp_path)) == [rows[0], {"v": None, "i": 1}]
 
 
 def test_values_that_do_not_fit_win_as_if_nothing_had_been_declared() -> None:
@@ -161,6 +185,18 @@ def test_values_that_do_not_fit_win_as_if_nothing_had_been_declared() -> None:
         (pa.struct([("raw", pa.binary()), ("n", pa.int8())]), {"raw": "text", "n": 7}, False),
         (pa.list_(pa.large_binary()), [b"\xff"], True),
         (pa.date32(), datetime.datetime(2026, 1, 2, 3), False),
+        (pa.date64(), datetime.date(2026, 1, 2), True),
+        (pa.time32("s"), datetime.time(1, 2, 3), True),
+        (pa.time32("ms"), datetime.time(1, 2, 3, 4000), True),
+        (pa.time32("ms"), datetime.time(1, 2, 3, 4), False),
+        (pa.duration("ms"), datetime.timedelta(days=1), True),
+        (pa.uint64(), 2**64 - 1, True),
+        (pa.uint64(), 1, True),
+        (pa.uint64(), -1, False),
+        (pa.uint64(), 1.0, False),
+        (pa.timestamp("us", "UTC"), datetime.datetime(2026, 1, 2, 3), False),
+        (pa.list_(pa.struct([("n", pa.uint64())])), [{"n": 2**63}], True),
+        (pa.list_(pa.struct([("n", pa.uint64())])), [{"n": 1, "raw": b"x"}], False),
     ],
 )
 def test_types_are_kept_as_far_as_they_hold_the_values(kind: Any, value: Any, fits: bool) -> None:
@@ -205,6 +241,94 @@ def _assert_same(given: Any, found: Any, kind: pa.DataType) -> None:
         assert json.loads(found) == given
     else:
         assert found == given
+
+
+DECLARED: dict[Any, Any] = {
+    pa.int32(): st.integers(-(2**31), 2**31 - 1),
+    pa.uint64(): st.integers(0, 2**64 - 1),
+    pa.float32(): st.floats(width=32, allow_nan=False),
+    pa.string(): st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
+    pa.date32(): st.dates(),
+    pa.date64(): st.dates(),
+    pa.time32("s"): st.times().map(lambda value: value.replace(microsecond=0)),
+    pa.time32("ms"): st.times().map(lambda value: value.replace(microsecond=7000)),
+    pa.timestamp("ms"): st.datetimes().map(lambda value: value.replace(microsecond=7000)),
+    pa.duration("ms"): st.timedeltas().map(lambda value: value - value % MILLISECOND),
+    pa.decimal128(5, 1): st.integers(-9999, 9999).map(lambda n: decimal.Decimal(n) / 10),
+    pa.list_(pa.struct([("raw", pa.binary()), ("n", pa.int16())])): st.lists(
+        st.fixed_dictionaries({"raw": st.binary(max_size=2) | st.none(), "n": st.integers(0, 9)}),
+        max_size=2,
+    ),
+}
+CHANGED: list[Any] = ["text", 1.25, True, b"x", {"k": "v"}, [{"other": 1}], -(2**40)]
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_every_column_is_judged_on_its_own(data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(list(DECLARED)), min_size=1, max_size=5))
+    types = {f"c{i}": kind for i, kind in enumerate(kinds)}
+    changed = data.draw(st.sets(st.sampled_from(list(types))))
+    features = {name: {"_type": "Value", "dtype": str(kind)} for name, kind in types.items()}
+    declared = DeclaredColumns(with_features(pa.schema(list(types.items())), features))
+    known: pa.Schema | None = None
+    for sizes in data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=3)):
+        values = {
+            name: data.draw(
+                st.lists(
+                    st.sampled_from(CHANGED) if name in changed else DECLARED[kind] | st.none(),
+                    min_size=sizes,
+                    max_size=sizes,
+                )
+            )
+            for name, kind in types.items()
+        }
+        rows = [{name: values[name][i] for name in types} for i in range(sizes)]
+        table, known = declared.encode(rows, known)
+        assert known.names == list(types)
+        for name in types.keys() - changed:
+            assert known.field(name).type.equals(types[name])
+            assert features_of(known)[name] == features[name]
+            assert table.column(name).to_pylist() == values[name]
+
+
+NESTED = {"a": {"_type": "List", "feature": LABEL}}
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind", "good", "bad"),
+    [
+        (LABEL, pa.int64(), -1, -2),
+        (LABEL, pa.int64(), 1, 2),
+        ({"_type": "List", "feature": LABEL}, pa.list_(pa.int64()), [0, None], [0, 7]),
+        ([LABEL], pa.list_(pa.int64()), [0, None], [0, 7]),
+        (NESTED, pa.struct([("a", pa.list_(pa.int64()))]), {"a": [1]}, {"a": [2]}),
+        (
+            {"_type": "Sequence", "feature": {"a": LABEL}},
+            pa.struct([("a", pa.list_(pa.int64()))]),
+            {"a": [1]},
+            {"a": [2]},
+        ),
+    ],
+)
+def test_a_label_that_has_no_name_costs_the_feature_for_good(
+    feature: Any, kind: Any, good: Any, bad: Any
+) -> None:
+    schema = with_features(pa.schema([("a", kind), ("n", pa.int64())]), {"a": feature, "n": LABEL})
+    declared = DeclaredColumns(schema)
+    known: pa.Schema | None = None
+    for value, left in ((None, {"a", "n"}), (good, {"a", "n"}), (bad, {"n"}), (good, {"n"})):
+        table, known = declared.encode([{"a": value, "n": 0}], known)
+        assert features_of(known).keys() == left
+        assert known.field("a").type.equals(kind)
+        assert table.column("a").to_pylist() == [value]
+
+
+def test_a_feature_that_one_shard_has_lost_is_lost_for_all() -> None:
+    columns = pa.schema([("a", pa.int64()), ("b", pa.int64())])
+    schema = with_features(columns, {"a": LABEL, "b": LABEL})
+    shards = [DeclaredColumns(schema).encode(rows)[1] for rows in ([{"a": 1, "b": 1}], [{"a": 2}])]
+    assert features_of(fit_features(schema, schema, shards)) == {"b": LABEL}
 
 
 # --- written --------------------------------------------------------------------------------------
@@ -388,6 +512,40 @@ def test_a_run_keeps_features_and_reads_what_it_needs(
     assert loaded(tmp_path / "run" / "distiset").features == expected
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sources"]["load"]["commit"] == hub.commits(repo)[0].id
+
+
+def test_arrow_types_of_a_dataset_survive_and_arrays_become_lists(tmp_path: Path) -> None:
+    features = datasets.Features(
+        {
+            "time": datasets.Value("timestamp[ms]"),
+            "day": datasets.Value("date32"),
+            "price": datasets.Value("decimal128(10, 2)"),
+            "fixed": datasets.List(datasets.Value("float32"), length=2),
+            "gaps": datasets.List(datasets.Value("float32"), length=2),
+            "large": datasets.LargeList(datasets.Value("int8")),
+            "matrix": datasets.Array2D((2, 2), "float32"),
+        }
+    )
+    row = {
+        "time": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000),
+        "day": datetime.date(2026, 1, 2),
+        "price": decimal.Decimal("1.25"),
+        "fixed": [1.5, 2.5],
+        "gaps": [1.5, 2.5],
+        "large": [1],
+        "matrix": [[1.0, 2.0], [3.0, 4.0]],
+    }
+    full = ("matrix", "fixed")
+    rows = [row, {**dict.fromkeys(features), **{name: row[name] for name in full}, "large": []}]
+    with Pipeline("types") as pipeline:
+        loader = dataset_loader(datasets.Dataset.from_list(rows, features=features), name="load")
+        loader >> KeepColumns(columns=list(features))
+    _run(pipeline, tmp_path)
+    found = loaded(tmp_path)
+    plain = datasets.List(datasets.Value("float32"))
+    # Parquet can't give null arrays of a fixed size back.
+    assert found.features == {**features, "matrix": datasets.List(plain), "gaps": plain}
+    assert encoded(found) == rows
 
 
 @pytest.mark.parametrize("size", [5, 1500])

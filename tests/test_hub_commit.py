@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from huggingface_hub import HfApi
 from pydantic import SecretStr
 
+from beam_distilabel.card.readme import BEGIN
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.hub import (
     CommitRecord,
@@ -233,6 +236,61 @@ def test_older_shards_go_and_what_isnt_ours_stays(
     }
 
 
+def test_a_config_of_someone_that_shows_all_files_keeps_none_of_the_older_ones(
+    hub: HubServer, small: Publication
+) -> None:
+    repo_id = f"{hub.namespace}/set"
+    card = b"---\nconfigs:\n- config_name: all\n  data_files: '**/*.parquet'\n---\n"
+    old = {"one/train-00002-of-00003.parquet": b"old", "more/x-00000-of-00001.parquet": b"theirs"}
+    hub.add_dataset(repo_id, {"README.md": card, **old})
+    publish(open_destination(target(hub)), small)
+    left = {path for path in hub.files(repo_id) if path.endswith(".parquet")} - expected(small)
+    assert left == {"more/x-00000-of-00001.parquet"}
+
+
+def test_content_that_was_removed_since_is_committed_again(
+    hub: HubServer, small: Publication
+) -> None:
+    destination = open_destination(target(hub))
+    publish(destination, small)
+    hub.add_files(destination.repo_id, dict.fromkeys(expected(small), b"other"), title="Theirs")
+    again = destination.again()
+    publish(again, small)
+    assert titles(hub, destination.repo_id) == [MESSAGE, "Theirs", MESSAGE, "initial commit"]
+    publish(again, small)
+    assert titles(hub, destination.repo_id).count(MESSAGE) == 2
+
+
+def test_what_an_earlier_publication_had_beside_its_rows_goes(
+    hub: HubServer, small: Publication
+) -> None:
+    repo_id = f"{hub.namespace}/set"
+    files = {"artifacts/a/b/c.txt": b"old", "report.json": b"{}", "pipeline.log": b"", "n.txt": b""}
+    hub.add_dataset(repo_id, {**files, "README.md": f"{BEGIN}\nOurs.\n".encode()})
+    publish(open_destination(target(hub)), small)
+    left = set(hub.files(repo_id)) - expected(small)
+    assert left == {".gitattributes", "README.md", "pipeline.yaml", "n.txt"}
+    # Where nothing of ours was, such files are someone's.
+    hub.add_dataset(f"{repo_id}-2", files)
+    publish(open_destination(target(hub, "set-2")), small)
+    assert set(files) <= set(hub.files(f"{repo_id}-2"))
+
+
+def test_many_artifacts_are_archives(hub: HubServer, small: Publication, tmp_path: Path) -> None:
+    artifacts = {}
+    for number in range(150):
+        source = tmp_path / "made" / f"{number}.txt"
+        source.parent.mkdir(exist_ok=True)
+        source.write_text(f"{number}")
+        artifacts[f"artifacts/plot/{number % 2}/{number}.txt"] = str(source)
+    destination = open_destination(target(hub))
+    publish(destination, replace(small, artifacts=artifacts))
+    files = hub.files(destination.repo_id)
+    assert len(files) < 15
+    packed = zipfile.ZipFile(io.BytesIO(files["artifacts/plot/1.zip"]))
+    assert len(packed.namelist()) == 75 and packed.read("149.txt") == b"149"
+
+
 def test_one_split_is_replaced_alone(hub: HubServer, tmp_path: Path) -> None:
     repo_id = f"{hub.namespace}/set"
     names = [f"default/{split}-00000-of-00001.parquet" for split in ("train", "test")]
@@ -322,6 +380,31 @@ def test_a_token_that_expires_while_the_job_runs_is_an_error_that_says_so(
         what: Any = small.files if step is upload else small
         with pytest.raises(DistilabelUserError, match=r"was refused.*still valid"):
             step(destination, what)
+
+
+def test_a_tag_or_commit_is_no_branch(hub: HubServer) -> None:
+    hub.add_dataset(f"{hub.namespace}/set", {"a.txt": b"x"})
+    HfApi().create_tag(f"{hub.namespace}/set", tag="v1", repo_type="dataset")
+    head = hub.refs(f"{hub.namespace}/set")["refs/heads/main"]
+    for revision in ("v1", head):
+        with pytest.raises(DistilabelUserError, match="is a tag or a commit; name a branch"):
+            open_destination(target(hub, revision=revision))
+
+
+def test_a_token_with_the_end_of_a_line_is_a_token(hub: HubServer, small: Publication) -> None:
+    destination = open_destination(target(hub, token=SecretStr(f"{hub.token}\n")))
+    publish(destination, small)
+    assert titles(hub, destination.repo_id) == [MESSAGE, "initial commit"]
+
+
+def test_what_cannot_be_sent_at_all_is_no_reason_to_wait(
+    hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = SecretStr("hf_" + "a" * 30 + "\nb")
+    with pytest.raises(DistilabelUserError) as error:
+        open_destination(target(hub, token=odd))
+    assert "hf_" not in str(error.value) and "hf_" not in caplog.text
+    assert not hub.requests
 
 
 @pytest.mark.parametrize(

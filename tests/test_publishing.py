@@ -14,11 +14,12 @@ from typing import Any
 
 import apache_beam as beam
 import datasets
+import pyarrow as pa
 import pytest
 import yaml
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_distilabel.distiset import create_distiset
+from beam_distilabel.distiset import Distiset, create_distiset
 from beam_distilabel.errors import DistilabelUserError, RunFailedError
 from beam_distilabel.layout import shard_name
 from beam_distilabel.manifest import WrittenFile, WrittenSubset
@@ -61,6 +62,14 @@ class Marks(Step):
 
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         Path(self.path).touch()
+        yield inputs
+
+
+class Leaks(Step):
+    """Puts a secret into its error."""
+
+    def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        raise ValueError(f"refused: {os.environ['SOME_API_KEY']}")
         yield inputs
 
 
@@ -158,21 +167,124 @@ def test_from_the_hub_to_the_hub(hub: HubServer, tmp_path: Path) -> None:
     )
     source.push_to_hub(f"{hub.namespace}/source", split="test")
     commit = hub.refs(f"{hub.namespace}/source")["refs/heads/main"]
+    middle = f"{hub.namespace}/middle"
     with Pipeline("hub-to-hub") as pipeline:
         loader = LoadDataFromHub(name="load", repo_id=f"{hub.namespace}/source", split="test")
-        loader >> TextGeneration(name="answer", llm=TaggedEcho())
+        loader >> PushToHub(repo_id=middle) >> TextGeneration(name="answer", llm=TaggedEcho())
     distiset = pipeline.run(output_dir=tmp_path / "run")
     distiset.push_to_hub(f"{hub.namespace}/made", private=True, token=hub.token)
     found = load(f"{hub.namespace}/made", "default")
     assert found.features["label"] == features["label"]
     assert found.features["small"] == features["small"]
     assert [row["label"] for row in found] == [0, 1, 0]
+    assert load(middle, "default").features == features
     for text in ((tmp_path / "run" / "run.json").read_text(), card_of(hub, "made")):
         assert commit in text
 
 
 def card_of(hub: HubServer, name: str) -> str:
     return hub.files(f"{hub.namespace}/{name}")["README.md"].decode()
+
+
+def test_names_that_would_break_the_repository_are_refused(hub: HubServer, tmp_path: Path) -> None:
+    rows = datasets.Dataset.from_list(ROWS)
+    for name, split in (("a", "my-split"), ("a", "all"), ("../evil", "train"), ("a*b", "train")):
+        distiset = Distiset({name: datasets.DatasetDict({split: rows})})
+        with pytest.raises(DistilabelUserError, match="name"):
+            distiset.push_to_hub(f"{hub.namespace}/names")
+        with pytest.raises(DistilabelUserError, match="name"):
+            with beam.Pipeline(runner="FnApiRunner") as p:
+                one = p | beam.Create(ROWS)
+                _ = {name: one} | WriteDistiset(str(tmp_path / "out"), split=split)
+    for wrong in ([1], datasets.DatasetDict({}), None):
+        with pytest.raises(DistilabelUserError, match="has to be a Dataset"):
+            Distiset({"a": wrong}).push_to_hub(f"{hub.namespace}/names")
+    with pytest.raises(DistilabelUserError, match="num_shards must be"):
+        Distiset({"a": rows}).push_to_hub(f"{hub.namespace}/names", num_shards=0)
+
+
+def test_without_a_card_every_subset_can_be_loaded(hub: HubServer, tmp_path: Path) -> None:
+    repo_id = f"{hub.namespace}/bare"
+    hub.add_dataset(repo_id, {"README.md": b"# Mine\n"})
+    distiset = branches().run(output_dir=tmp_path / "run")
+    distiset.push_to_hub(repo_id, generate_card=False)
+    assert load(repo_id, "numbers")["n"][:] == list(range(12))
+    text = card_of(hub, "bare")
+    assert "# Mine" in text and "beam-distilabel: begin" not in text
+
+
+def test_the_card_on_a_branch_says_how_to_load_the_branch(hub: HubServer, tmp_path: Path) -> None:
+    repo_id = f"{hub.namespace}/branch"
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        hub_of = {"repo_id": repo_id, "revision": "dev"}
+        _ = {"default": p | beam.Create(ROWS)} | WriteDistiset(str(tmp_path / "out"), hub=hub_of)
+    create_distiset(tmp_path / "out").push_to_hub(repo_id, revision="other")
+    for branch in ("dev", "other"):
+        card = hub.files(repo_id, branch)["README.md"].decode()
+        assert f'load_dataset("{repo_id}", "default", revision="{branch}")' in card
+        assert len(load(repo_id, "default", revision=branch)) == len(ROWS)
+
+
+def test_a_subset_that_has_no_rows_any_more_breaks_no_other(hub: HubServer, tmp_path: Path) -> None:
+    repo_id = f"{hub.namespace}/empty"
+    for rows in (ROWS, []):
+        with beam.Pipeline(runner="FnApiRunner") as p:
+            subsets = {"a": p | "a" >> beam.Create(rows), "b": p | "b" >> beam.Create(ROWS)}
+            _ = subsets | WriteDistiset(str(tmp_path / "out"), hub=repo_id, overwrite=True)
+    assert datasets.get_dataset_config_names(repo_id) == ["b"]
+    assert len(load(repo_id, "b")) == len(ROWS)
+    assert len(datasets.load_dataset(repo_id, split="train")) == len(ROWS)
+
+
+def test_a_split_without_rows_breaks_no_other(hub: HubServer, tmp_path: Path) -> None:
+    repo_id = f"{hub.namespace}/empty-split"
+    schema = {"default": pa.schema([("n", pa.int64())])}
+    for split, rows in (("train", ROWS), ("test", ROWS), ("test", [])):
+        with beam.Pipeline(runner="FnApiRunner") as p:
+            _ = (
+                p
+                | beam.Create(rows)
+                | WriteDistiset(
+                    str(tmp_path / split),
+                    hub=repo_id,
+                    split=split,
+                    schemas=schema,
+                    keep_other_splits=True,
+                    overwrite=True,
+                )
+            )
+    assert list(datasets.load_dataset(repo_id)) == ["train"]
+    empty = datasets.Dataset.from_dict({"n": []})
+    full = datasets.Dataset.from_list(ROWS)
+    splits = datasets.DatasetDict({"train": full, "test": empty})
+    Distiset({"default": splits, "none": empty}).push_to_hub(repo_id)
+    assert datasets.get_dataset_config_names(repo_id) == ["default"]
+    assert list(datasets.load_dataset(repo_id)) == ["train"]
+
+
+def test_names_of_people_and_their_text_stay_as_they_are(hub: HubServer, tmp_path: Path) -> None:
+    name = "task-classification-of-long-documents"
+    repo_id = f"{hub.namespace}/task-generation-of-instructions-v2"
+    mine = f"# Mine\n\nSet sk-{'x1' * 12} in {Path.home()}/keys.\n"
+    hub.add_dataset(repo_id, {"README.md": mine.encode()})
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        _ = {name: p | beam.Create(ROWS)} | WriteDistiset(str(tmp_path / "out"), hub=repo_id)
+    assert mine.strip() in card_of(hub, "task-generation-of-instructions-v2")
+    assert len(load(repo_id, name)) == len(ROWS)
+
+
+def test_a_secret_in_an_error_is_published_nowhere(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "quite-unlike-a-key")
+    with Pipeline("leaky") as pipeline:
+        LoadDataFromDicts(data=ROWS) >> Leaks()
+    repo_id = f"{hub.namespace}/leaky"
+    pipeline.run(output_dir=tmp_path / "run", push_to_hub=repo_id)
+    message = load(repo_id, "default")[0]["distilabel_metadata"]["failure_leaks_0"]["message"]
+    assert message == "ValueError: refused: ***"
+    everywhere = [*(tmp_path / "run").rglob("*.*")]
+    assert not any(b"quite-unlike" in file.read_bytes() for file in everywhere if file.is_file())
 
 
 # --- PushToHub ----------------------------------------------------------------------------------
@@ -219,6 +331,10 @@ def test_push_to_hub_alone_pushes_and_yields(hub: HubServer) -> None:
     step.load()
     assert next(step.process(ROWS)) == ROWS
     assert load(f"{hub.namespace}/alone", "default").to_list() == ROWS
+    other = PushToHub(repo_id=f"{hub.namespace}/alone", split="test")
+    assert next(other.process(ROWS[:1])) == ROWS[:1]
+    assert load(f"{hub.namespace}/alone", "default").to_list() == ROWS
+    assert load(f"{hub.namespace}/alone", "default", "test").to_list() == ROWS[:1]
 
 
 @pytest.mark.parametrize("where", ["run", "step"])
@@ -236,6 +352,24 @@ def test_a_token_that_cannot_write_ends_the_run_before_it_begins(
     with pytest.raises(DistilabelUserError, match="can't be written to with this token"):
         pipeline.run(output_dir=tmp_path / "run", push_to_hub=target)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_step_that_cannot_push_is_named(hub: HubServer) -> None:
+    hub.add_dataset(f"{hub.namespace}/set", {"a.txt": b"x"})
+    reader = hub.add_user("reader", role="read")
+    with pytest.raises(DistilabelUserError, match="Step 'mine' .PushToHub.: the dataset"):
+        with beam.Pipeline(runner="FnApiRunner") as p:
+            push = PushToHub(name="mine", repo_id=f"{hub.namespace}/set", token=reader)
+            _ = p | beam.Create(ROWS) | push
+
+
+def test_a_pull_request_of_a_step(hub: HubServer) -> None:
+    repo_id = f"{hub.namespace}/prs"
+    hub.add_dataset(repo_id, {"a.txt": b"x"})
+    with beam.Pipeline(runner="FnApiRunner") as p:
+        push = PushToHub(repo_id=repo_id, create_pr=True, token=hub.add_pr_only_token())
+        _ = p | beam.Create(ROWS) | push
+    assert len(shards_of(hub, repo_id, "refs/pr/1")) == 1 and not shards_of(hub, repo_id)
 
 
 # --- what fails on the way ----------------------------------------------------------------------
@@ -263,6 +397,42 @@ def test_an_answer_lost_at_every_call_in_turn(hub: HubServer, tmp_path: Path) ->
         assert titles(hub, repo_id) == [OURS, "initial commit"], f"call {call}"
         found = [row["n"] for row in shards_of(hub, repo_id)["many/train-00000-of-00001.parquet"]]
         assert sorted(found) == list(range(40)), f"call {call}"
+
+
+def test_workers_send_the_shards_and_the_one_who_commits_sends_none(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = publishing.publish_manifest
+
+    def without_shards(destination: Any, path: str, *args: Any, **kwargs: Any) -> Any:
+        for file in Path(path).rglob("*.parquet"):
+            file.unlink()
+        return commit(destination, path, *args, **kwargs)
+
+    monkeypatch.setattr(publishing, "publish_manifest", without_shards)
+    write(tmp_path / "out", f"{hub.namespace}/sent")
+    shards = shards_of(hub, f"{hub.namespace}/sent")
+    assert sorted(row["n"] for row in shards["many/train-00000-of-00001.parquet"]) == list(
+        range(40)
+    )
+
+
+def test_a_pipeline_that_runs_twice_publishes_twice(hub: HubServer, tmp_path: Path) -> None:
+    repo_id = f"{hub.namespace}/twice"
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"n": 1}\n')
+    p = beam.Pipeline(runner="FnApiRunner")
+    rows = p | beam.Create([str(source)]) | beam.FlatMap(_lines)
+    _ = {"default": rows} | WriteDistiset(str(tmp_path / "out"), hub=repo_id, overwrite=True)
+    for numbers_there in ([1], [2, 3]):
+        source.write_text("".join(f'{{"n": {n}}}\n' for n in numbers_there))
+        p.run().wait_until_finish()
+        assert sorted(load(repo_id, "default")["n"]) == numbers_there
+    assert titles(hub, repo_id) == [OURS, OURS, "initial commit"]
+
+
+def _lines(path: str) -> list[Any]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 SCRIPT = textwrap.dedent(
@@ -385,9 +555,10 @@ def test_a_run_that_cannot_be_one_commit_is_refused_before_it_starts(
     from beam_distilabel.steps import LoadDataFromFileSystem
 
     with Pipeline("large") as pipeline:
-        LoadDataFromFileSystem(data_files=str(source)) >> KeepColumns(columns=["a"])
+        LoadDataFromFileSystem(data_files=str(source)) >> Marks(path=str(tmp_path / "ran"))
     with pytest.raises(DistilabelUserError, match=r"'large': about 9,000 bytes"):
         pipeline.run(output_dir=tmp_path / "run", push_to_hub=f"{hub.namespace}/large")
+    assert not (tmp_path / "ran").exists()
     assert not any("large" in line.path for line in hub.requests)
 
 

@@ -193,6 +193,8 @@ def test_unification_is_associative(a: Any, b: Any, c: Any) -> None:
         (pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("us")),
         (pa.timestamp("us"), pa.timestamp("us", "UTC"), JSON),
         (pa.timestamp("us"), pa.date32(), JSON),
+        (pa.date32(), pa.date64(), pa.date64()),
+        (pa.time64("us"), pa.time32("s"), pa.time64("us")),
         (pa.decimal128(3, 1), pa.decimal128(5, 2), pa.decimal128(5, 2)),
         (pa.dictionary(pa.int8(), pa.string()), pa.string(), pa.string()),
         (

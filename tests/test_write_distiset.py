@@ -630,7 +630,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".staging-x", 'a"b'])
 def test_names_that_no_folder_can_have_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DistilabelUserError, match="can't be a file's or folder's name"):
+    with pytest.raises(DistilabelUserError, match="can't be a subset's name"):
         write({name: numbered(1)}, tmp_path / "out")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -32,13 +32,16 @@ def build_card(
     keep_other_splits: bool = False,
     saved_to_disk: bool = False,
     pipeline_file: str | None = None,
+    hide: Callable[[str], str] | None = None,
+    with_section: bool = True,
 ) -> str:
     """The text of a README.md with front matter for the Hub and for `datasets`.
 
     Building it again on what it returned gives the same text.
 
     Args:
-        subsets: what the result holds.
+        subsets: what the result holds. One with neither rows nor files has replaced what was
+            there of its name: its config goes.
         location: where it can be loaded from: a repo id or a path.
         revision: of the repo that readers should load; its main branch if None.
         definition: the content of the `pipeline.yaml` that lies beside the card; None if there is
@@ -55,6 +58,10 @@ def build_card(
             doesn't have; else the config is replaced.
         saved_to_disk: whether `Distiset.save_to_disk` writes it, which readers load in another way.
         pipeline_file: where the pipeline's file lies; beside the card if None.
+        hide: takes secrets out of our section's text and out of each text of a sample; front matter
+            and what people wrote stay as they are.
+        with_section: False writes the front matter only; all text stays, also an older section of
+            ours.
 
     Example:
         >>> text = build_card([SubsetSummary("default", {"train": 2}, {"a": "int64"}, {"a": 1})])
@@ -63,13 +70,15 @@ def build_card(
     """
     readme = read_readme(existing)
     ours = front_matter(readme.metadata, subsets, keep_other_splits=keep_other_splits)
+    if not with_section:
+        return write_readme(readme, ours, None)
     known = None if definition is None else read_definition(definition)
     place = contents.Place(location, revision, saved_to_disk, pipeline_file)
     titled = re.search(r"^# ", readme.before, re.MULTILINE) is not None
     of_run = report or {}
     parts = [
         contents.heading(subsets, known, titled),
-        *contents.subset_parts(subsets, place),
+        *contents.subset_parts(subsets, place, hide),
         provenance.pipeline(known),
         provenance.models(known, of_run),
         provenance.sources(known, of_run),
@@ -78,7 +87,8 @@ def build_card(
         provenance.rerun(known, of_run, place),
         provenance.references(citations),
     ]
-    return write_readme(readme, ours, "\n\n".join(part for part in parts if part))
+    section = "\n\n".join(part for part in parts if part)
+    return write_readme(readme, ours, section if hide is None else hide(section))
 
 
 def write_card(

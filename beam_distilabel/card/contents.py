@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -97,7 +97,7 @@ def heading(subsets: Sequence[SubsetSummary], definition: Definition | None, tit
                     _size_of(subset, split),
                 ]
                 for subset in subsets
-                for split, rows in subset.splits.items()
+                for split, rows in (subset.splits or {"": 0}).items()
             ],
         ),
     ]
@@ -109,25 +109,29 @@ def _size_of(subset: SubsetSummary, split: str) -> str:
     return "" if known is None else size(known)
 
 
-def subset_parts(subsets: Sequence[SubsetSummary], place: Place) -> list[str]:
-    """How each subset is loaded, its columns and one of its rows."""
-    parts = [_subset(subset, place) for subset in subsets[:MAX_SUBSETS]]
+def subset_parts(
+    subsets: Sequence[SubsetSummary], place: Place, hide: Callable[[str], str] | None = None
+) -> list[str]:
+    """How each subset is loaded, its columns and one of its rows, whose texts `hide` changes."""
+    parts = [_subset(subset, place, hide) for subset in subsets[:MAX_SUBSETS]]
     left_out = len(subsets) - MAX_SUBSETS
     if left_out > 0:
         parts.append(f"{left_out:,} more subsets are in the table above, and load the same way.")
     return parts
 
 
-def _subset(subset: SubsetSummary, place: Place) -> str:
+def _subset(subset: SubsetSummary, place: Place, hide: Callable[[str], str] | None) -> str:
+    # `datasets` can't open files without rows, only what `save_to_disk` has written.
+    loads = subset.rows > 0 or place.saved
     parts = [
         f"## Subset {code(subset.name)}",
-        fenced(place.script(subset.name), "python"),
+        fenced(place.script(subset.name), "python") if loads else "",
         _columns(subset),
     ]
     if subset.sample is None:
         parts.append("It has no rows.")
     else:
-        parts += ["A row, long values cut:", fenced(sample_text(subset.sample), "json")]
+        parts += ["A row, long values cut:", fenced(sample_text(subset.sample, hide), "json")]
     return "\n\n".join(part for part in parts if part)
 
 

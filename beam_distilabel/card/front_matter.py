@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from beam_distilabel.card.definition import mapping
@@ -37,28 +37,50 @@ def front_matter(
     """Our keys of the front matter, updated.
 
     `configs` and `dataset_info` of subsets that name their files are written anew, those of others
-    stay. There is one default config: "default" if there is one, else the one that it was, else the
-    first of `subsets`; `datasets` loads nothing at all from a card with two.
+    stay. A subset with neither rows nor files has replaced older files: its config and its
+    `dataset_info` go, since `datasets` loads no config at all of a card where one has no files.
+
+    There is one default config, since `datasets` loads nothing from a card with two: "default" if
+    there is one, else the one that it was, else the first of `subsets`; but none without rows where
+    another has some. `datasets` takes a config named "default" whatever is marked, so that one
+    without rows is left out then; it couldn't be loaded anyway.
 
     Args:
         existing: the front matter that is there.
         subsets: what is published.
         keep_other_splits: keep the splits that a config has and its subset hasn't.
+
+    Returns:
+        Key to value; None for a key that has nothing left.
     """
     named = [subset for subset in subsets if subset.data_files]
     ours: dict[str, Any] = {}
     infos = _by_name(existing.get("dataset_info"))
     configs = _by_name(existing.get("configs"))
     previous = _default_of(configs)
-    if named:
+    gone = [
+        subset
+        for subset in subsets
+        if not subset.data_files
+        and not subset.rows
+        and (subset.name in configs or subset.name in infos)
+    ]
+    if named or gone:
+        for subset in gone:
+            _take_out(subset, configs, infos, keep_other_splits)
         for subset in named:
             held = configs.get(subset.name) if keep_other_splits else None
             config = _config(subset, held)
             infos[subset.name] = _info(subset, list(_patterns(config)), infos.get(subset.name, {}))
             configs[subset.name] = config
-        _set_default(configs, previous, named[0].name)
-        ours["configs"] = list(configs.values())
-        ours["dataset_info"] = list(infos.values())
+        empty = {name for name in configs if _is_empty(name, configs, infos, named)}
+        if "default" in empty and len(empty) < len(configs):
+            del configs["default"]
+            infos.pop("default", None)
+        if configs:
+            _set_default(configs, previous, [subset.name for subset in named], empty)
+        ours["configs"] = list(configs.values()) or None
+        ours["dataset_info"] = list(infos.values()) or None
     ours["size_categories"] = [_category(existing, subsets, configs, infos)]
     tags = existing.get("tags") or []
     tags = tags if isinstance(tags, list) else [str(tags)]
@@ -92,8 +114,12 @@ def _config(subset: SubsetSummary, held: Mapping[str, Any] | None) -> dict[str, 
     return {
         "config_name": subset.name,
         **others,
-        "data_files": [{"split": split, "path": path} for split, path in patterns.items()],
+        "data_files": _listed(patterns),
     }
+
+
+def _listed(patterns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"split": split, "path": path} for split, path in patterns.items()]
 
 
 def _patterns(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,13 +145,59 @@ def _default_of(configs: Mapping[str, Mapping[str, Any]]) -> str | None:
     return next((name for name, config in configs.items() if config.get("default")), None)
 
 
-def _set_default(configs: Mapping[str, dict[str, Any]], previous: str | None, first: str) -> None:
-    chosen = "default" if "default" in configs else previous or first
+def _set_default(
+    configs: Mapping[str, dict[str, Any]],
+    previous: str | None,
+    published: Sequence[str],
+    empty: Collection[str],
+) -> None:
+    wanted = ["default", *([previous] if previous else []), *published, *configs]
+    there = [name for name in wanted if name in configs]
+    chosen = next((name for name in there if name not in empty), there[0])
     for name, config in configs.items():
         if name != chosen and config.get("default"):
             del config["default"]
     if chosen != "default":
         configs[chosen]["default"] = True
+
+
+def _is_empty(
+    name: str,
+    configs: Mapping[str, Mapping[str, Any]],
+    infos: Mapping[str, Mapping[str, Any]],
+    published: Sequence[SubsetSummary],
+) -> bool:
+    """Whether a config is known to have no rows."""
+    counted = _counted(mapping(infos.get(name)))
+    if counted:
+        return not any(entry["num_examples"] for entry in counted)
+    rows = {subset.name: subset.splits for subset in published}.get(name, {})
+    splits = _patterns(configs[name])
+    return bool(splits) and all(rows.get(split) == 0 for split in splits)
+
+
+def _take_out(
+    subset: SubsetSummary,
+    configs: dict[str, dict[str, Any]],
+    infos: dict[str, dict[str, Any]],
+    keep_other_splits: bool,
+) -> None:
+    """Remove what `configs` and `infos` say of a subset whose files are gone."""
+    name = subset.name
+    patterns = _patterns(configs.get(name, {}))
+    left = {split: path for split, path in patterns.items() if split not in subset.splits}
+    if keep_other_splits and len(left) == len(patterns):
+        return
+    if not keep_other_splits or not left:
+        configs.pop(name, None)
+        infos.pop(name, None)
+        return
+    configs[name]["data_files"] = _listed(left)
+    held = infos.get(name)
+    if held is not None:
+        # The features that all its splits had are still those of each.
+        info = _info(SubsetSummary(name, {}), list(left), held)
+        infos[name] = {**info, **{key: held[key] for key in ("features",) if key in held}}
 
 
 # -- dataset_info ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import yaml
 
 from beam_distilabel.card.markdown import fenced
 
-_BEGIN = "<!-- beam-distilabel: begin (this section is written again on every update) -->"
+BEGIN = "<!-- beam-distilabel: begin (this section is written again on every update) -->"
 _END = "<!-- beam-distilabel: end -->"
 _COMMENT = "<!-- beam-distilabel:"
 _BEGIN_LINE = re.compile(r"^[ \t]*<!-- beam-distilabel: begin\b[^\n]*?-->[ \t]*\r?$", re.MULTILINE)
@@ -32,6 +32,7 @@ class Readme:
         preamble: comments before the first key of `source`.
         before: what people wrote before our section.
         after: and after it.
+        body: all of the text after the front matter as it was, our section with it.
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Readme:
     preamble: str = ""
     before: str = ""
     after: str = ""
+    body: str = ""
 
 
 def read_readme(text: str | None) -> Readme:
@@ -68,36 +70,41 @@ def read_readme(text: str | None) -> Readme:
         else:
             metadata = loaded or {}
             preamble, source = _slices(block)
+    # Below front matter the text begins in the line after it; before a new one comes a blank line.
+    body = unreadable + text if match else "\n" + text
     begin = _BEGIN_LINE.search(text)
     end = _END_LINE.search(text, begin.end()) if begin else None
     before, after = text, ""
     if begin:
         # Someone removed the end of our section: where it ended isn't known, so all of it stays.
         before, after = text[: begin.start()], text[end.end() if end else begin.end() :]
-    return Readme(metadata, source, preamble, _outer(unreadable + before), _outer(after))
+    return Readme(metadata, source, preamble, _outer(unreadable + before), _outer(after), body)
 
 
-def write_readme(readme: Readme, ours: Mapping[str, Any], section: str) -> str:
+def write_readme(readme: Readme, ours: Mapping[str, Any], section: str | None) -> str:
     """Put a README together.
 
     Args:
         readme: what was there.
-        ours: front matter that replaces what has the same keys.
-        section: the text between our marks.
+        ours: front matter that replaces what has the same keys; a key whose value is None goes.
+        section: the text between our marks; None leaves all text as it was.
     """
     front = f"---\n{_front(readme, ours)}---"
-    parts = [front, readme.before, _BEGIN, _unmarked(section), _END, readme.after]
+    if section is None:
+        return f"{front}\n{readme.body}"
+    parts = [front, readme.before, BEGIN, _unmarked(section), _END, readme.after]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _front(readme: Readme, ours: Mapping[str, Any]) -> str:
-    mine = _dumped(ours)
+    written = {key: value for key, value in ours.items() if value is not None}
+    mine = _dumped(written)
     theirs = {key: value for key, value in readme.metadata.items() if key not in ours}
     if readme.source is not None:
         kept = readme.preamble + "".join(
             _comments(text) if key in ours else text for key, text in readme.source.items()
         )
-        if _loads_as(kept + mine, {**theirs, **ours}):
+        if _loads_as(kept + mine, {**theirs, **written}):
             return kept + mine
     return _dumped(theirs) + mine
 

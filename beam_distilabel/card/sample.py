@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_CHARACTERS = 4_000
@@ -13,8 +13,13 @@ _LIMITS = ((600, 10, 100), (200, 5, 100), (60, 3, 50), (20, 2, 20), (0, 0, 20))
 """Characters of a text, items of a list and fields of a struct: the first that are short enough."""
 
 
-def sample_text(row: Mapping[str, Any]) -> str:
+def sample_text(row: Mapping[str, Any], hide: Callable[[str], str] | None = None) -> str:
     """A row as JSON in at most about `MAX_CHARACTERS`.
+
+    Args:
+        row: the row.
+        hide: what takes secrets out of a text; each text is passed to it whole, before JSON escapes
+            what is in a secret, and before a part of one is cut off.
 
     Example:
         >>> print(sample_text({"a": 1}))
@@ -23,13 +28,24 @@ def sample_text(row: Mapping[str, Any]) -> str:
         }
     """
     text = ""
+    shown = dict(row) if hide is None else _hidden(dict(row), hide)
     for max_text, max_items, max_fields in _LIMITS:
-        record = cut(dict(row), max_text, max_items, max_fields)
+        record = cut(shown, max_text, max_items, max_fields)
         text = json.dumps(record, ensure_ascii=False, indent=2, default=str)
         if len(text) <= MAX_CHARACTERS:
             break
     # Still the same JSON, but nothing in it opens or ends a comment such as those of our section.
     return text.replace("<!--", "\\u003c!--")
+
+
+def _hidden(value: Any, hide: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, Mapping):
+        return {_hidden(name, hide): _hidden(item, hide) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(item, hide) for item in value]
+    return value
 
 
 def cut(value: Any, max_text: int = 600, max_items: int = 10, max_fields: int = 100) -> Any:

@@ -26,6 +26,7 @@ from beam_distilabel.distiset.subset import Subset
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import (
     CommitRecord,
+    HubTarget,
     Publication,
     as_target,
     commit_once,
@@ -41,6 +42,7 @@ from beam_distilabel.layout import (
     REPORT_FILE,
     AnyPath,
     artifact_names,
+    check_names,
     find_artifacts,
     path_text,
 )
@@ -289,19 +291,37 @@ class Distiset(LazyDict):
             },
             "push_to_hub",
         )
+        return self._push(target, options)
+
+    def _push(
+        self, target: HubTarget, options: WriteOptions, splits: frozenset[str] | None = None
+    ) -> CommitRecord:
+        """Publish; `splits` are the only ones that are replaced, None replaces whole configs."""
+        for name, subset in self.raw().items():
+            check_names("push_to_hub", name)
+            for split in subset if isinstance(subset, dict) else ():
+                check_names("push_to_hub", name, str(split))
         destination = open_destination(target)
         with tempfile.TemporaryDirectory(prefix="distiset-") as folder:
             files, summaries = stored_subsets(self.raw(), folder, options)
             texts = {
                 name: path.read_text("utf-8", "replace") for name, path in self._texts().items()
             }
+            make_card = partial(
+                self._card,
+                target.repo_id,
+                summaries,
+                revision=target.revision,
+                keep_other_splits=splits is not None,
+                with_section=target.generate_card,
+            )
             publication = Publication(
                 files=files,
-                replaces=dict.fromkeys(self),
+                replaces=dict.fromkeys(self, splits),
                 content=digest_of(files, texts),
                 texts={**texts, **destination.script},
                 artifacts={name: str(path) for name, path in self._artifacts().items()},
-                make_card=partial(self._card, repo_id, summaries) if generate_card else None,
+                make_card=lambda existing, hide: make_card(existing=existing, hide=hide),
             )
             upload(destination, files)
             return commit_once(destination, publication)
@@ -334,9 +354,7 @@ class Distiset(LazyDict):
         self,
         location: str,
         summaries: Sequence[SubsetSummary] | None = None,
-        existing: str | None = None,
-        *,
-        saved_to_disk: bool = False,
+        **options: Any,
     ) -> str:
         if summaries is None:
             summaries = [
@@ -351,8 +369,7 @@ class Distiset(LazyDict):
             report=_read_mapping(texts.get(REPORT_FILE)),
             artifacts=artifact_names(self._artifacts()),
             citations=self.citations,
-            existing=existing,
-            saved_to_disk=saved_to_disk,
+            **options,
         )
 
 

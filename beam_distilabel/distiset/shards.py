@@ -38,11 +38,19 @@ class WriteOptions:
     num_proc: int | None = None
     embed_external_files: bool = True
 
+    def __post_init__(self) -> None:
+        for name in ("num_shards", "num_proc"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise DistilabelUserError(
+                    f"push_to_hub: {name} must be a number of at least 1, got {value!r}."
+                )
+
 
 def stored_subsets(
     subsets: Mapping[str, Any], folder: str, options: WriteOptions
 ) -> tuple[list[StoredFile], list[SubsetSummary]]:
-    """The files of all subsets, and what the card says of them.
+    """The files of all subsets, and what the card says of them; splits without rows have none.
 
     Args:
         subsets: subset name to `Subset`, `Dataset` or `DatasetDict`.
@@ -52,11 +60,12 @@ def stored_subsets(
     Raises:
         DistilabelUserError: the subsets don't fit one commit; with the remedy.
     """
-    lying = {
-        name: value.summary()
-        for name, value in subsets.items()
-        if options == WriteOptions() and isinstance(value, Subset) and value.is_as_written()
-    }
+    lying: dict[str, SubsetSummary] = {}
+    for name, value in subsets.items():
+        if options == WriteOptions() and isinstance(value, Subset) and value.is_as_written():
+            summary = value.summary()
+            if all(summary.splits.values()):
+                lying[name] = summary
     if len(subsets) > _FILES:
         raise DistilabelUserError(
             f"push_to_hub: {len(subsets)} subsets don't fit one commit of {MAX_FILES} files; push "
@@ -67,16 +76,26 @@ def stored_subsets(
     if sum(map(len, files.values())) + most * (len(subsets) - len(lying)) > _FILES:
         # Too many files: those that have more than their share are written anew, to larger ones.
         files = {name: listed for name, listed in files.items() if len(listed) <= most}
+    empty: dict[str, SubsetSummary] = {}
     for name, value in subsets.items():
         if name not in files:
             value = value.open() if isinstance(value, Subset) else value
             splits = value if isinstance(value, dict) else {"train": value}
+            if not splits or not all(hasattr(part, "to_parquet") for part in splits.values()):
+                raise DistilabelUserError(
+                    f"push_to_hub: the subset {name!r} has to be a Dataset, or a DatasetDict with "
+                    f"at least one split; it is {str(value)[:80]!r}."
+                )
             target = os.path.join(folder, name)
+            # `datasets` can't load a split without rows, nor a config that has one.
+            full = {split: part for split, part in splits.items() if len(part)}
             os.makedirs(target)
-            for split, dataset in splits.items():
-                _write_split(dataset, target, str(split), options, most // len(splits))
-            files[name] = _files_of(target, name)
-    written = {summary.name: summary for summary in summarize(folder)}
+            for split, dataset in full.items():
+                _write_split(dataset, target, str(split), options, most // len(full))
+            files[name] = _files_of(target, name) if full else []
+            if not full:
+                empty[name] = SubsetSummary(name, dict.fromkeys(map(str, splits), 0))
+    described = {**lying, **empty, **{summary.name: summary for summary in summarize(folder)}}
     large = next((f for group in files.values() for f in group if f.size > MAX_FILE_BYTES), None)
     if large is not None:
         raise DistilabelUserError(
@@ -85,7 +104,7 @@ def stored_subsets(
         )
     return (
         [file for name in subsets for file in files[name]],
-        [written[name] if name in written else lying[name] for name in subsets],
+        [described[name] for name in subsets],
     )
 
 

@@ -7,8 +7,8 @@ shards there, `commit_once` makes the one commit, and `Publication` is what it h
 from beam_distilabel.hub.commit import CommitRecord, commit_once
 from beam_distilabel.hub.destination import Destination, open_destination
 from beam_distilabel.hub.publication import Publication
-from beam_distilabel.hub.redaction import read_script, redact
-from beam_distilabel.hub.target import HubTarget, as_target
+from beam_distilabel.hub.script import read_script
+from beam_distilabel.hub.target import HubTarget, as_target, read_token
 from beam_distilabel.hub.upload import StoredFile, upload
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "commit_once",
     "open_destination",
     "read_script",
-    "redact",
+    "read_token",
     "upload",
 ]

@@ -138,12 +138,15 @@ def _trailer(destination: Destination, publication: Publication) -> str:
     return "\n".join(lines)
 
 
-def _is_mine(description: str, destination: Destination, publication: Publication) -> bool:
+def _whose(description: str, destination: Destination, publication: Publication) -> str | None:
+    """Whether a commit is this launch's, or has the same content, by its description."""
     trailer = dict(line.split(": ", 1) for line in (description or "").splitlines() if ": " in line)
     if _RUN not in trailer or trailer.get(_WINDOW, "") != publication.window:
-        return False
+        return None
     # A job that starts again may cut the same rows into other files: its launch is the same.
-    return trailer[_RUN] == destination.run or trailer.get(_CONTENT) == publication.content
+    if trailer[_RUN] == destination.run:
+        return "launch"
+    return "content" if trailer.get(_CONTENT) == publication.content else None
 
 
 def _look(
@@ -155,7 +158,9 @@ def _look(
         head = head or commit["id"]
         if commit["id"] == destination.base:
             break
-        if _is_mine(commit["message"], destination, publication):
+        whose = _whose(commit["message"], destination, publication)
+        # Another launch's commit counts while what it committed is still there.
+        if whose == "launch" or (whose == "content" and publication.is_at(destination, head)):
             return head, commit["id"]
     return head, None
 

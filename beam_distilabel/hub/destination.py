@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.hub.redaction import read_script
 from beam_distilabel.hub.retrying import describe, retrying, status_of
-from beam_distilabel.hub.target import HubTarget
+from beam_distilabel.hub.script import read_script
+from beam_distilabel.hub.target import HubTarget, read_token
 
 _LOGIN = "Log in with `hf auth login`, set HF_TOKEN, or pass a `token`"
+
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +65,10 @@ class Destination:
 
         return HfApi(endpoint=self.endpoint, token=self.secret)
 
+    def again(self) -> Destination:
+        """This destination for another launch, of the same pipeline."""
+        return replace(self, run=uuid.uuid4().hex)
+
     def since(self, base: str, pull_requests: frozenset[str]) -> Destination:
         """This destination as it was at an earlier launch, which this one repeats."""
         return replace(self, base=base, base_pull_requests=pull_requests)
@@ -80,10 +87,9 @@ def open_destination(target: HubTarget, who: str = "push_to_hub") -> Destination
         DistilabelUserError: there is no token or it has expired, it can't write there, the
             repository can't be made, or the script to include holds a secret; with the remedy.
     """
-    import huggingface_hub
     from huggingface_hub import HfApi, constants
 
-    token = target.token.get_secret_value() if target.token else huggingface_hub.get_token()
+    token = read_token(target.token)
     endpoint = str(constants.ENDPOINT)
     where = f"{who}: the dataset {target.repo_id!r} on {endpoint}"
     if not token:
@@ -92,7 +98,7 @@ def open_destination(target: HubTarget, who: str = "push_to_hub") -> Destination
     api = HfApi(endpoint=endpoint, token=token)
     try:
         _check_access(api, target, where)
-        base, pull_requests = _pin(api, target)
+        base, pull_requests = _pin(api, target, where)
     except DistilabelUserError:
         raise
     except Exception as error:
@@ -159,7 +165,7 @@ def _create(api: Any, target: HubTarget, where: str) -> None:
         ) from error
 
 
-def _pin(api: Any, target: HubTarget) -> tuple[str, frozenset[str]]:
+def _pin(api: Any, target: HubTarget, where: str) -> tuple[str, frozenset[str]]:
     """The head of the branch, made if need be, and with `create_pr` the pull requests."""
 
     def refs() -> Any:
@@ -169,6 +175,11 @@ def _pin(api: Any, target: HubTarget) -> tuple[str, frozenset[str]]:
 
     listed = retrying("listing the branches", refs)
     revision = target.revision or "main"
+    if _COMMIT.fullmatch(revision) or revision in {ref.name for ref in listed.tags}:
+        raise DistilabelUserError(
+            f"{where} can't be published to at revision={revision!r}, which is a tag or a commit; "
+            "name a branch."
+        )
     heads = {
         ref.name if ref in listed.branches else ref.ref: ref.target_commit
         for ref in (*listed.branches, *(listed.pull_requests or ()))

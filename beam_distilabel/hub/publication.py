@@ -7,18 +7,28 @@ import hashlib
 import logging
 import posixpath
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from beam_distilabel.card.readme import BEGIN
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.hub.destination import Destination
-from beam_distilabel.hub.redaction import redact
 from beam_distilabel.hub.upload import StoredFile, addition
-from beam_distilabel.layout import CARD_FILE, split_of
+from beam_distilabel.layout import (
+    ARTIFACTS_FOLDER,
+    CARD_FILE,
+    LOG_FILE,
+    PIPELINE_FILE,
+    REPORT_FILE,
+    split_of,
+)
+from beam_distilabel.redaction import redact
 
 MAX_FILES = 100
 """Files in one commit: https://huggingface.co/docs/hub/repositories-recommendations says so."""
@@ -28,7 +38,7 @@ MAX_FILE_BYTES = 20_000_000_000
 OTHER_FILES = 10
 """Room in a commit for what isn't a shard."""
 
-MakeCard = Callable[[str | None], str]
+MakeCard = Callable[[str | None, Callable[[str], str]], str]
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +54,16 @@ class Publication:
         window: in streaming, the window that is published.
         texts: path in the repository to content; it is redacted before it is published.
         artifacts: path in the repository to the path of a file, on any filesystem.
-        make_card: the README, given the one that is there; None leaves that as it is.
+        make_card: the README, given the one that is there and what hides secrets in our section.
     """
 
     files: Sequence[StoredFile]
     replaces: Mapping[str, frozenset[str] | None]
     content: str
+    make_card: MakeCard
     window: str = ""
     texts: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
-    make_card: MakeCard | None = None
 
     def operations(self, destination: Destination, head: str, folder: Path) -> list[Any]:
         """The commit's operations, for a repository whose branch is at `head`.
@@ -67,27 +77,25 @@ class Publication:
 
         api = destination.api()
         card = _read_card(api, destination.repo_id, head)
-        texts = dict(self.texts)
-        if self.make_card is not None:
-            texts[CARD_FILE] = self.make_card(card)
+        # What people wrote in the card isn't ours to change: only our section is redacted.
+        hide = partial(redact, secrets=[destination.secret])
+        texts = {path: hide(text) for path, text in self.texts.items()}
+        texts[CARD_FILE] = self.make_card(card, hide)
         additions = [addition(file) for file in self.files]
         additions += [
-            CommitOperationAdd(path, redact(text, [destination.secret]).encode("utf-8", "replace"))
+            CommitOperationAdd(path, text.encode("utf-8", "replace"))
             for path, text in texts.items()
         ]
-        additions += [
-            CommitOperationAdd(path, _local(source, folder))
-            for path, source in self.artifacts.items()
-        ]
-        if len(additions) > MAX_FILES:
-            logger.warning(
-                "The commit to %s has %d files; the Hub recommends at most %d",
-                destination.repo_id,
-                len(additions),
-                MAX_FILES,
-            )
+        artifacts = pack_artifacts(self.artifacts, MAX_FILES - len(additions), folder)
+        additions += [CommitOperationAdd(path, source) for path, source in artifacts.items()]
         added = {operation.path_in_repo for operation in additions}
-        stale = self._stale(api, destination.repo_id, head, card) - added
+        stale = self._stale(api, destination.repo_id, head, card)
+        if card is not None and BEGIN in card and None in self.replaces.values():
+            # Of an earlier publication; it didn't make these rows.
+            stale.update(_list(api, destination.repo_id, head, ARTIFACTS_FOLDER))
+            there = _list(api, destination.repo_id, head, "", recursive=False)
+            stale.update({PIPELINE_FILE, REPORT_FILE, LOG_FILE}.intersection(there))
+        stale -= added
         return [*additions, *(CommitOperationDelete(path) for path in sorted(stale))]
 
     def _stale(self, api: Any, repo_id: str, head: str, card: str | None) -> set[str]:
@@ -101,12 +109,13 @@ class Publication:
             for split, pattern in entries
             if not self._replaced(config, split)
         ]
+        own: set[str] = set()
         stale: set[str] = set()
         for config, splits in self.replaces.items():
             for path in _list(api, repo_id, head, config):
                 split = split_of(posixpath.basename(path))
                 if split is not None and (splits is None or split in splits):
-                    stale.add(path)
+                    own.add(path)  # whoever else shows the folder that is this config's
             for split, pattern in patterns.get(config, ()):
                 if splits is None or split in splits:
                     start = pattern.split("*")[0].rpartition("/")[0]
@@ -116,12 +125,22 @@ class Publication:
                         if fnmatch.fnmatchcase(path, pattern)
                         and split_of(posixpath.basename(path)) is not None
                     )
-        # A file that another config shows as well isn't ours to remove.
-        return {
+        # Elsewhere, a file that another config shows as well isn't ours to remove.
+        return own | {
             path
             for path in stale
             if not any(fnmatch.fnmatchcase(path, pattern) for pattern in others)
         }
+
+    def is_at(self, destination: Destination, head: str) -> bool:
+        """Whether the repository has all shards at the commit `head`."""
+        api = destination.api()
+        sizes = {file.path: file.sha256 for file in self.files}
+        found = api.get_paths_info(
+            destination.repo_id, list(sizes), revision=head, repo_type="dataset"
+        )
+        there = {entry.path: entry.lfs.sha256 for entry in found if getattr(entry, "lfs", None)}
+        return all(there.get(path) == sha256 for path, sha256 in sizes.items())
 
     def _replaced(self, config: str, split: str) -> bool:
         if config not in self.replaces:
@@ -181,7 +200,7 @@ def _data_files(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _list(api: Any, repo_id: str, head: str, folder: str) -> list[str]:
+def _list(api: Any, repo_id: str, head: str, folder: str, *, recursive: bool = True) -> list[str]:
     """The files of a folder of the repository; none where there is no such folder."""
     from huggingface_hub import RepoFile
     from huggingface_hub.errors import EntryNotFoundError
@@ -189,7 +208,7 @@ def _list(api: Any, repo_id: str, head: str, folder: str) -> list[str]:
     try:
         entries = list(
             api.list_repo_tree(
-                repo_id, folder or None, repo_type="dataset", revision=head, recursive=True
+                repo_id, folder or None, repo_type="dataset", revision=head, recursive=recursive
             )
         )
     except EntryNotFoundError:
@@ -197,11 +216,38 @@ def _list(api: Any, repo_id: str, head: str, folder: str) -> list[str]:
     return [entry.path for entry in entries if isinstance(entry, RepoFile)]
 
 
+def pack_artifacts(paths: Mapping[str, str], room: int, folder: Path) -> dict[str, str]:
+    """Artifacts as local files: as they are, or one archive each where there are too many.
+
+    Args:
+        paths: `artifacts/<step>/<name>/...` to a path on any filesystem.
+        room: how many files fit the commit; what doesn't is left out, with a warning.
+        folder: an empty local folder for copies and archives.
+    """
+    local = {path: _local(source, folder) for path, source in paths.items()}
+    if len(local) <= room:
+        return local
+    archives: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
+    for path in local:
+        groups.setdefault("/".join(path.split("/")[:3]), []).append(path)
+    for name, group in groups.items():
+        if len(archives) >= room:
+            logger.warning("The artifact %s is not published: the commit is full", name)
+            continue
+        archive = folder / f"{len(archives)}.zip"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+            for path in group:
+                packed.write(local[path], path.removeprefix(name).lstrip("/"))
+        archives[f"{name}.zip"] = str(archive)
+    return archives
+
+
 def _local(source: str, folder: Path) -> str:
     """A local path of a file that may lie elsewhere."""
     filesystem, name = url_to_fs(source)
     if isinstance(filesystem, LocalFileSystem):
         return name
-    copy = folder / f"{len(list(folder.iterdir()))}"
+    copy = folder / f"copy-{len(list(folder.iterdir()))}"
     filesystem.get_file(name, str(copy))
     return str(copy)

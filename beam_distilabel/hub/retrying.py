@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from beam_distilabel.errors import DistilabelError
+from beam_distilabel.redaction import hide_secrets
 
 ATTEMPTS = 8
 FIRST_DELAY = 0.5
@@ -18,6 +19,9 @@ DEADLINE = 600.0
 
 _TRANSIENT = frozenset((408, 409, 412, 425, 429, 500, 502, 503, 504))
 """409: another commit is in progress; 412: the head has moved. Both pass."""
+
+_HOPELESS = frozenset(("LocalProtocolError", "UnsupportedProtocol", "InvalidURL"))
+"""The transport refuses to send such a request at all."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,8 @@ def is_transient(error: BaseException) -> bool:
     seen: BaseException | None = error
     while seen is not None:
         # The transport's own errors: the client's HTTP library differs between its versions.
+        if type(seen).__name__ in _HOPELESS:
+            return False
         if type(seen).__module__.startswith("httpx") or isinstance(
             seen, (ConnectionError, TimeoutError)
         ):
@@ -116,5 +122,6 @@ def within(seconds: float, what: str, call: Callable[[], T]) -> T:
 
 
 def describe(error: BaseException) -> str:
-    """The first line of an error."""
-    return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+    """The first line of an error; a transport may quote the token in it."""
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return hide_secrets(f"{type(error).__name__}: {first}")

@@ -56,6 +56,17 @@ class HubTarget(BaseModel):
         return repo_id
 
 
+def read_token(token: SecretStr | None) -> str | None:
+    """The token that is meant, else the one of `HF_TOKEN` or `hf auth login`; None without any.
+
+    One that was read from a file may end with the end of its line.
+    """
+    import huggingface_hub
+
+    given = token.get_secret_value() if token else huggingface_hub.get_token()
+    return (given or "").strip() or None
+
+
 def as_target(value: Any, who: str) -> HubTarget:
     """A `HubTarget` of one, of its arguments as a dict, or of a repository's name.
 

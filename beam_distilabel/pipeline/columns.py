@@ -239,7 +239,7 @@ def described_sources(graph: Graph) -> dict[str, dict[str, Any]]:
 
 
 def source_bytes(graph: Graph) -> int | None:
-    """The size of the files that all loaders read, None where one doesn't know."""
+    """The size of what all loaders read, None where one doesn't know: it reads only a part, say."""
     total = 0
     for step in graph.steps.values():
         if step.is_generator:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import LOG_FILE, is_local
+from beam_distilabel.redaction import hide_secrets
 
 ENGINE_LOG = "BEAM_DISTILABEL_ENGINE_LOG"
 """The environment variable that tells engines in this process where their chatter goes."""
@@ -53,7 +54,7 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
             local = os.path.join(folder, LOG_FILE)
             stack.callback(_upload, local, path)
         file = logging.FileHandler(local, encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         stack.callback(file.close)
         for name in CHATTY_LOGGERS:
             stack.enter_context(_changed(logging.getLogger(name), [file], propagate=False))
@@ -65,6 +66,13 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
         stack.enter_context(_changed(ours, [file, *handlers], propagate=False, level=level))
         stack.enter_context(_engine_log(os.path.abspath(local)))
         yield
+
+
+class _WithoutSecrets(logging.Formatter):
+    """Hides secrets in messages of anyone: clients log addresses that are signed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_secrets(super().format(record))
 
 
 _lock = threading.Lock()

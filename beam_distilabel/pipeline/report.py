@@ -126,7 +126,7 @@ def _card(
     manifest: Manifest,
     report: Mapping[str, Any],
     artifacts: Mapping[str, list[str]],
-    existing: str | None,
+    **options: Any,
 ) -> str:
     return build_card(
         summarize_manifest(manifest),
@@ -136,7 +136,7 @@ def _card(
         report=report,
         artifacts=artifacts,
         citations=facts.citations,
-        existing=existing,
+        **options,
     )
 
 

@@ -31,6 +31,7 @@ from beam_distilabel.pipeline.application import apply_graph
 from beam_distilabel.pipeline.columns import (
     described_sources,
     prune_columns,
+    sent_schemas,
     source_bytes,
     subset_schemas,
 )
@@ -44,7 +45,7 @@ from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
-from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
+from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
 from beam_distilabel.transforms.sinks.result_folder import remove_staging
 from beam_distilabel.transforms.sinks.stages import SPLIT
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
@@ -272,7 +273,9 @@ class RunHandle:
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
         except BaseException:
-            for path in (directory.file(DISTISET), directory.path):
+            pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
+            folders = [push_folder(directory.path, name) for name in pushes]
+            for path in (directory.file(DISTISET), directory.path, *folders):
                 remove_staging(path)
             raise
         finally:
@@ -297,7 +300,11 @@ class RunHandle:
             sources=described_sources(graph),
             seed=SEED,
         )
-        pushes = any(isinstance(step, PushToHub) for step in graph.steps.values())
+        pushes = {n: step for n, step in graph.steps.items() if isinstance(step, PushToHub)}
+        if pushes:
+            known = sent_schemas(graph)
+            for name, step in pushes.items():
+                step.expect(known[name])
         if request.hub is not None or (pushes and not request.dry_run):
             expected = source_bytes(graph)
             subsets = len(graph.subsets()) if request.hub else 1

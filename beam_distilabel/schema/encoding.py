@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import decimal
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ from beam_distilabel.schema.types import (
     is_list,
     is_placeholder,
     is_text,
+    json_paths_below,
     storage_schema,
     storage_type,
 )
@@ -86,18 +89,82 @@ def encode_column(
     if known == JSON:
         return pa.array([to_json(value) for value in values], pa.string()), JSON
     array = infer_array(values)
-    if array is None:
-        return _encode_by_walk(values, known)
-    kind = array.type
-    if known is None or known.equals(kind):
+    kind = None if array is None else array.type
+    if kind is not None and (known is None or known.equals(kind)):
         return array, kind
-    if is_declared and can_hold(known, kind):
-        try:
-            return pa.array(values, storage_type(known)), known
-        except ARROW_REFUSALS:
-            pass
+    if is_declared and known is not None:
+        declared = _encode_as_declared(values, known, kind)
+        if declared is not None:
+            return declared, known
+    if kind is None:
+        return _encode_by_walk(values, known)
+    if known is None:
+        return array, kind
     wider = unify_types(known, kind)
     return convert(array, kind, wider), wider
+
+
+def _encode_as_declared(values: list[Any], known: Any, kind: pa.DataType | None) -> Any:
+    """`values` as an array of type `known`, None if that doesn't keep them.
+
+    Args:
+        values: anything.
+        known: the type that was declared.
+        kind: what pyarrow infers; None if it isn't to be trusted with the values.
+    """
+    is_certain = kind is not None and can_hold(known, kind)
+    if not is_certain and any(json_paths_below("", known)):
+        return None
+    try:
+        array = pa.array(values, storage_type(known))
+        if is_certain or all(map(_is_kept, values, array.to_pylist())):
+            return array
+    except ARROW_REFUSALS:
+        pass
+    return None
+
+
+def _is_kept(value: Any, found: Any) -> bool:
+    """Whether `found`, read from an array, is what was given, of a type as good as its own."""
+    value = unwrap(value)
+    if value is None or found is None:
+        return value is found
+    if isinstance(value, dict):
+        return isinstance(found, dict) and all(
+            name in found and _is_kept(item, found[name]) for name, item in value.items()
+        )
+    if isinstance(value, list):
+        return (
+            isinstance(found, list)
+            and len(value) == len(found)
+            and all(map(_is_kept, value, found))
+        )
+    if isinstance(value, bool) or isinstance(found, bool):
+        return value is found
+    if isinstance(value, float):
+        # As near as the declared type can; infinities and NaN as they are.
+        return isinstance(found, float) and (
+            math.isfinite(found) if math.isfinite(value) else str(value) == str(found)
+        )
+    if isinstance(value, int):
+        return isinstance(found, (int, float, decimal.Decimal)) and value == found
+    if isinstance(value, datetime.datetime):
+        return (
+            isinstance(found, datetime.datetime)
+            and value == found
+            and value.utcoffset() == found.utcoffset()
+        )
+    return any(isinstance(value, t) and isinstance(found, t) for t in _EXACT) and value == found
+
+
+_EXACT = (
+    str,
+    bytes,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+)
 
 
 def _encode_by_walk(values: list[Any], known: pa.DataType | None) -> tuple[Any, pa.DataType]:

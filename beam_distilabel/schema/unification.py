@@ -19,6 +19,8 @@ from beam_distilabel.schema.types import (
     plain_type,
 )
 
+_UNITS = ("s", "ms", "us", "ns")
+
 
 def unify_types(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     """The smallest type that holds the values of both, `JSON` where there is none.
@@ -48,8 +50,11 @@ def unify_types(left: pa.DataType, right: pa.DataType) -> pa.DataType:
         large = pa.types.is_large_binary(left) or pa.types.is_large_binary(right)
         return pa.large_binary() if large else pa.binary()
     if pa.types.is_timestamp(left) and pa.types.is_timestamp(right) and left.tz == right.tz:
-        units = ("s", "ms", "us", "ns")
-        return pa.timestamp(max(left.unit, right.unit, key=units.index), left.tz)
+        return pa.timestamp(max(left.unit, right.unit, key=_UNITS.index), left.tz)
+    if pa.types.is_date(left) and pa.types.is_date(right):
+        return pa.date64()
+    if pa.types.is_time(left) and pa.types.is_time(right):
+        return max(left, right, key=lambda kind: _UNITS.index(kind.unit))
     return JSON
 
 

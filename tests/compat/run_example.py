@@ -4,7 +4,7 @@
 
 Takes the lines of ``extract.py``. In every example the prefix of distilabel's imports is changed
 to PACKAGE (``distilabel`` itself leaves it as it is) and nothing else. Models answer from memory
-(``fakes.py``), connections to any other host are refused, and the process starts without
+(``fakes.py``), connections to any other host are refused, and the process starts without real
 credentials in a folder, its home too, that holds only the files of ``make_props``. PACKAGE is
 imported once; each example then runs in a fork of that process.
 
@@ -285,6 +285,8 @@ def prepare(package: str, network: Network) -> None:
             del os.environ[name]
     os.environ.update(HF_HUB_DISABLE_TELEMETRY="1", DO_NOT_TRACK="1", HF_HUB_DISABLE_XET="1")
     os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
+    # It opens nothing. Without one, what writes to the Hub ends before it needs the network.
+    os.environ["HF_TOKEN"] = "hf_" + "none" * 8
     scratch = tempfile.mkdtemp(prefix="compat-home-")
     os.environ.update(HOME=scratch, HF_HOME=scratch, XDG_CACHE_HOME=scratch)
     os.environ["DISTILABEL_CACHE_DIR"] = scratch

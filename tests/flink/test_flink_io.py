@@ -15,11 +15,9 @@ ROWS = 1_000_000
 SECONDS = 300.0
 
 # Seen: 300 MiB, or 350 where Flink gives both parts of the rows to one worker; 180 are Python's and
-# those of imports. Workers that kept their rows had 1,100.
+# those of imports. Workers that kept their rows had 1,100. How the memory grows within the run is
+# printed only: on a busy machine imports take until its middle.
 PEAK_BYTES = 450 * 2**20
-
-# See `ProcessWatch.growths`. Seen: 0.98, and 1.37 of a worker that kept its rows.
-GROWTH = 1.2
 
 
 def test_a_million_rows_with_flat_memory(flink: FlinkJobServer, tmp_path: Path) -> None:
@@ -49,4 +47,3 @@ def test_a_million_rows_with_flat_memory(flink: FlinkJobServer, tmp_path: Path) 
     assert not hidden
 
     assert max(watch.peaks()) < PEAK_BYTES
-    assert max(watch.growths()) < GROWTH

@@ -392,3 +392,5 @@ def test_sources_are_described_without_secrets(file: str, tmp_path: Path) -> Non
     }
     assert source_bytes(graph) is None
     assert graph.steps["files"].source_bytes() == size
+    prune_columns(graph)
+    assert graph.steps["files"].source_bytes() is None

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from huggingface_hub import constants
 from PIL import Image
 from pydantic import SecretStr
 
@@ -31,7 +32,7 @@ from beam_distilabel.pipeline.validation import validate
 from beam_distilabel.row import ROW_ID, Row
 from beam_distilabel.schema.features import features_of
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
-from beam_distilabel.transforms.sources.hub_streams import read_stream
+from beam_distilabel.transforms.sources.hub_streams import Part, read_stream
 from beam_distilabel.transforms.sources.load_data_from_hub import LoadDataFromHub
 from tests.hub import storage
 from tests.hub.client import patch_client
@@ -83,7 +84,7 @@ def test_parquet_by_row_group_at_a_pinned_commit(repo: str, hub: HubServer) -> N
     assert step.outputs == ["prompt", "completion"]
     assert step.count_rows() == 250
     read, work = step._plan()
-    assert [w.units[0].num_rows for w in work] == [60, 60, 60, 20, 50]
+    assert [w.units[0].num_rows for w in work] == [200, 50]  # small row groups together
     head = hub.commits(repo)[0].id
     assert step.resolved_revision == head
     # What comes after the launch isn't seen.
@@ -194,7 +195,7 @@ def test_paths_of_this_machine_in_a_dataset_are_not_followed(
     hub.add_dataset(name, {"README.md": card.encode(), "rows.jsonl": rows})
     step = LoadDataFromHub(repo_id=name)
     stream = step._stream(step._resolve())
-    (block,) = read_stream(stream, (0, 1, None))
+    (block,) = read_stream(stream, Part(0, 1, 1))
     assert block.rows == [
         {"image": {"path": str(secret), "bytes": None}, ROW_ID: "0-0"},
     ]
@@ -345,6 +346,8 @@ def test_what_a_run_records_of_the_source(repo: str, hub: HubServer) -> None:
         "bytes": sum(sizes),
     }
     assert step.source_bytes() == sum(sizes)
+    step.num_examples = 1
+    assert step.source_bytes() is None
     assert hub.token not in json.dumps(described)
     assert LoadDataFromHub().described_source() is None and LoadDataFromHub().source_bytes() is None
 
@@ -373,6 +376,200 @@ def test_columns_that_are_left_out_are_not_downloaded(hub: HubServer, hub_client
     assert 0 < hub.downloaded[file.sha256] < 6 * 70_000 < len(content) / 9
     whole = run("a", "wide", "z")
     assert plain(whole) == rows and hub.downloaded[file.sha256] > len(content)
+
+
+@pytest.mark.parametrize(("group_rows", "units"), [(10_000, 1), (100, 1), (2_500, 2)])
+def test_every_byte_is_downloaded_about_once(
+    group_rows: int,
+    units: int,
+    hub: HubServer,
+    hub_client: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/groups"
+    noise = random.Random(0)
+    rows = [
+        {"a": noise.randbytes(8).hex(), "wide": noise.randbytes(250).hex(), "z": i}
+        for i in range(8000)
+    ]
+    if units > 1:  # as if the file were larger
+        monkeypatch.setattr("beam_distilabel.transforms.sources.units._REMOTE_BYTES", 3 << 20)
+    content = _parquet(rows, row_group_size=group_rows, compression="none", use_dictionary=False)
+    hub.add_dataset(name, {"train.parquet": content})
+    sha256 = hub.repo(name).resolve("main").files["train.parquet"].sha256
+    metadata = pq.ParquetFile(io.BytesIO(content)).metadata
+    footer = 65_536 + metadata.serialized_size + 8
+
+    step = LoadDataFromHub(repo_id=name)
+    assert step.outputs == ["a", "wide", "z"] and step.count_rows() == 8000
+    assert 0 < hub.downloaded[sha256] <= footer
+    assert len(step._plan()[1]) == units
+    hub.downloaded.clear()
+    whole = run_source(step)[0]
+    assert plain(whole) == rows
+    assert [row[ROW_ID] for row in whole] == [f"0-{i}" for i in range(8000)]
+    assert len(content) * 0.9 < hub.downloaded[sha256] <= len(content) * 1.2 + units * footer
+
+    needed = sum(
+        metadata.row_group(group).column(column).total_compressed_size
+        for group in range(metadata.num_row_groups)
+        for column in (0, 2)
+    )
+    step.read_only(frozenset({"a", "z"}))
+    hub.downloaded.clear()
+    pruned = run_source(step)[0]
+    assert plain(pruned) == [{"a": row["a"], "z": row["z"]} for row in rows]
+    assert [row[ROW_ID] for row in pruned] == [row[ROW_ID] for row in whole]
+    assert needed <= hub.downloaded[sha256] <= needed * 1.2 + units * footer < len(content) / 2
+
+    for limit in (0, 1, 150, 2_500, 7_999):
+        limited = LoadDataFromHub(repo_id=name, num_examples=limit)
+        assert run_source(limited)[0] == whole[:limit]
+
+
+def test_a_column_of_a_later_file_is_known(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/drift"
+    shards: list[list[Row]] = [
+        [{"a": None, "b": 1, "s": {"x": 1}}],
+        [{"b": 1.5, "a": "t", "s": {"y": "q"}}],
+        [{"c": [1], "b": 2}],
+    ]
+    files = {f"train-{i:05d}-of-00003.parquet": _parquet(rows) for i, rows in enumerate(shards)}
+    hub.add_dataset(name, files)
+    step = LoadDataFromHub(repo_id=name)
+    assert step.outputs == ["a", "b", "s", "c"]
+    schema = step.output_schema()
+    assert schema is not None
+    # What files disagree on isn't known.
+    assert [(f.name, f.type) for f in schema] == [
+        ("a", pa.string()),
+        ("b", pa.null()),
+        ("s", pa.null()),
+        ("c", pa.list_(pa.int64())),
+    ]
+    with Pipeline("later") as pipeline:
+        LoadDataFromHub(name="load", repo_id=name) >> KeepColumns(columns=["c"])
+    graph = _run_graph(pipeline)
+    validate(graph, has_input=False)
+    prune_columns(graph)
+    assert [row.get("c") for row in run_graph(graph)["default"]] == [None, None, [1]]
+
+
+# --- what the card declares -----------------------------------------------------------------------
+
+_DECLARED = """---
+dataset_info:
+  features:
+  - name: n
+    dtype: float32
+  - name: when
+    dtype: timestamp[s]
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': 'no'
+          '1': 'yes'
+---
+"""
+_UNTYPED: list[Row] = [
+    {"n": 1, "when": "2026-01-02T03:04:05", "label": "yes"},
+    {"n": 2, "when": "2026-01-02T03:04:06", "label": "no"},
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "typed"])
+def test_declared_features_are_those_that_datasets_gives(
+    kind: str, hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/declared"
+    table = "n,when,label\n" + "".join(",".join(map(str, r.values())) + "\n" for r in _UNTYPED)
+    types = [("n", pa.float32()), ("when", pa.timestamp("us")), ("label", pa.int64())]
+    typed = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist([{"n": 0.1, "when": None, "label": 1}], pa.schema(types)), typed
+    )
+    content = {
+        "csv": table.encode(),
+        "jsonl": _lines(_UNTYPED),
+        "parquet": _parquet(_UNTYPED),
+        "typed": typed.getvalue(),
+    }[kind]
+    extension = "parquet" if kind == "typed" else kind
+    unit = "us" if kind == "typed" else "s"  # Parquet has no seconds
+    card = _DECLARED.replace("timestamp[s]", f"timestamp[{unit}]").encode()
+    hub.add_dataset(name, {"README.md": card, f"train.{extension}": content})
+    expected = datasets.load_dataset(name, split="train")
+    step = LoadDataFromHub(repo_id=name)
+    rows, failures = run_source(step)
+    assert not failures and plain(rows) == list(expected)
+    # What is of the declared types already is read by row group.
+    assert (step._files() is not None) is (kind == "typed")
+    assert [row[ROW_ID] for row in rows] == [f"0-{i}" for i in range(len(rows))]
+    assert [type(v) for v in plain(rows)[0].values()] == [type(v) for v in expected[0].values()]
+    assert step.outputs == expected.column_names
+    schema = step.output_schema()
+    assert schema is not None and schema.types == expected.features.arrow_schema.types
+    assert datasets.Features.from_dict(features_of(schema)) == expected.features
+    with Pipeline("declared") as pipeline:
+        LoadDataFromHub(name="load", repo_id=name) >> KeepColumns(columns=["label"])
+    assert plain(run_graph(_run_graph(pipeline))["default"]) == [
+        {"label": row["label"]} for row in expected
+    ]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_conversion_is_read_where_it_has_the_declared_features(
+    same: bool, hub: HubServer, hub_client: Path, clock: None
+) -> None:
+    del hub_client, clock
+    name = f"{hub.namespace}/declared"
+    card = (
+        "---\ndataset_info:\n  features:\n  - name: prompt\n    dtype: string\n  - name: label\n"
+        "    dtype: " + ("int64" if same else "string") + "\n---\n"
+    )
+    stored = _lines([{"prompt": "stored", "label": 3}])
+    hub.add_dataset(name, {"README.md": card.encode(), "train.jsonl": stored})
+    hub.add_conversion(name, {"default/train/0000.parquet": _converted(["converted"])})
+    step = LoadDataFromHub(repo_id=name)
+    described = step.described_source()
+    assert described is not None and ("conversion_commit" in described) is same
+    assert plain(run_source(step)[0]) == (
+        [{"prompt": "converted", "label": 1}] if same else [{"prompt": "stored", "label": "3"}]
+    )
+
+
+# --- streams of `datasets` ------------------------------------------------------------------------
+
+
+def test_ids_of_streamed_rows_do_not_depend_on_how_many_are_read(
+    hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/texts"
+    texts = {f"train-{k}.txt": "".join(f"{k}-{i}\n" for i in range(3)) for k in range(3)}
+    hub.add_dataset(name, {path: text.encode() for path, text in texts.items()})
+    whole = run_source(LoadDataFromHub(repo_id=name))[0]
+    assert [row[ROW_ID] for row in whole] == [row["text"] for row in whole]
+    for limit in (0, 2, 3, 5, 9, 20):
+        assert run_source(LoadDataFromHub(repo_id=name, num_examples=limit))[0] == whole[:limit]
+
+
+def test_a_stream_is_pinned_too(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/texts"
+    hub.add_dataset(name, {"train.txt": b"before\n"})
+    step = LoadDataFromHub(repo_id=name)
+    read, work = step._plan()
+    hub.add_files(name, {"train.txt": b"after\nafter\n"}, title="new rows")
+    hub.add_files(name, {"train-2.txt": b"after\n"}, title="more rows")
+    rows = [row["text"] for element in work for block in read(element) for row in block.rows]
+    assert rows == ["before"]
+    assert [row["text"] for row in run_source(step)[0]] == ["before"]
+    assert len(run_source(LoadDataFromHub(repo_id=name))[0]) == 3
 
 
 # --- the Hub's own conversion ---------------------------------------------------------------------
@@ -446,10 +643,11 @@ def test_a_conversion_is_read_in_place_of_other_formats(
     hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["later"])})
     assert _prompts(step) == ["a", "b", "c"]
     assert _prompts(LoadDataFromHub(repo_id=lines)) == ["later"]
-    # A revision that is the newest commit is the same data, another one isn't.
-    head, *_, first = hub.commits(lines)
-    assert _prompts(LoadDataFromHub(repo_id=lines, revision=head.id)) == ["later"]
-    assert first.id != head.id
+    # What a revision holds is always the same, whether it has been converted or not.
+    head = hub.commits(lines)[0].id
+    for revision in (head, "main"):
+        assert _prompts(LoadDataFromHub(repo_id=lines, revision=revision)) == ["stored"]
+    assert _prompts(LoadDataFromHub(repo_id=lines, revision="")) == ["later"]
 
 
 @pytest.mark.parametrize(
@@ -504,8 +702,7 @@ def test_a_conversion_of_another_version_is_not_read(
         assert found == ["converted"]
     else:
         assert "converted" not in found
-        reason = "of another revision" if change == "revision" else "have changed since"
-        assert reason in caplog.text
+        assert change == "revision" or "have changed since" in caplog.text
 
 
 def test_a_dataset_of_a_script_is_read_from_its_conversion(
@@ -528,6 +725,42 @@ def test_a_dataset_of_a_script_is_read_from_its_conversion(
         LoadDataFromHub(repo_id=name, config="first", split="trian").outputs  # noqa: B018
     step = LoadDataFromHub(repo_id=name, config="second")
     assert _prompts(step) == ["b", "c"] and step.outputs == ["prompt", "label"]
+    with pytest.raises(DistilabelUserError, match="Leave `revision` out"):
+        LoadDataFromHub(repo_id=name, config="second", revision="main").outputs  # noqa: B018
+
+
+def test_the_history_is_read_as_far_back_as_the_conversion(lines: str, hub: HubServer) -> None:
+    hub.context.commits_page_size = 2
+    for number in range(9):
+        hub.add_files(lines, {f"notes-{number}.txt": b"x"}, title="more")
+    hub.add_conversion(lines, {"default/train/0000.parquet": _converted(["converted"])})
+    asked = Fault("GET", r"/commits/", call=lambda: None, times=None)
+    hub.faults.append(asked)
+    assert _prompts(LoadDataFromHub(repo_id=lines)) == ["converted"]
+    assert asked.fired == 1
+    for number in range(4):
+        hub.add_files(lines, {"README.md": b"%d" % number}, title="card")
+    assert _prompts(LoadDataFromHub(repo_id=lines)) == ["converted"]
+    assert asked.fired == 1 + 3
+
+
+def test_files_are_asked_for_in_parts(
+    lines: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_distilabel.transforms.sources.hub_repository._PATHS_AT_ONCE", 2)
+    prompts = [str(number) for number in range(5)]
+    files = {
+        f"default/train/{index:04d}.parquet": _converted([prompt])
+        for index, prompt in enumerate(prompts)
+    }
+    hub.add_conversion(lines, files)
+    asked = Fault("POST", r"/paths-info/", call=lambda: None, times=None)
+    hub.faults.append(asked)
+    step = LoadDataFromHub(repo_id=lines)
+    assert step.outputs == ["prompt", "label"] and asked.fired == 3
+    described = step.described_source()
+    assert described is not None and described["bytes"] == sum(map(len, files.values()))
+    assert _prompts(step) == prompts
 
 
 # --- what may not be read -------------------------------------------------------------------------
@@ -573,6 +806,11 @@ def test_whoever_may_not_read_is_told_how_to_log_in(
     assert LoadDataFromHub(repo_id=name, token=SecretStr(other)).outputs
 
 
+def test_offline_is_said_at_once(repo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE is set" in _refusal(repo_id=repo)
+
+
 def test_a_token_that_ends_while_it_runs_is_named(hub: HubServer, hub_client: Path) -> None:
     name = f"{hub.namespace}/private"
     hub.add_dataset(name, {"train.parquet": _parquet(ROWS)}, private=True)
@@ -585,3 +823,40 @@ def test_a_token_that_ends_while_it_runs_is_named(hub: HubServer, hub_client: Pa
     ) as error:
         run_source(step)
     assert token not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            {"train.parquet": _parquet(ROWS[:1]), "test.jsonl": _lines(ROWS[:1])},
+            "Couldn't infer the same data file format for all splits",
+        ),
+        (
+            {"data/tr ain-00000-of-00001.parquet": _parquet(ROWS[:1])},
+            "Split name should match",
+        ),
+        ({"train.zip": b"no archive"}, "can't be read by `datasets`"),
+        ({"train.txt": b"\xff\xfa"}, "UnicodeDecodeError"),
+    ],
+    ids=["formats", "split", "archive", "encoding"],
+)
+def test_what_datasets_cannot_read_is_explained(
+    files: dict[str, bytes], reason: str, hub: HubServer, hub_client: Path
+) -> None:
+    del hub_client
+    name = f"{hub.namespace}/odd"
+    hub.add_dataset(name, files)
+    with pytest.raises(DistilabelUserError) as caught:
+        processed(LoadDataFromHub(name="load", repo_id=name))
+    message = str(caught.value)
+    assert message.startswith("Step 'load' (LoadDataFromHub): ") and repr(name) in message
+    assert reason in message and "LoadDataFromFileSystem" in message
+
+
+def test_names_that_look_like_globs_and_queries(hub: HubServer, hub_client: Path) -> None:
+    del hub_client
+    name = f"{hub.namespace}/names"
+    hub.add_dataset(name, {"data/[x]*? (\u00fc)#1%20.parquet": _parquet(ROWS[:3])})
+    step = LoadDataFromHub(repo_id=name)
+    assert plain(run_source(step)[0]) == ROWS[:3] and step.count_rows() == 3

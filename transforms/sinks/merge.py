@@ -156,7 +156,7 @@ def unify_shards(
     schemas = [read_schema(record["schema"]) for record in records]
     if declared is not None:
         schemas = _without_empty_declarations(records, schemas, declared)
-    schema = fit_features(unify_schemas(schemas), declared)
+    schema = fit_features(_without_null_arrays(unify_schemas(schemas), schemas), declared, schemas)
     known = set().union(*(json_paths(s) for s in schemas)) if schemas else set()
     for path in sorted(json_paths(schema) - known):
         column = next(name for name in schema.names if path.startswith(name))
@@ -192,6 +192,20 @@ def _without_empty_declarations(
                 position = found[i].get_field_index(field.name)
                 found[i] = found[i].set(position, pa.field(field.name, pa.null()))
     return found
+
+
+def _without_null_arrays(schema: pa.Schema, schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """`schema` with lists in place of lists of a fixed size that some shards lack.
+
+    Arrow writes null ones to Parquet, and can't read them again.
+    """
+    for position, field in enumerate(schema):
+        if pa.types.is_fixed_size_list(field.type):
+            if not all(
+                field.name in s.names and s.field(field.name).type != pa.null() for s in schemas
+            ):
+                schema = schema.set(position, pa.field(field.name, pa.list_(field.type.value_type)))
+    return schema
 
 
 def _has_values(path: str, column: str) -> bool:

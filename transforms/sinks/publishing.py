@@ -28,7 +28,6 @@ from beam_distilabel.hub.publication import (
     MAX_FILE_BYTES,
     MAX_FILES,
     OTHER_FILES,
-    MakeCard,
     digest_of,
 )
 from beam_distilabel.manifest import Manifest
@@ -49,13 +48,14 @@ class Companions:
     Attributes:
         texts: path in the repository to content; secrets are removed before they are published.
         artifacts: path in the repository to the path of a file, on any filesystem.
-        make_card: the README, given the one that is there.
+        make_card: the README, as `build_card` makes it, given its `existing`, `hide` and
+            `with_section`; only what the manifest tells if None.
         content: texts that tell attempts apart whose shards are equal.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
-    make_card: MakeCard | None = None
+    make_card: Callable[..., str] | None = None
     content: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -208,6 +208,11 @@ def publish_manifest(
         DistilabelUserError: the result doesn't fit one commit, or the token may not write.
         DistilabelError: the Hub stayed unreachable or busy.
     """
+    # `datasets` can't load a split without rows, nor a config that has one.
+    manifest = {
+        name: {**subset, "files": [file for file in subset["files"] if file["rows"]]}
+        for name, subset in manifest.items()
+    }
     files = [
         StoredFile(posixpath.join(path, file["path"]), file["path"], file["bytes"], file["sha256"])
         for subset in manifest.values()
@@ -221,32 +226,28 @@ def publish_manifest(
             f"takes {MAX_FILES} files of {MAX_FILE_BYTES:,} bytes. Nothing was published; push "
             "its subsets to several repositories, each opened with create_distiset."
         )
-    make_card = companions.make_card
-    if make_card is None:
-        make_card = partial(
-            _plain_card, manifest, destination.repo_id, keep_other_splits=splits is not None
-        )
+    make_card = companions.make_card or partial(
+        build_card,
+        summarize_manifest(manifest, splits or ()),
+        location=destination.repo_id,
+        revision=destination.target.revision,
+        keep_other_splits=splits is not None,
+    )
+    filesystem, noted = url_to_fs(posixpath.join(path, _ATTEMPT_FILE))
+    if not filesystem.exists(noted):
+        # This launch's commit is confirmed: a pipeline that runs again publishes anew.
+        destination = destination.again()
     publication = Publication(
         files=files,
         replaces=dict.fromkeys(manifest, splits),
         content=digest_of(files, companions.content),
         texts={**companions.texts, **destination.script},
         artifacts=companions.artifacts,
-        make_card=make_card if destination.target.generate_card else None,
+        make_card=lambda existing, hide: make_card(
+            existing=existing, hide=hide, with_section=destination.target.generate_card
+        ),
     )
     record = commit_once(destination, publication)
-    filesystem, noted = url_to_fs(posixpath.join(path, _ATTEMPT_FILE))
     if filesystem.exists(noted):
         filesystem.rm_file(noted)
     return record
-
-
-def _plain_card(
-    manifest: Manifest, repo_id: str, existing: str | None, *, keep_other_splits: bool
-) -> str:
-    return build_card(
-        summarize_manifest(manifest),
-        location=repo_id,
-        existing=existing,
-        keep_other_splits=keep_other_splits,
-    )

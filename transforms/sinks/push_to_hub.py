@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.hub import HubTarget, as_target
+from beam_distilabel.hub.target import DEFAULT_MESSAGE
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import RESERVED, Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -31,6 +34,9 @@ class PushToHub(GlobalStep):
         split: the split that the rows become; it is replaced, others of the dataset stay.
         config: the configuration (subset) that the split belongs to.
         private: whether a new repository is private.
+        revision: the branch to commit to, made if it doesn't exist; `main` if None.
+        create_pr: open a pull request instead.
+        commit_message: of the commit.
         token: of the Hub; None (the default) takes that of `HF_TOKEN` or `hf auth login`. It is
             never serialized.
 
@@ -61,11 +67,26 @@ class PushToHub(GlobalStep):
     private: RuntimeParameter[bool] = Field(
         default=False, description="Whether a new repository is private."
     )
+    revision: RuntimeParameter[str] | None = Field(
+        default=None, description="The branch to commit to; the main one by default."
+    )
+    create_pr: RuntimeParameter[bool] = Field(
+        default=False, description="Whether to open a pull request instead."
+    )
+    commit_message: RuntimeParameter[str] | None = Field(
+        default=None, description="The commit's message."
+    )
     token: RuntimeParameter[SecretStr] | None = Field(
         default=None,
         description="The token to write with; by default the one of HF_TOKEN or `hf auth login`.",
         exclude=True,
     )
+
+    _schema: Any = PrivateAttr(None)
+
+    def expect(self, schema: Any) -> None:
+        """Tell the types of the columns that will come, as an Arrow schema, where known."""
+        self._schema = schema
 
     def target(self) -> HubTarget:
         """Where the rows are published.
@@ -74,7 +95,14 @@ class PushToHub(GlobalStep):
             DistilabelUserError: `repo_id` is missing or isn't one.
         """
         return as_target(
-            {"repo_id": self.repo_id, "private": self.private, "token": self.token},
+            {
+                "repo_id": self.repo_id,
+                "private": self.private,
+                "token": self.token,
+                "revision": self.revision,
+                "create_pr": self.create_pr,
+                "commit_message": self.commit_message or DEFAULT_MESSAGE,
+            },
             self._described(),
         )
 
@@ -83,12 +111,13 @@ class PushToHub(GlobalStep):
         from datasets import Dataset, DatasetDict
 
         from beam_distilabel.distiset import Distiset
+        from beam_distilabel.distiset.shards import WriteOptions
 
         rows = [{k: v for k, v in row.items() if k not in RESERVED} for row in inputs]
         target = self.target()
-        Distiset({self.config: DatasetDict({self.split: Dataset.from_list(rows)})}).push_to_hub(
-            target.repo_id, target.private, target.token
-        )
+        assert self.split is not None
+        distiset = Distiset({self.config: DatasetDict({self.split: Dataset.from_list(rows)})})
+        distiset._push(target, WriteOptions(), frozenset((self.split,)))
         yield inputs
 
     def apply_to(self, rows: Any) -> StepResult:
@@ -96,21 +125,28 @@ class PushToHub(GlobalStep):
         context = self._context
         assert self.split is not None and self.config is not None
         if not context.dry_run:
-            folder = (
-                f"{context.run_dir.rstrip('/')}/hub/{self.name}"
-                if context.run_dir
-                else tempfile.mkdtemp(prefix="push-to-hub-")
-            )
+            if context.run_dir:
+                folder = push_folder(context.run_dir, self.unique_name)
+            else:
+                folder = tempfile.mkdtemp(prefix="push-to-hub-")
+                atexit.register(shutil.rmtree, folder, ignore_errors=True)
             write = WriteDistiset(
                 folder,
                 overwrite=True,
                 split=self.split,
+                schemas=None if self._schema is None else {self.config: self._schema},
                 hub=self.target(),
                 keep_other_splits=True,
+                who=self._described(),
             )
             _ = {self.config: rows} | "Publish" >> write
         passed = rows | "Pass on" >> beam.ParDo(_PassOn(self.unique_name, context.run_dir))
         return StepResult(passed, rows | "No failures" >> beam.FlatMap(_nothing))
+
+
+def push_folder(run_dir: str, step: str) -> str:
+    """Where the files of a run's PushToHub are kept."""
+    return f"{run_dir.rstrip('/')}/hub/{step}"
 
 
 class _PassOn(beam.DoFn):

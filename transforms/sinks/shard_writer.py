@@ -98,7 +98,7 @@ class ShardWriter:
         if self._known is None or not schema.equals(self._known):
             self._warn_of_json(schema, rows)
             self._known = schema
-        if self._shard is not None and not schema.equals(self._shard.schema):
+        if self._shard is not None and not schema.equals(self._shard.schema, check_metadata=True):
             self._close_shard()
         if self._shard is None:
             self._shard = ShardFile(new_path(self._folder), schema, with_keys=self._ordered)
@@ -130,7 +130,7 @@ class ShardWriter:
                 "text (first seen at row %s)",
                 self._subset,
                 path,
-                row.get(ROW_ID, "without id"),
+                row.get(ROW_ID) or f"with the value {str(row.get(column))[:80]!r}",
             )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import CommitRecord, HubTarget, as_target, open_destination
+from beam_distilabel.layout import check_names
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.row import Row
 from beam_distilabel.transforms.sinks.merge import Bounds
@@ -71,6 +71,7 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         companions: what is committed beside the shards (see `Companions`), given the manifest and
             the elements of `after`; called on the worker that commits. Only a card if None.
         keep_other_splits: on the Hub, replace only this split of a config that has others.
+        who: on whose behalf, for messages about `hub`.
         after: PCollections of one element each that have to be there before the commit.
 
     Attributes:
@@ -106,6 +107,7 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         hub: HubTarget | Mapping[str, Any] | str | None = None,
         companions: FindCompanions | None = None,
         keep_other_splits: bool = False,
+        who: str = "WriteDistiset",
         after: Sequence[PCollection[Any]] = (),
     ) -> None:
         super().__init__()
@@ -121,7 +123,8 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         self.overwrite = overwrite
         self.bounds = Bounds(max_shard_bytes, max_shard_rows)
         self.schemas = dict(schemas or {})
-        self.hub = None if hub is None else as_target(hub, "WriteDistiset")
+        self.who = who
+        self.hub = None if hub is None else as_target(hub, who)
         self.companions = companions
         self.split = split
         self.replaced_splits = frozenset((split,)) if keep_other_splits else None
@@ -131,12 +134,11 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
     def expand(self, subsets: Subsets) -> PCollection[Manifest]:
         if isinstance(subsets, PCollection):
             subsets = {"default": subsets}
-        _check_subsets(subsets)
-        _check_name("split", self.split)
+        _check_subsets(subsets, self.split)
         refuse_other_results(self.path, subsets, overwrite=self.overwrite)
         destination = None
         if self.hub is not None:
-            opened = open_destination(self.hub, "WriteDistiset")
+            opened = open_destination(self.hub, self.who)
             destination = with_earlier_base(self.path, opened)
         staging = new_staging(self.path)
         # Schemas travel as Arrow messages: they are values, so nothing has to be pickled.
@@ -180,21 +182,13 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         return cast("PCollection[Manifest]", done["manifest"])
 
 
-def _check_subsets(subsets: Mapping[str, PCollection[Row]]) -> None:
+def _check_subsets(subsets: Mapping[str, PCollection[Row]], split: str) -> None:
     if not subsets:
         raise DistilabelUserError("WriteDistiset: there is no subset to write; pass {name: rows}.")
     for name, rows in subsets.items():
-        _check_name("subset", name)
+        check_names("WriteDistiset", name, split)
         if not rows.is_bounded:
             raise DistilabelUserError(
                 f"WriteDistiset: the rows of subset {name!r} are unbounded, and a result that is "
                 "counted and made final needs an end; bound the source."
             )
-
-
-def _check_name(what: str, name: str) -> None:
-    if not name or name.startswith(".") or re.search(r"[/\\:*?\"<>|\x00-\x1f]", name):
-        raise DistilabelUserError(
-            f"WriteDistiset: the {what} name {name!r} can't be a file's or folder's name; "
-            'use a name without a leading dot and without / \\ : * ? " < > |.'
-        )

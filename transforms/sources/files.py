@@ -97,8 +97,12 @@ class Source:
         return path if isinstance(filesystem, LocalFileSystem) else None
 
     @contextlib.contextmanager
-    def open(self, file: SourceFile) -> Iterator[Any]:
+    def open(self, file: SourceFile, *, exact: bool = False) -> Iterator[Any]:
         """`file` opened for reading bytes; text files are decompressed by their extension.
+
+        Args:
+            file: one of `files`.
+            exact: fetch what is read and no more, where the filesystem reads ahead else.
 
         Raises:
             DistilabelUserError: the file can't be opened or read; names it.
@@ -109,7 +113,7 @@ class Source:
                 # Its files look for their size when they are opened, and that but once; later, when
                 # they read, the client itself is patient.
                 retrying(f"the file {file.path!r}", lambda: filesystem.info(path))
-                if self.columns is not None and file.filetype not in TEXT:
+                if (exact or self.columns is not None) and file.filetype not in TEXT:
                     # Reading ahead would fetch the columns between those that are needed.
                     with filesystem.open(path, "rb", cache_type="none") as stream:
                         yield stream

@@ -96,13 +96,7 @@ def _outdated(repository: Repository, conversion: Conversion) -> str | None:
     """Why the converted files may not be those of the commit, None where they are."""
     api = repository.api()
     with explained(repository.repo_id, None, repository.plain_token):
-        entries = api.get_paths_info(
-            repository.repo_id,
-            list(conversion.files),
-            expand=True,
-            revision=conversion.commit,
-            repo_type="dataset",
-        )
+        entries = repository.paths_info(conversion.files, conversion.commit, expand=True)
         dates = [entry.last_commit.date for entry in entries if entry.last_commit is not None]
         if not dates:
             return "its age isn't known"
@@ -110,10 +104,7 @@ def _outdated(repository: Repository, conversion: Conversion) -> str | None:
         head = api.dataset_info(repository.repo_id).sha
         if head != repository.commit:
             return "it is of another revision than the one asked for"
-        history = api.list_repo_commits(
-            repository.repo_id, revision=repository.commit, repo_type="dataset"
-        )
-        before = next((c.commit_id for c in history if _before(c.created_at, converted)), None)
+        before = next((id for id, time in repository.history() if _before(time, converted)), None)
         if before is None:
             return "it is older than the repository's first commit"
         if before == repository.commit or _data(repository, before) == _data(

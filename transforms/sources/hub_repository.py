@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator
+import datetime
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.hub import read_token
 from beam_distilabel.hub.retrying import retrying
+from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.transforms.sources.files import LOGIN
 
@@ -52,23 +54,40 @@ class Repository(NamedTuple):
 
     def file_bytes(self, files: list[str], commit: str | None = None) -> int:
         """The size of files of the repository, given by their paths in it."""
+        with explained(self.repo_id, None, self.plain_token):
+            return patiently(
+                f"the sizes of the files of {self.repo_id!r}",
+                lambda: sum(entry.size for entry in self.paths_info(files, commit)),
+            )
+
+    def paths_info(
+        self, files: Sequence[str], commit: str | None = None, *, expand: bool = False
+    ) -> Iterator[Any]:
+        """What the Hub says of files of the repository, asked for in parts.
+
+        Args:
+            files: their paths in it.
+            commit: where; None is the repository's own.
+            expand: say also which commit was the last to change each.
+        """
         api = self.api()
-        total = 0
         for start in range(0, len(files), _PATHS_AT_ONCE):
-            part = files[start : start + _PATHS_AT_ONCE]
-            with explained(self.repo_id, None, self.plain_token):
-                found = patiently(
-                    f"the sizes of the files of {self.repo_id!r}",
-                    functools.partial(
-                        api.get_paths_info,
-                        self.repo_id,
-                        part,
-                        revision=commit or self.commit,
-                        repo_type="dataset",
-                    ),
-                )
-            total += sum(entry.size for entry in found)
-        return total
+            yield from api.get_paths_info(
+                self.repo_id,
+                list(files[start : start + _PATHS_AT_ONCE]),
+                expand=expand,
+                revision=commit or self.commit,
+                repo_type="dataset",
+            )
+
+    def history(self) -> Iterator[tuple[str, datetime.datetime]]:
+        """(id, time) of the commits up to the repository's, newest first, read as far as needed."""
+        from huggingface_hub import utils
+
+        url = f"{self.endpoint}/api/datasets/{self.repo_id}/commits/{self.commit}"
+        headers = utils.build_hf_headers(token=self.plain_token)  # type: ignore[attr-defined]
+        for commit in utils.paginate(url, {}, headers):  # type: ignore[attr-defined]
+            yield commit["id"], utils.parse_datetime(commit["date"])  # type: ignore[attr-defined]
 
 
 def patiently(what: str, call: Callable[[], T]) -> T:
@@ -92,10 +111,14 @@ def open_repository(repo_id: str, revision: str | None, token: SecretStr | None)
         DistilabelUserError: repository or revision isn't there, or its files may not be read; says
             what is there, and how to log in.
     """
-    import huggingface_hub
     from huggingface_hub import HfApi, constants
 
-    plain = token.get_secret_value() if token else huggingface_hub.get_token()
+    if constants.HF_HUB_OFFLINE:
+        raise DistilabelUserError(
+            f"the dataset {repo_id!r} on {constants.ENDPOINT} can't be loaded: HF_HUB_OFFLINE is "
+            "set. Unset it, or load files of your own with LoadDataFromFileSystem."
+        )
+    plain = read_token(token)
     api = HfApi(endpoint=constants.ENDPOINT, token=plain)
     with explained(repo_id, revision, plain):
         info = api.dataset_info(repo_id, revision=revision)
@@ -156,9 +179,32 @@ def explained(repo_id: str, revision: str | None, token: str | None) -> Iterator
             problem = f"can't be loaded: {first_line(error)}"
         raise DistilabelUserError(f"{where} {problem}") from error
     except Exception as error:  # the transport's own, which depend on its version
-        raise DistilabelUserError(
-            f"{where} can't be loaded: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        problem = hide_secrets(f"{type(error).__name__}: {first_line(error)}", [token])
+        raise DistilabelUserError(f"{where} can't be loaded: {problem}") from error
+
+
+def unreadable(
+    repo_id: str, revision: str, token: str | None, error: Exception
+) -> DistilabelUserError:
+    """What to say of an error of `datasets`: what was read, what is wrong with it, what to do."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, HfHubHTTPError):
+            try:
+                with explained(repo_id, revision, token):
+                    raise seen
+            except DistilabelUserError as said:
+                return said
+        seen = seen.__cause__
+    problem = hide_secrets(f"{type(error).__name__}: {first_line(error)}", [token])
+    return DistilabelUserError(
+        f"the dataset {repo_id!r} can't be read by `datasets`: {problem.rstrip('.')}. Files that "
+        "`datasets` doesn't read as they are can be named in LoadDataFromFileSystem, such as "
+        f'data_files="hf://datasets/{repo_id}/FOLDER/*.jsonl"; what belongs to a split, and how it '
+        "is read, the repository's card can say (`configs`, `dataset_info`)."
+    )
 
 
 def _said(error: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -9,8 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pydantic import SecretStr
 
+from beam_distilabel.errors import DistilabelError
 from beam_distilabel.row import ROW_ID, Row, number_equal_rows, position_id
-from beam_distilabel.transforms.sources.hub_repository import patiently
+from beam_distilabel.transforms.sources.hub_repository import patiently, unreadable
 from beam_distilabel.transforms.sources.readers import Block
 from beam_distilabel.transforms.sources.units import BLOCK_BYTES, BLOCK_ROWS
 
@@ -32,50 +34,97 @@ class Stream(NamedTuple):
         return self.token.get_secret_value() if self.token else None
 
 
+class Part(NamedTuple):
+    """What one worker reads of a split at a time: shards in turn.
+
+    Attributes:
+        first: the first shard.
+        stop: the one after the last.
+        shards: how many the split has.
+        limit: how many rows at most, None for all.
+    """
+
+    first: int
+    stop: int
+    shards: int
+    limit: int | None = None
+
+
 def open_stream(stream: Stream) -> Any:
-    """The split as an `IterableDataset`."""
+    """The split as an `IterableDataset`.
+
+    Raises:
+        DistilabelUserError: `datasets` doesn't open it; says what to do.
+    """
     import datasets
 
-    return patiently(
-        f"the dataset {stream.repo_id!r}",
-        lambda: datasets.load_dataset(
-            stream.repo_id,
-            stream.config,
-            split=stream.split,
-            revision=stream.revision,
-            token=stream.plain_token,
-            streaming=True,
-        ),
-    )
+    with _explaining(stream):
+        return patiently(
+            f"the dataset {stream.repo_id!r}",
+            lambda: datasets.load_dataset(
+                stream.repo_id,
+                stream.config,
+                split=stream.split,
+                revision=stream.revision,
+                token=stream.plain_token,
+                streaming=True,
+            ),
+        )
 
 
-def read_stream(stream: Stream, part: tuple[int, int, int | None]) -> Iterator[Block]:
-    """The rows of one of several equal parts of a split, block by block.
+def read_stream(stream: Stream, part: Part) -> Iterator[Block]:
+    """The rows of a part of a split, block by block, with ids of shard and index in it.
 
     Images and audio stay encoded; what the dataset has as files of their own is read in.
 
-    Args:
-        stream: the split.
-        part: which part, of how many, and how many rows of it at most.
+    Raises:
+        DistilabelUserError: `datasets` can't read it; says what to do.
     """
-    shard, shards, limit = part
+    remaining = part.limit
     dataset = open_stream(stream)
     features = dataset.features
     if features is not None:
         dataset = dataset.decode(False)
-    if shards > 1:
-        dataset = dataset.shard(num_shards=shards, index=shard)
-    sized = _with_files(itertools.islice(dataset, limit), features, stream)
-    block: list[Row] = []
-    num_bytes = 0
-    for index, (row, size) in enumerate(sized):
-        block.append({**row, ROW_ID: position_id(shard, index)})
-        num_bytes += size
-        if len(block) >= BLOCK_ROWS or num_bytes >= BLOCK_BYTES:
+    for shard in range(part.first, part.stop):
+        if remaining is not None and remaining <= 0:
+            return
+        rows = dataset
+        if part.shards > 1:
+            rows = dataset.shard(num_shards=part.shards, index=shard)
+        sized = _with_files(itertools.islice(rows, remaining), features, stream)
+        block: list[Row] = []
+        num_bytes = 0
+        index = -1
+        numbered = enumerate(sized)
+        while True:
+            with _explaining(stream):
+                index, (row, size) = next(numbered, (index, (None, 0)))
+            if row is None:
+                break
+            block.append({**row, ROW_ID: position_id(shard, index)})
+            num_bytes += size
+            if len(block) >= BLOCK_ROWS or num_bytes >= BLOCK_BYTES:
+                yield _numbered(block)
+                block, num_bytes = [], 0
+        if block:
             yield _numbered(block)
-            block, num_bytes = [], 0
-    if block:
-        yield _numbered(block)
+        if remaining is not None:
+            remaining -= index + 1
+
+
+@contextlib.contextmanager
+def _explaining(stream: Stream) -> Iterator[None]:
+    """Says of whatever `datasets` raises what was read, and what to do.
+
+    Raises:
+        DistilabelUserError: in place of any exception.
+    """
+    try:
+        yield
+    except DistilabelError:
+        raise
+    except Exception as error:
+        raise unreadable(stream.repo_id, stream.revision, stream.plain_token, error) from error
 
 
 def _numbered(rows: list[Row]) -> Block:

@@ -15,6 +15,7 @@ from typing_extensions import Self
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import ROW_ID
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
+from beam_distilabel.transforms.sources.declared_features import have_features
 from beam_distilabel.transforms.sources.files import Source, SourceFile, type_of_name
 from beam_distilabel.transforms.sources.hub_conversion import (
     Conversion,
@@ -24,21 +25,21 @@ from beam_distilabel.transforms.sources.hub_conversion import (
 )
 from beam_distilabel.transforms.sources.hub_repository import (
     Repository,
-    explained,
     first_line,
     open_repository,
     patiently,
+    unreadable,
 )
-from beam_distilabel.transforms.sources.hub_streams import Stream, open_stream, read_stream
+from beam_distilabel.transforms.sources.hub_streams import Part, Stream, open_stream, read_stream
 from beam_distilabel.transforms.sources.loader import FileLoader, data_schema, naming
 from beam_distilabel.transforms.sources.readers import (
     Block,
     infer_text_columns,
     read_columns,
-    read_schema,
     read_work,
+    union_schema,
 )
-from beam_distilabel.transforms.sources.units import Unit, Work, distribute, list_units
+from beam_distilabel.transforms.sources.units import Survey, Work, distribute, survey
 
 _FORMATS = {
     "parquet": {"parquet"},
@@ -87,6 +88,11 @@ class Resolved(NamedTuple):
     split: str
     conversion: Conversion | None
 
+    @property
+    def features(self) -> Any:
+        """The features that the repository's card declares, None where it doesn't."""
+        return None if self.builder is None else self.builder.info.features
+
 
 class LoadDataFromHub(FileLoader):
     """Load a split of a dataset from the Hugging Face Hub.
@@ -94,10 +100,11 @@ class LoadDataFromHub(FileLoader):
     At launch the repository is resolved once: its commit is pinned, so that all workers read the
     same data, and its files are listed. Parquet files are read from the Hub by row group, columns
     that no Step can need left out. Of datasets in another format the Hub's own Parquet conversion
-    is read, where it is complete and the commit is the newest one, the data files' own included.
-    Else JSON lines, JSON, CSV and Arrow files are read as they are, and other formats
-    streamed through `datasets`, by shard. `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels
-    are numbers, images and audio `{"bytes", "path"}`; the features that say so go with the columns.
+    is read, where it is complete, as new as the data, and no `revision` is asked for. Else JSON
+    lines, JSON, CSV and Arrow files are read as they are, and other formats streamed through
+    `datasets`, by shard; so are files that lack the features that the repository's card declares.
+    `HF_ENDPOINT` and `HF_TOKEN` are honoured. Class labels are numbers, images and audio
+    `{"bytes", "path"}`; the features that say so go with the columns.
 
     Attributes:
         repo_id: the repository, such as "argilla/distilabel-capybara".
@@ -157,42 +164,64 @@ class LoadDataFromHub(FileLoader):
 
     def _files(self) -> Source | None:
         """The files of the split; None where only `datasets` can read them."""
-        source: Source | None = self._once("source", lambda: self._source_of(self._resolve()))
+        source: Source | None = self._once("source", self._find_files)
         return source
 
-    def _units(self) -> list[Unit]:
-        # A commit's files don't change.
-        units: list[Unit] = self._once("units", self._find_units)
-        return units
+    def _find_files(self) -> Source | None:
+        resolved = self._resolve()
+        source = self._source_of(resolved)
+        if source is None or resolved.conversion is not None or self._fits(resolved, source):
+            return source
+        _log.info(
+            "%s: the files of %r aren't of the types that its card declares, and are read through "
+            "`datasets`.",
+            self._described(),
+            self.repo_id,
+        )
+        return None
 
-    def _find_units(self) -> list[Unit]:
-        source = self._source()
-        return patiently(f"the footers of {self.repo_id!r}", lambda: list_units(source))
+    def _fits(self, resolved: Resolved, source: Source) -> bool:
+        """Whether the files' own types are those that the card declares, if it does."""
+        declared = resolved.features
+        if declared is None:
+            return True
+        if not all(file.filetype in ("parquet", "arrow") for file in source.files):
+            return False  # text has no types of its own
+        return have_features(self._survey(source).schemas, declared.arrow_schema)
+
+    def _survey(self, source: Source) -> Survey:
+        # A commit's files don't change: their footers are read once.
+        found: Survey = self._once(
+            "survey", lambda: patiently(f"the footers of {self.repo_id!r}", lambda: survey(source))
+        )
+        return found
 
     def _read_columns(self) -> list[str]:
         resolved = self._resolve()
-        if resolved.conversion is None and resolved.builder.info.features is not None:
-            return list(resolved.builder.info.features)
+        if resolved.features is not None:
+            return list(resolved.features)
         source = self._files()
         if source is not None:
-            return patiently(f"the columns of {self.repo_id!r}", lambda: read_columns(source))
+            schemas = self._survey(source).schemas
+            return patiently(
+                f"the columns of {self.repo_id!r}", lambda: read_columns(source, schemas)
+            )
         stream = self._stream(resolved)
         features = open_stream(stream).features
         if features is not None:
             return list(features)
-        block = next(read_stream(stream, (0, 1, 1)), Block([], []))
+        block = next(read_stream(stream, Part(0, 1, 1, 1)), Block([], []))
         return [name for row in block.rows for name in row if name != ROW_ID]
 
     def _read_schema(self) -> pa.Schema | None:
         resolved = self._resolve()
-        builder = resolved.builder
-        if builder is not None and builder.info.features is not None:
-            return data_schema(builder.info.features.arrow_schema)
+        if resolved.features is not None:
+            return data_schema(resolved.features.arrow_schema)
         source = self._files()
         if source is None:
             features = open_stream(self._stream(resolved)).features
             return None if features is None else data_schema(features.arrow_schema)
-        schema = patiently(f"the schema of {self.repo_id!r}", lambda: read_schema(source))
+        schema = union_schema(self._survey(source).schemas)
         return None if schema is None else data_schema(schema)
 
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
@@ -202,13 +231,13 @@ class LoadDataFromHub(FileLoader):
             read: Callable[[Any], Iterable[Block]] = functools.partial(
                 read_work, self._pruned(source)
             )
-            return read, distribute(self._units(), self.num_examples)
+            return read, distribute(self._survey(source).units, self.num_examples)
         stream = self._stream(resolved)
         shards = self._once("shards", lambda: open_stream(stream).num_shards)
         elements = (
-            [(shard, shards, None) for shard in range(shards)]
+            [Part(shard, shard + 1, shards) for shard in range(shards)]
             if self.num_examples is None
-            else [(0, 1, self.num_examples)]
+            else [Part(0, shards, shards, self.num_examples)]
         )
         return functools.partial(read_stream, stream), elements
 
@@ -243,23 +272,38 @@ class LoadDataFromHub(FileLoader):
         return {**facts, "files": len(files), "bytes": repository.file_bytes(files, size)}
 
     def _resolve(self) -> Resolved:
-        resolved: Resolved = self._once(
-            "resolved", lambda: patiently(f"the dataset {self.repo_id!r}", self._find)
-        )
+        resolved: Resolved = self._once("resolved", self._find_readable)
         self._resolved_revision = resolved.repository.commit
         return resolved
+
+    def _find_readable(self) -> Resolved:
+        resolved = patiently(f"the dataset {self.repo_id!r}", self._find)
+        if resolved.conversion is None:
+            return resolved
+        source = self._source_of(resolved)
+        if source is None or self._fits(resolved, source):
+            return resolved
+        _log.info(
+            "%s: the Hub's conversion of %r isn't of the types that its card declares, and isn't "
+            "read.",
+            self._described(),
+            self.repo_id,
+        )
+        del self._found["survey"]
+        return resolved._replace(conversion=None)
 
     def _find(self) -> Resolved:
         assert self.repo_id is not None
         split = self.split or "train"
-        repository = open_repository(self.repo_id, self.revision, self.token)
+        repository = open_repository(self.repo_id, self.revision or None, self.token)
         try:
             builder = find_builder(repository, self.config)
         except _NeedsItsScript as error:
             return self._find_converted(repository, split, error)
         _check_split(self.repo_id, split, [str(name) for name in builder.config.data_files or ()])
         resolved = Resolved(repository, builder, str(builder.config.name), split, None)
-        if _kind_of(builder) == "parquet":
+        if _kind_of(builder) == "parquet" or self.revision:
+            # The rows and ids of a revision are always the same; its conversion may come and go.
             return resolved
         found = find_conversion(repository, resolved.config, split)
         where = f"{self._described()}: {self.repo_id!r} isn't stored as Parquet"
@@ -273,6 +317,12 @@ class LoadDataFromHub(FileLoader):
         self, repository: Repository, split: str, problem: _NeedsItsScript
     ) -> Resolved:
         """The Hub's conversion of a dataset that is made by a script, which isn't run."""
+        if self.revision:
+            raise DistilabelUserError(
+                f"{self.repo_id!r} is made by a script of its own, which isn't run, and its "
+                f"Parquet conversion on the Hub isn't read for revision={self.revision!r}. Leave "
+                "`revision` out to read the conversion of the newest commit."
+            ) from problem
         listed = list_conversion(repository)
         configs = listed[1] if listed is not None else {}
         config = self.config or (next(iter(configs)) if len(configs) == 1 else "default")
@@ -306,7 +356,8 @@ class LoadDataFromHub(FileLoader):
         if kind not in _FORMATS or not _has_default_settings(builder.config):
             return None
         paths = [str(path) for path in _data_files(resolved)]
-        kinds = [type_of_name(path) for path in paths]
+        # Without its protocol: in a repository's file name "?" begins no query.
+        kinds = [type_of_name(path.removeprefix("hf://")) for path in paths]
         if not all(name in _FORMATS[kind] for name in kinds):
             return None
         if not all(path.startswith("hf://") for path in paths):
@@ -318,9 +369,9 @@ class LoadDataFromHub(FileLoader):
         )
         if kind != "csv":
             return source
-        types = _types_of(builder.info.features) or patiently(
-            f"the columns of {self.repo_id!r}", lambda: infer_text_columns(source)
-        )
+        if resolved.features is not None:
+            return source
+        types = patiently(f"the columns of {self.repo_id!r}", lambda: infer_text_columns(source))
         return dataclasses.replace(source, text_columns=types)
 
     def _stream(self, resolved: Resolved) -> Stream:
@@ -359,18 +410,30 @@ def find_builder(repository: Repository, config: str | None) -> Any:
         raise DistilabelUserError(f"{where} has no data files: {first_line(error)}") from error
     except RuntimeError as error:
         if "scripts are no longer supported" not in str(error):
-            raise DistilabelUserError(f"{where} can't be loaded: {first_line(error)}") from error
+            raise unreadable(repo_id, repository.commit, plain, error) from error
         raise _NeedsItsScript(f"{where}: {first_line(error)}") from error
     except ValueError as error:
-        configs = datasets.get_dataset_config_names(
-            repo_id, revision=repository.commit, token=plain
-        )
+        configs = _configs_of(repository)
         if config in configs or (config is None and len(configs) < 2):
-            raise DistilabelUserError(f"{where} can't be loaded: {error}") from error
+            raise unreadable(repo_id, repository.commit, plain, error) from error
         raise _no_config(repo_id, config, configs) from error
     except Exception as error:
-        with explained(repo_id, repository.commit, plain):
-            raise error
+        raise unreadable(repo_id, repository.commit, plain, error) from error
+
+
+def _configs_of(repository: Repository) -> list[str]:
+    import datasets
+
+    try:
+        return list(
+            datasets.get_dataset_config_names(
+                repository.repo_id, revision=repository.commit, token=repository.plain_token
+            )
+        )
+    except Exception as error:
+        raise unreadable(
+            repository.repo_id, repository.commit, repository.plain_token, error
+        ) from error
 
 
 def _no_config(repo_id: str, config: str | None, configs: list[str]) -> DistilabelUserError:
@@ -409,18 +472,6 @@ def _has_default_settings(config: Any) -> bool:
         for field in dataclasses.fields(config)
         if field.name not in _HARMLESS
     )
-
-
-def _types_of(features: Any) -> dict[str, str]:
-    """The CSV column types that declared features ask for; none where nothing is declared."""
-    if features is None:
-        return {}
-    types = {}
-    for name, feature in features.items():
-        dtype = str(getattr(feature, "dtype", "string"))
-        kind = "int64" if "int" in dtype else "double" if "float" in dtype else dtype
-        types[name] = kind if kind in ("int64", "double", "bool") else "string"
-    return types
 
 
 __all__ = ["LoadDataFromHub"]

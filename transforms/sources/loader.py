@@ -28,8 +28,9 @@ from beam_distilabel.transforms.sources.readers import (
     BadRecord,
     Block,
     read_columns,
-    read_schema,
+    read_schemas,
     read_work,
+    union_schema,
 )
 from beam_distilabel.transforms.sources.units import Work, count_rows, distribute, list_units
 from beam_distilabel.typing import GeneratorStepOutput
@@ -215,7 +216,17 @@ class FileLoader(GeneratorStep, abc.ABC):
             return list(self._once("columns", self._read_columns))
 
     def _read_columns(self) -> list[str]:
-        return read_columns(self._source())
+        return read_columns(*self._typed())
+
+    def _typed(self) -> tuple[Source, list[pa.Schema | None]]:
+        """The files, and the schema of each that has one."""
+
+        def find() -> tuple[Source, list[pa.Schema | None]]:
+            source = self._source()
+            return source, read_schemas(source)
+
+        typed: tuple[Source, list[pa.Schema | None]] = self._once("schemas", find)
+        return typed
 
     def output_schema(self) -> pa.Schema | None:
         """The types of the data's columns and the features of `datasets`; None if unknown."""
@@ -226,7 +237,7 @@ class FileLoader(GeneratorStep, abc.ABC):
             return schema
 
     def _read_schema(self) -> pa.Schema | None:
-        schema = read_schema(self._source())
+        schema = union_schema(self._typed()[1])
         return None if schema is None else data_schema(schema)
 
     def described_source(self) -> dict[str, Any] | None:
@@ -244,10 +255,12 @@ class FileLoader(GeneratorStep, abc.ABC):
         return {"files": len(source.files), "bytes": file_bytes(source)}
 
     def source_bytes(self) -> int | None:
-        """The size of the files that are read, compressed as they are; None if unknown.
+        """The size of what is read, compressed as it is; None if unknown.
 
-        Columns that are left unread count too, and rows beyond `num_examples`.
+        It is unknown where only a part of the files is read: some columns, or `num_examples`.
         """
+        if self._needed is not None or self.num_examples is not None:
+            return None
         described = self.described_source()
         return None if described is None else described.get("bytes")
 

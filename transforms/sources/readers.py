@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -12,8 +13,10 @@ import pyarrow.parquet as pq
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import DRAW, ROW_ID, Row, canonical_json, position_id, position_ids
+from beam_distilabel.schema.features import declared_schema, features_of, with_features
 from beam_distilabel.transforms.sources import csv_files
 from beam_distilabel.transforms.sources.files import Source, SourceFile, reading
+from beam_distilabel.transforms.sources.ranges import RangedFile, column_ranges
 from beam_distilabel.transforms.sources.records import (
     decoding,
     is_json_lines,
@@ -35,6 +38,7 @@ from beam_distilabel.transforms.sources.units import (
 
 _SHOWN = 10_000  # characters of a bad record that are kept
 _HEAD_ROWS = 100
+_FILES_AT_ONCE = 16
 
 
 class BadRecord(NamedTuple):
@@ -139,29 +143,62 @@ def _differ_in_a_column(rows: list[Row]) -> bool:
     return False
 
 
-def read_columns(source: Source) -> list[str]:
-    """The columns of the first file that has any: of its schema, or of its first records."""
+def read_columns(source: Source, schemas: Sequence[pa.Schema | None] | None = None) -> list[str]:
+    """The columns of all files that have a schema, else of the first file that has records.
+
+    Args:
+        source: the files.
+        schemas: of every file, where they have been read already.
+    """
+    schemas = read_schemas(source) if schemas is None else schemas
+    names = list(dict.fromkeys(name for schema in schemas if schema for name in schema.names))
     for position, file in enumerate(source.files):
-        if file.filetype in ("parquet", "arrow"):
-            names = _schema(source, file).names
-        elif file.filetype in ("csv", "tsv"):
+        if names:
+            break
+        if file.filetype in ("csv", "tsv"):
             with source.open(file) as stream:
                 names = csv_files.read_header(stream, _delimiter(source, file))
-        else:
+        elif schemas[position] is None:
             block = next(read_work(source, Work((Unit(position),), _HEAD_ROWS)), Block([], []))
             names = list(dict.fromkeys(name for row in block.rows for name in row))
         names = [name for name in names if name not in (ROW_ID, DRAW)]
-        if names:
-            return names
-    return []
+    return [name for name in names if name not in (ROW_ID, DRAW)]
 
 
-def read_schema(source: Source) -> pa.Schema | None:
-    """The Arrow schema of the first file that has columns; None where a file isn't typed."""
-    if not all(file.filetype in ("parquet", "arrow") for file in source.files):
-        return None
-    schemas = (_schema(source, file) for file in source.files)
-    return next((schema for schema in schemas if schema.names), None)
+def read_schemas(source: Source) -> list[pa.Schema | None]:
+    """The Arrow schema of every file, None of one whose type has none."""
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        return list(pool.map(lambda file: _schema(source, file), source.files))
+
+
+def union_schema(schemas: Sequence[pa.Schema | None]) -> pa.Schema | None:
+    """All columns of several files, with the type and the feature that the files agree on.
+
+    Where files disagree on a column its type is null, which stands for an unknown one. None where
+    a file isn't typed.
+    """
+    types: dict[str, pa.DataType] = {}
+    features: dict[str, Any] = {}
+    unknown: set[str] = set()
+    for schema in schemas:
+        if schema is None:
+            return None
+        plain = declared_schema(schema)
+        declared = features_of(plain)
+        for field in schema:
+            name, kind = field.name, plain.field(field.name).type
+            if pa.types.is_null(field.type):  # nulls alone fit every type
+                types.setdefault(name, kind)
+                continue
+            if pa.types.is_null(kind) or types.get(name) not in (None, pa.null(), kind):
+                unknown.add(name)
+            types[name] = kind
+            if features.setdefault(name, declared.get(name)) != declared.get(name):
+                features[name] = None
+    for name in unknown:
+        types[name], features[name] = pa.null(), None
+    named = {name: feature for name, feature in features.items() if feature is not None}
+    return declared_schema(with_features(pa.schema(list(types.items())), named))
 
 
 def infer_text_columns(source: Source) -> dict[str, str]:
@@ -182,6 +219,8 @@ def _delimiter(source: Source, file: SourceFile) -> str:
 
 
 def _schema(source: Source, file: SourceFile) -> Any:
+    if file.filetype not in ("parquet", "arrow"):
+        return None
     with source.open(file) as stream:
         if file.filetype == "parquet":
             return pq.ParquetFile(stream).schema_arrow
@@ -203,14 +242,19 @@ def _parquet_batches(
     source: Source, file: SourceFile, unit: Unit, columns: Collection[str] | None = None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(index of its first row, batch) of a unit, with the named columns only."""
-    with source.open(file) as stream:
-        parquet = pq.ParquetFile(stream, buffer_size=BLOCK_BYTES)
+    local = source.local_path(file) is not None
+    with source.open(file, exact=True) as stream:
+        ranged = None if local else RangedFile(stream)
+        parquet = pq.ParquetFile(stream if ranged is None else ranged, buffer_size=BLOCK_BYTES)
         if unit.stop is not None and unit.stop > parquet.num_row_groups:
             raise DistilabelUserError(
                 f"the file {file.path!r} has changed since the run began: it has "
                 f"{parquet.num_row_groups} row groups."
             )
         stop = parquet.num_row_groups if unit.stop is None else unit.stop
+        if ranged is not None:
+            groups = range(unit.start, stop)
+            ranged.ranges = column_ranges(parquet.metadata, groups, columns)
         present = parquet.schema_arrow.names
         names = None if columns is None else [name for name in present if name in columns]
         batches = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +23,8 @@ MAX_UNITS = 10_000
 """Above this, files aren't cut any more, so that the list of units stays small."""
 
 _PARTS_OF_GROUP = 4  # each decodes the row group from its start
+_REMOTE_BYTES = 64 << 20  # of row groups that are one unit together, compressed
+_REMOTE_ROWS = 100_000
 _LINES_BYTES = 16 << 20
 _LISTING_THREADS = 16
 _FILE_MAGIC = b"ARROW1"
@@ -48,6 +50,18 @@ class Unit(NamedTuple):
     skip: int = 0
 
 
+class Survey(NamedTuple):
+    """What a look at the files, of Parquet at their footers, tells of a source.
+
+    Attributes:
+        units: of all files, in source order.
+        schemas: of every file in order, None where its type has none.
+    """
+
+    units: list[Unit]
+    schemas: list[pa.Schema | None]
+
+
 class Work(NamedTuple):
     """What one worker reads at a time: units in turn, up to `limit` rows in all."""
 
@@ -61,12 +75,21 @@ def list_units(source: Source) -> list[Unit]:
     Raises:
         DistilabelUserError: a file can't be opened.
     """
+    return survey(source).units
+
+
+def survey(source: Source) -> Survey:
+    """The units and the schemas of all files; reads every Parquet footer once.
+
+    Raises:
+        DistilabelUserError: a file can't be opened.
+    """
     with ThreadPoolExecutor(_LISTING_THREADS) as pool:
-        lists = list(pool.map(lambda i: _units_of(source, i), range(len(source.files))))
-    units = [unit for units_of_file in lists for unit in units_of_file]
-    if len(units) <= MAX_UNITS:
-        return units
-    return [_whole(units_of_file) for units_of_file in lists if units_of_file]
+        found = list(pool.map(lambda i: _look_at(source, i), range(len(source.files))))
+    units = [unit for units_of_file, _ in found for unit in units_of_file]
+    if len(units) > MAX_UNITS:
+        units = [_whole(units_of_file) for units_of_file, _ in found if units_of_file]
+    return Survey(units, [schema for _, schema in found])
 
 
 def distribute(units: Sequence[Unit], limit: int | None = None) -> list[Work]:
@@ -111,21 +134,44 @@ def is_arrow_file(stream: object) -> bool:
     return bytes(magic) == _FILE_MAGIC
 
 
-def _units_of(source: Source, position: int) -> list[Unit]:
+def _look_at(source: Source, position: int) -> tuple[list[Unit], pa.Schema | None]:
+    """The units of one file, and its schema."""
     file = source.files[position]
     if file.filetype in ("parquet", "staged"):
+        remote = file.filetype == "parquet" and source.local_path(file) is None
         with source.open(file) as stream:
-            metadata = pq.ParquetFile(stream).metadata
-            groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-            sizes = [(g.num_rows, block_rows(g.num_rows, g.total_byte_size)) for g in groups]
-        return list(_units_of_groups(position, sizes))
+            parquet = pq.ParquetFile(stream)
+            schema, metadata = parquet.schema_arrow, parquet.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        if remote:
+            return list(_units_of_runs(position, groups)), schema
+        sizes = [(g.num_rows, block_rows(g.num_rows, g.total_byte_size)) for g in groups]
+        return list(_units_of_groups(position, sizes)), schema
     if file.filetype == "arrow":
-        return _units_of_arrow(source, file, position)
+        return _look_at_arrow(source, file, position)
     with source.open(file) as stream:
         del stream  # it is there and may be read
     if file.filetype == "jsonl":
-        return list(_units_of_lines(source, file, position))
-    return [Unit(position)]
+        return list(_units_of_lines(source, file, position)), None
+    return [Unit(position)], None
+
+
+def _units_of_runs(position: int, groups: Sequence[Any]) -> Iterator[Unit]:
+    """Units of whole row groups of a file elsewhere, small ones together.
+
+    Parts of a group would fetch it several times, and every unit fetches the footer.
+    """
+    start = first_row = rows = num_bytes = 0
+    for number, group in enumerate(groups):
+        size = sum(group.column(i).total_compressed_size for i in range(group.num_columns))
+        full = num_bytes + size > _REMOTE_BYTES or rows + group.num_rows > _REMOTE_ROWS
+        if rows and full:
+            yield Unit(position, first_row, rows, start, number)
+            start, first_row, rows, num_bytes = number, first_row + rows, 0, 0
+        rows += group.num_rows
+        num_bytes += size
+    if rows:
+        yield Unit(position, first_row, rows, start, len(groups))
 
 
 def _units_of_groups(position: int, sizes: Iterable[tuple[int, int]]) -> Iterator[Unit]:
@@ -140,18 +186,22 @@ def _units_of_groups(position: int, sizes: Iterable[tuple[int, int]]) -> Iterato
         first_row += num_rows
 
 
-def _units_of_arrow(source: Source, file: SourceFile, position: int) -> list[Unit]:
+def _look_at_arrow(source: Source, file: SourceFile, position: int) -> tuple[list[Unit], pa.Schema]:
     path = source.local_path(file)
     if path is None:
-        return [Unit(position)]
+        with source.open(file) as stream:
+            opened = pa.ipc.open_file if is_arrow_file(stream) else pa.ipc.open_stream
+            return [Unit(position)], opened(stream).schema
     # Mapped into memory, going over the batches reads their headers only.
     with reading(file.path), pa.memory_map(path) as stream:
         if is_arrow_file(stream):
             reader = pa.ipc.open_file(stream)
             sizes = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
         else:
-            sizes = [batch.num_rows for batch in pa.ipc.open_stream(stream)]
-    return list(_units_of_groups(position, ((size, BLOCK_ROWS) for size in sizes)))
+            reader = pa.ipc.open_stream(stream)
+            sizes = [batch.num_rows for batch in reader]
+        schema = reader.schema
+    return list(_units_of_groups(position, ((size, BLOCK_ROWS) for size in sizes))), schema
 
 
 def _units_of_lines(source: Source, file: SourceFile, position: int) -> Iterator[Unit]:
