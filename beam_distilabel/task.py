@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+import apache_beam as beam
 import pyarrow as pa
 from pydantic import Field, PositiveInt, PrivateAttr
 
@@ -33,7 +34,7 @@ from beam_distilabel.typing import FormattedInput, GenerateOutput, StepInput, St
 CODE_VERSION = 1
 """Part of every Task's identity; raised where a change of this module changes answers."""
 
-_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons"))
+_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons", "failures"))
 
 
 class Generate(Protocol):
@@ -158,6 +159,7 @@ class _Task(_Step):
         count = len(generations)
         statistics = outputs.get("statistics") or {}
         reasons = outputs.get("finish_reasons") or ()
+        failures = outputs.get("failures") or ()
         keys = metadata_keys(self.unique_name)
         raw_input = sent[0] if isinstance(sent, tuple) else sent
         extras = {
@@ -167,7 +169,15 @@ class _Task(_Step):
         }
         formatted = []
         for i, text in enumerate(generations):
-            columns, failure = self._parse(text, input)
+            known = failures[i] if i < len(failures) else None
+            if known is None:
+                columns, failure = self._parse(text, input)
+            else:  # the model's answer is of no use, and the LLM says why
+                text = known.get("raw_output")
+                failure = Failure(
+                    self.unique_name, known["kind"], known["message"], {}, known.get("attempts", 1)
+                ).reason()
+                columns = dict.fromkeys(self._declared_outputs())
             if not isinstance(text, str):
                 text = self._storable(text)
             metadata = metadata_of(columns)  # a Task's parser may add to it
@@ -356,7 +366,22 @@ class Task(_Task, Step):
         joins = isinstance(rows, (tuple, list))
         if type(self).process is not Task.process or self.is_global or joins:
             return super().apply_to(rows)
+        if self.llm.use_offline_batch_generation:
+            rows = rows | "One place" >> Gather()  # or every worker would send batches of its own
         return apply_task(self, rows)
+
+
+class Gather(beam.PTransform):
+    """Brings all rows (of a window) to one worker, in one bundle."""
+
+    def expand(self, pcoll: Any) -> Any:
+        return (
+            pcoll
+            | "Key" >> beam.WithKeys(None)
+            | "Group" >> beam.GroupByKey()
+            | "Rows" >> beam.Values()
+            | "Each" >> beam.FlatMap(lambda rows: rows)
+        )
 
 
 class GlobalTask(Task, GlobalStep):
@@ -425,6 +450,17 @@ def _grouped(dicts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def check_llm(task: Any) -> None:
     """Raise where the Task's model was given arguments that it doesn't take."""
+    offline = getattr(task.model, "use_offline_batch_generation", False)
+    if offline and not task._can_be_used_with_offline_batch_generation:
+        raise DistilabelUserError(
+            f"{task._described()} can't be used with use_offline_batch_generation=True: it asks "
+            "more than once per row, or has a `process` of its own."
+        )
+    if offline and not getattr(task.model, "has_batch_service", False):
+        raise DistilabelUserError(
+            f"{task._described()}: {type(task.model).__name__} has no batch service; leave "
+            "use_offline_batch_generation False."
+        )
     try:
         task.model.check_generation_kwargs()
     except DistilabelUserError as error:

@@ -87,6 +87,8 @@ class GenerateOutput(TypedDict, total=False):
         generations: one text per generation, None where there is none.
         statistics: token counts.
         finish_reasons: why each generation ended ("stop", "length", ...), where known.
+        failures: where a generation is of no use, per generation None or why: `kind`, `message`,
+            `attempts`, and `raw_output` where there is a text.
         logprobs: per generation, per token, the candidates; only when asked for.
 
     Any other key becomes a column `llm_<step>_<key>`.
@@ -95,6 +97,7 @@ class GenerateOutput(TypedDict, total=False):
     generations: list[str | None]
     statistics: Statistics
     finish_reasons: list[str | None]
+    failures: list[dict[str, Any] | None]
     logprobs: list[Any]
 
 

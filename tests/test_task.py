@@ -168,6 +168,23 @@ def test_one_bad_generation_of_three(on_failure: str) -> None:
     assert len(failures) == 1
 
 
+class HalfRefused(FakeLLM):
+    """Says itself that the second of its answers is of no use."""
+
+    async def agenerate(self, input: Any, num_generations: int = 1) -> Any:
+        refused = {"kind": "schema", "message": "no JSON", "attempts": 1, "raw_output": "{"}
+        return {**output_of(["fine", None]), "failures": [None, refused]}
+
+
+def test_a_generation_that_the_llm_says_is_of_no_use() -> None:
+    step = ask(llm=HalfRefused(tag=new_name()), num_generations=2)
+    rows, failures = run_with_failures([{"text": "hey"}], step)
+    assert [row["answer"] for row in rows] == ["fine", None]
+    assert [row[METADATA]["raw_output_ask"] for row in rows] == ["fine", "{"]
+    assert [(failure.kind, failure.message) for failure in failures] == [("schema", "no JSON")]
+    assert failures[0].raw_output == "{"
+
+
 def test_a_refused_row_with_several_generations() -> None:
     rows = run([{"text": "[raise]"}], ask(num_generations=2))
     assert [row["answer"] for row in rows] == [None, None]

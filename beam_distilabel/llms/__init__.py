@@ -1,5 +1,25 @@
 """LLMs under distilabel's short import path."""
 
-from beam_distilabel.models.llms import LLM, AsyncLLM, GenerateOutput, vLLM
+from beam_distilabel.models.llms import (
+    LLM,
+    AnyscaleLLM,
+    AsyncLLM,
+    AzureOpenAILLM,
+    ClientvLLM,
+    GenerateOutput,
+    OpenAILLM,
+    TogetherLLM,
+    vLLM,
+)
 
-__all__ = ["LLM", "AsyncLLM", "GenerateOutput", "vLLM"]
+__all__ = [
+    "LLM",
+    "AnyscaleLLM",
+    "AsyncLLM",
+    "AzureOpenAILLM",
+    "ClientvLLM",
+    "GenerateOutput",
+    "OpenAILLM",
+    "TogetherLLM",
+    "vLLM",
+]

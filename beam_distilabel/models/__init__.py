@@ -10,22 +10,43 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beam_distilabel.models.anyscale import AnyscaleLLM
+    from beam_distilabel.models.azure import AzureOpenAILLM
     from beam_distilabel.models.base import LLM, AsyncLLM
+    from beam_distilabel.models.client_vllm import ClientvLLM
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
     )
+    from beam_distilabel.models.openai import OpenAILLM
+    from beam_distilabel.models.together import TogetherLLM
     from beam_distilabel.models.vllm import vLLM
 
 _MODULES = {
     "LLM": "base",
+    "AnyscaleLLM": "anyscale",
     "AsyncLLM": "base",
+    "AzureOpenAILLM": "azure",
+    "ClientvLLM": "client_vllm",
+    "OpenAILLM": "openai",
+    "TogetherLLM": "together",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
     "vLLM": "vllm",
 }
 
-__all__ = ["LLM", "AsyncImageGenerationModel", "AsyncLLM", "ImageGenerationModel", "vLLM"]
+__all__ = [
+    "LLM",
+    "AnyscaleLLM",
+    "AsyncImageGenerationModel",
+    "AsyncLLM",
+    "AzureOpenAILLM",
+    "ClientvLLM",
+    "ImageGenerationModel",
+    "OpenAILLM",
+    "TogetherLLM",
+    "vLLM",
+]
 
 
 def __getattr__(name: str) -> Any:

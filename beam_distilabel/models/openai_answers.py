@@ -1,0 +1,170 @@
+"""What an endpoint of the OpenAI protocol answered, as a `GenerateOutput`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.typing import GenerateOutput
+
+
+class MalformedAnswer(ValueError):
+    """An answer without the parts that the protocol demands."""
+
+
+def checked_answer(answer: Any) -> dict[str, Any]:
+    """`answer`, if it has choices.
+
+    Raises:
+        MalformedAnswer: it has none, or is no JSON object.
+    """
+    if isinstance(answer, str):  # a server that doesn't say that it sends JSON
+        try:
+            answer = json.loads(answer)
+        except ValueError:
+            raise MalformedAnswer(f"the answer is no JSON: {answer[:200]!r}") from None
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices:
+        raise MalformedAnswer(f"the answer has no choices: {str(answer)[:200]}")
+    for choice in choices:
+        if not isinstance(choice, dict) or not (
+            isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
+        ):
+            raise MalformedAnswer(f"the answer has a choice without a text: {str(choice)[:200]}")
+    return answer
+
+
+def total_tokens(answer: dict[str, Any]) -> int | None:
+    """What the answer says was used, None if it doesn't."""
+    usage = _usage(answer)
+    return usage[0] + usage[1] if usage is not None else None
+
+
+def output_of(
+    answers: Sequence[dict[str, Any]], num_generations: int, schema: AnswerSchema | None
+) -> GenerateOutput:
+    """The output that `answers` to one input make together.
+
+    Usage counts all choices of an answer as one; `output_tokens` shares it out among them by the
+    length of their texts.
+
+    Args:
+        answers: checked, with `num_generations` choices or more in total.
+        num_generations: how many were asked for.
+        schema: the structure that was asked for.
+    """
+    texts: list[str | None] = []
+    reasons: list[str | None] = []
+    failures: list[dict[str, Any] | None] = []
+    logprobs: list[Any] = []
+    inputs: list[int] = []
+    outputs: list[int] = []
+    for answer in answers:
+        choices = sorted(answer["choices"], key=_index)
+        lengths = []
+        for choice in choices:
+            text, failure = _text_of(choice, schema)
+            failures.append(failure)
+            texts.append(text if failure is None else None)
+            reasons.append(choice.get("finish_reason"))
+            lengths.append(len(text or ""))
+            candidates = _candidates(choice.get("logprobs"))
+            if candidates is not None:
+                logprobs.append(candidates)
+        usage = _usage(answer)
+        if usage is not None:
+            inputs.append(usage[0])
+            outputs += shared_out(usage[1], lengths)
+    output: GenerateOutput = {
+        "generations": texts[:num_generations],
+        "statistics": {},
+        "finish_reasons": reasons[:num_generations],
+    }
+    if len(inputs) == len(answers):
+        output["statistics"] = {
+            "input_tokens": [sum(inputs)],
+            "output_tokens": outputs[:num_generations],
+        }
+    if any(failure is not None for failure in failures[:num_generations]):
+        output["failures"] = failures[:num_generations]
+    if logprobs:
+        output["logprobs"] = logprobs[:num_generations]
+    return output
+
+
+def shared_out(total: int, weights: Sequence[int]) -> list[int]:
+    """Whole numbers in the proportion of `weights` that add up to `total`.
+
+    Example:
+        >>> shared_out(10, [1, 1, 1]), shared_out(7, [0, 0])
+        ([4, 3, 3], [4, 3])
+    """
+    weights = weights if sum(weights) else [1] * len(weights)
+    whole = sum(weights)
+    shares = [total * weight // whole for weight in weights]
+    by_rest = sorted(range(len(weights)), key=lambda i: -(total * weights[i] % whole))
+    for i in by_rest[: total - sum(shares)]:
+        shares[i] += 1
+    return shares
+
+
+def _index(choice: dict[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def _text_of(
+    choice: dict[str, Any], schema: AnswerSchema | None
+) -> tuple[str | None, dict[str, Any] | None]:
+    """The text of a choice, and why it is of no use if it isn't."""
+    message = choice.get("message") or {}
+    text = choice.get("text", message.get("content"))
+    text = text if isinstance(text, str) else None
+    reason = choice.get("finish_reason")
+    if message.get("refusal"):
+        return text, _failure("refused", f"the model refused: {message['refusal']}", text)
+    if reason == "content_filter":
+        return text, _failure("refused", "the endpoint's content filter stopped the answer", text)
+    if text is None:
+        return text, _failure("engine", f"the answer has no text (finish reason {reason!r})", text)
+    # An answer that was cut at its greatest length isn't finished; its finish reason says so.
+    if schema is not None and reason != "length":
+        problem = schema.problem(text)
+        if problem is not None:
+            return text, _failure("schema", problem, text)
+    return text, None
+
+
+def _failure(kind: str, message: str, raw_output: str | None) -> dict[str, Any]:
+    return {"kind": kind, "message": message, "attempts": 1, "raw_output": raw_output}
+
+
+def _usage(answer: dict[str, Any]) -> tuple[int, int] | None:
+    usage = answer.get("usage")
+    if not isinstance(usage, dict) or not isinstance(usage.get("prompt_tokens"), int):
+        return None
+    return usage["prompt_tokens"], int(usage.get("completion_tokens") or 0)
+
+
+def _candidates(logprobs: Any) -> list[list[dict[str, Any]]] | None:
+    """The candidates for each token, in the form of chats or that of raw prompts."""
+    if not isinstance(logprobs, dict):
+        return None
+    content = logprobs.get("content")
+    if isinstance(content, list):
+        return [
+            [
+                {"token": one["token"], "logprob": one["logprob"]}
+                for one in (token.get("top_logprobs") or [token])
+            ]
+            for token in content
+        ]
+    positions = logprobs.get("top_logprobs")
+    if isinstance(positions, list):
+        return [
+            [{"token": token, "logprob": logprob} for token, logprob in (position or {}).items()]
+            for position in positions
+        ]
+    return None
