@@ -860,3 +860,19 @@ def test_names_that_look_like_globs_and_queries(hub: HubServer, hub_client: Path
     hub.add_dataset(name, {"data/[x]*? (\u00fc)#1%20.parquet": _parquet(ROWS[:3])})
     step = LoadDataFromHub(repo_id=name)
     assert plain(run_source(step)[0]) == ROWS[:3] and step.count_rows() == 3
+
+
+def test_a_local_folder_is_read_without_the_hub(
+    hub: HubServer, hub_client: Path, tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "test.parquet")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "train.jsonl").write_text('{"b": 3}\n')
+    hub.requests.clear()
+    loader = LoadDataFromHub(repo_id=str(tmp_path / "more"))
+    assert loader.outputs == ["b"] and loader.count_rows() is None
+    assert next(loader.process()) == ([{"b": 3}], True)
+    named = LoadDataFromHub(repo_id=str(tmp_path), config="more")
+    assert next(named.process()) == ([{"b": 3}], True)
+    described = loader.described_source()
+    assert described is not None and described["files"] == 1 and not hub.requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.row import ROW_ID
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
 from beam_distilabel.transforms.sources.declared_features import have_features
-from beam_distilabel.transforms.sources.files import Source, SourceFile, type_of_name
+from beam_distilabel.transforms.sources.files import Source, SourceFile, list_files, type_of_name
 from beam_distilabel.transforms.sources.hub_conversion import (
     Conversion,
     Unusable,
@@ -107,7 +108,8 @@ class LoadDataFromHub(FileLoader):
     `{"bytes", "path"}`; the features that say so go with the columns.
 
     Attributes:
-        repo_id: the repository, such as "argilla/distilabel-capybara".
+        repo_id: the repository, such as "argilla/distilabel-capybara", or a local folder of files;
+            there `config` is a folder in it.
         token: for private and gated repositories; None (the default) takes that of `HF_TOKEN` or
             `hf auth login`. It is never serialized.
         resolved_revision: the commit that was read; None before it is known.
@@ -156,7 +158,21 @@ class LoadDataFromHub(FileLoader):
         duplicate._resolved_revision = None
         return duplicate
 
+    def _folder(self) -> str | None:
+        """The local folder that `repo_id` names, as `datasets` also takes one; None if none."""
+        return self.repo_id if self.repo_id and os.path.isdir(self.repo_id) else None
+
+    def _source_in(self, folder: str) -> Source:
+        if self.config is not None:
+            folder = os.path.join(folder, self.config)
+        files = list_files(folder, None, self.split or "train")
+        source = Source(files)
+        return dataclasses.replace(source, text_columns=infer_text_columns(source))
+
     def _source(self) -> Source:
+        folder = self._folder()
+        if folder is not None:
+            return self._source_in(folder)
         source = self._files()
         if source is None:
             raise DistilabelUserError(f"the files of {self.repo_id!r} are read by `datasets` only.")
@@ -197,6 +213,8 @@ class LoadDataFromHub(FileLoader):
         return found
 
     def _read_columns(self) -> list[str]:
+        if self._folder() is not None:
+            return super()._read_columns()
         resolved = self._resolve()
         if resolved.features is not None:
             return list(resolved.features)
@@ -214,6 +232,8 @@ class LoadDataFromHub(FileLoader):
         return [name for row in block.rows for name in row if name != ROW_ID]
 
     def _read_schema(self) -> pa.Schema | None:
+        if self._folder() is not None:
+            return super()._read_schema()
         resolved = self._resolve()
         if resolved.features is not None:
             return data_schema(resolved.features.arrow_schema)
@@ -225,6 +245,8 @@ class LoadDataFromHub(FileLoader):
         return None if schema is None else data_schema(schema)
 
     def _plan(self) -> tuple[Callable[[Any], Iterable[Block]], list[Any]]:
+        if self._folder() is not None:
+            return super()._plan()
         resolved = self._resolve()
         source = self._files()
         if source is not None:
@@ -250,6 +272,8 @@ class LoadDataFromHub(FileLoader):
         return super().count_rows()
 
     def _describe(self) -> dict[str, Any]:
+        if self._folder() is not None:
+            return super()._describe()
         resolved = self._resolve()
         repository, conversion = resolved.repository, resolved.conversion
         facts: dict[str, Any] = {
