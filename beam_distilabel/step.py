@@ -501,6 +501,14 @@ class GeneratorStep(_Step):
         """How many rows the Step makes, where that is known without making them."""
         return None
 
+    def described_source(self) -> dict[str, Any] | None:
+        """What is read, as JSON-like facts without secrets; None where there is nothing to say."""
+        return None
+
+    def source_bytes(self) -> int | None:
+        """The size of what is read, where that is known."""
+        return None
+
     def process(self, offset: int = 0) -> GeneratorStepOutput:
         """Yield (rows, whether they are the last), starting at row `offset`."""
         raise DistilabelNotImplementedError(

@@ -321,7 +321,7 @@ class Distiset(LazyDict):
                 content=digest_of(files, texts),
                 texts={**texts, **destination.script},
                 artifacts={name: str(path) for name, path in self._artifacts().items()},
-                make_card=lambda existing, hide: make_card(existing=existing, hide=hide),
+                make_card=make_card,
             )
             upload(destination, files)
             return commit_once(destination, publication)

@@ -130,12 +130,14 @@ def _sha256(filesystem: Any, name: str) -> str:
 
 def _write_split(dataset: Any, folder: str, split: str, options: WriteOptions, most: int) -> None:
     """Write the rows of a `Dataset` to Parquet files in `folder`, at most `most` of them."""
+    from datasets.features.features import require_storage_embed
     from datasets.table import embed_table_storage
 
+    has_files = any(map(require_storage_embed, dataset.features.values()))
     shards = min(_number_of_shards(dataset, options), max(1, most), max(1, len(dataset)))
     for index in range(shards):
         part = dataset.shard(num_shards=shards, index=index, contiguous=True)
-        if options.embed_external_files and _has_files(dataset.features):
+        if options.embed_external_files and has_files:
             part = part.with_format("arrow").map(
                 embed_table_storage,
                 batched=True,
@@ -155,16 +157,3 @@ def _number_of_shards(dataset: Any, options: WriteOptions) -> int:
     # Of rows that were selected, `data` is the whole table.
     share = len(dataset) / max(1, dataset.data.num_rows)
     return int(dataset.data.nbytes * share // max(1, bound)) + 1
-
-
-def _has_files(features: Any) -> bool:
-    return any(hasattr(value, "embed_storage") for value in _flat(features))
-
-
-def _flat(feature: Any) -> list[Any]:
-    if isinstance(feature, dict):
-        return [leaf for value in feature.values() for leaf in _flat(value)]
-    if isinstance(feature, (list, tuple)):
-        return [leaf for value in feature for leaf in _flat(value)]
-    inner = getattr(feature, "feature", None)
-    return [feature] if inner is None else _flat(inner)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.hub import retrying
 from beam_distilabel.hub.destination import Destination
+from beam_distilabel.hub.history import commits
 from beam_distilabel.hub.publication import Publication
 from beam_distilabel.hub.retrying import (
     delay_before,
@@ -154,7 +153,7 @@ def _look(
 ) -> tuple[str, str | None]:
     """The head of a branch or pull request, and the commit of this publication since launch."""
     head = ""
-    for commit in _history(destination, revision):
+    for commit in commits(destination.endpoint, destination.repo_id, revision, destination.secret):
         head = head or commit["id"]
         if commit["id"] == destination.base:
             break
@@ -163,18 +162,6 @@ def _look(
         if whose == "launch" or (whose == "content" and publication.is_at(destination, head)):
             return head, commit["id"]
     return head, None
-
-
-def _history(destination: Destination, revision: str) -> Iterator[dict[str, Any]]:
-    """Commits, newest first; a page is asked for when it is needed."""
-    from huggingface_hub import utils
-
-    url = (
-        f"{destination.endpoint}/api/datasets/{destination.repo_id}/commits/"
-        f"{quote(revision, safe='')}"
-    )
-    headers = utils.build_hf_headers(token=destination.secret)  # type: ignore[attr-defined]
-    yield from utils.paginate(url, {}, headers)  # type: ignore[attr-defined]
 
 
 def _find_pull_request(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fsspec.implementations.local import LocalFileSystem
 
@@ -38,7 +38,12 @@ MAX_FILE_BYTES = 20_000_000_000
 OTHER_FILES = 10
 """Room in a commit for what isn't a shard."""
 
-MakeCard = Callable[[str | None, Callable[[str], str]], str]
+
+class MakeCard(Protocol):
+    """Makes the README of what there is, and of what hides secrets in our section."""
+
+    def __call__(self, *, existing: str | None, hide: Callable[[str], str]) -> str: ...
+
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +85,7 @@ class Publication:
         # What people wrote in the card isn't ours to change: only our section is redacted.
         hide = partial(redact, secrets=[destination.secret])
         texts = {path: hide(text) for path, text in self.texts.items()}
-        texts[CARD_FILE] = self.make_card(card, hide)
+        texts[CARD_FILE] = self.make_card(existing=card, hide=hide)
         additions = [addition(file) for file in self.files]
         additions += [
             CommitOperationAdd(path, text.encode("utf-8", "replace"))
@@ -135,12 +140,12 @@ class Publication:
     def is_at(self, destination: Destination, head: str) -> bool:
         """Whether the repository has all shards at the commit `head`."""
         api = destination.api()
-        sizes = {file.path: file.sha256 for file in self.files}
+        hashes = {file.path: file.sha256 for file in self.files}
         found = api.get_paths_info(
-            destination.repo_id, list(sizes), revision=head, repo_type="dataset"
+            destination.repo_id, list(hashes), revision=head, repo_type="dataset"
         )
         there = {entry.path: entry.lfs.sha256 for entry in found if getattr(entry, "lfs", None)}
-        return all(there.get(path) == sha256 for path, sha256 in sizes.items())
+        return all(there.get(path) == sha256 for path, sha256 in hashes.items())
 
     def _replaced(self, config: str, split: str) -> bool:
         if config not in self.replaces:

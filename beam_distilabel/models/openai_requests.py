@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.models.arguments import checked_arguments
 from beam_distilabel.models.limits import estimated_tokens
-from beam_distilabel.runtime_parameters import closest
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
@@ -53,18 +52,7 @@ def parse_arguments(arguments: dict[str, Any], whose: str) -> RequestArguments:
     Raises:
         DistilabelUserError: names the argument, its value and what is expected.
     """
-    try:
-        parsed = _adapter.validate_python(arguments)
-    except ValidationError as error:
-        known = [field.name for field in dataclasses.fields(RequestArguments)]
-        problems = []
-        for detail in error.errors():
-            name = str(detail["loc"][0]) if detail["loc"] else "?"
-            hint = closest(name, known) if name not in known else ""
-            problems.append(f"{name}={detail.get('input')!r}: {detail['msg']}.{hint}")
-        raise DistilabelUserError(
-            f"{whose}'s generation arguments are wrong: {'; '.join(problems)}"
-        ) from None
+    parsed = checked_arguments(_adapter, RequestArguments, arguments, whose)
     kind = (parsed.response_format or {"type": "text"}).get("type")
     if kind not in ("text", "json_object", "json_schema"):
         raise DistilabelUserError(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError, GenerationError
+from beam_distilabel.models.arguments import checked_arguments
 from beam_distilabel.runtime_parameters import closest
 
 _OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
@@ -51,18 +51,7 @@ def parse_arguments(arguments: dict[str, Any]) -> GenerationArguments:
     Raises:
         DistilabelUserError: names the argument, its value and what is expected.
     """
-    try:
-        parsed = _adapter.validate_python(arguments)
-    except ValidationError as error:
-        known = [field.name for field in dataclasses.fields(GenerationArguments)]
-        problems = []
-        for detail in error.errors():
-            name = str(detail["loc"][0]) if detail["loc"] else "?"
-            hint = closest(name, known) if name not in known else ""
-            problems.append(f"{name}={detail.get('input')!r}: {detail['msg']}.{hint}")
-        raise DistilabelUserError(
-            f"vLLM's generation arguments are wrong: {'; '.join(problems)}"
-        ) from None
+    parsed = checked_arguments(_adapter, GenerationArguments, arguments, "vLLM")
     if parsed.logits_processors:
         raise DistilabelUserError(
             "vLLM takes no `logits_processors` per request any more: give the classes to the "

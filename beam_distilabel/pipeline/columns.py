@@ -231,8 +231,7 @@ def described_sources(graph: Graph) -> dict[str, dict[str, Any]]:
     """Loader to what it reads, as JSON-like facts without secrets, for the record of a run."""
     found = {}
     for name, step in graph.steps.items():
-        described = getattr(step, "described_source", None)
-        facts = described() if step.is_generator and described is not None else None
+        facts = step.described_source() if step.is_generator else None
         if facts is not None:
             found[name] = facts
     return found
@@ -243,7 +242,7 @@ def source_bytes(graph: Graph) -> int | None:
     total = 0
     for step in graph.steps.values():
         if step.is_generator:
-            size = getattr(step, "source_bytes", lambda: None)()
+            size = step.source_bytes()
             if size is None:
                 return None
             total += size

@@ -243,9 +243,7 @@ def publish_manifest(
         content=digest_of(files, companions.content),
         texts={**companions.texts, **destination.script},
         artifacts=companions.artifacts,
-        make_card=lambda existing, hide: make_card(
-            existing=existing, hide=hide, with_section=destination.target.generate_card
-        ),
+        make_card=partial(make_card, with_section=destination.target.generate_card),
     )
     record = commit_once(destination, publication)
     if filesystem.exists(noted):

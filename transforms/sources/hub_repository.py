@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.hub import read_token
+from beam_distilabel.hub.history import commits
 from beam_distilabel.hub.retrying import retrying
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import closest
@@ -84,9 +85,7 @@ class Repository(NamedTuple):
         """(id, time) of the commits up to the repository's, newest first, read as far as needed."""
         from huggingface_hub import utils
 
-        url = f"{self.endpoint}/api/datasets/{self.repo_id}/commits/{self.commit}"
-        headers = utils.build_hf_headers(token=self.plain_token)  # type: ignore[attr-defined]
-        for commit in utils.paginate(url, {}, headers):  # type: ignore[attr-defined]
+        for commit in commits(self.endpoint, self.repo_id, self.commit, self.plain_token):
             yield commit["id"], utils.parse_datetime(commit["date"])  # type: ignore[attr-defined]
 
 

@@ -1,0 +1,41 @@
+"""Checking what an LLM is asked with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.runtime_parameters import closest
+
+T = TypeVar("T")
+
+
+def checked_arguments(
+    adapter: TypeAdapter[T], kind: type[T], arguments: dict[str, Any], whose: str
+) -> T:
+    """`arguments` as the dataclass `kind`.
+
+    Args:
+        adapter: of `kind`; making one takes long.
+        kind: a dataclass whose fields are the arguments.
+        arguments: name to value.
+        whose: the LLM class, for the message.
+
+    Raises:
+        DistilabelUserError: names the argument, its value and what is expected.
+    """
+    try:
+        return adapter.validate_python(arguments)
+    except ValidationError as error:
+        known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+        problems = []
+        for detail in error.errors():
+            name = str(detail["loc"][0]) if detail["loc"] else "?"
+            hint = closest(name, known) if name not in known else ""
+            problems.append(f"{name}={detail.get('input')!r}: {detail['msg']}.{hint}")
+        raise DistilabelUserError(
+            f"{whose}'s generation arguments are wrong: {'; '.join(problems)}"
+        ) from None
