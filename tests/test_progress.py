@@ -102,10 +102,12 @@ def test_a_cancelled_run_stops_its_steps(run_dir: str) -> None:
         counts.flush()
 
 
-def test_without_a_run_directory_nothing_is_written() -> None:
+def test_without_a_run_directory_nothing_is_written(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
     counts = step_progress(None, "ask")
     counts.rows_in += 1
     counts.flush(force=True)
+    assert counts.rows_in == 1 and not list(tmp_path.iterdir())
 
 
 def test_a_run_that_has_not_begun(run_dir: str) -> None:

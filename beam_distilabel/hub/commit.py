@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from beam_distilabel.errors import DistilabelError, DistilabelUserError
-from beam_distilabel.hub import retrying
+from beam_distilabel.errors import DistilabelError
+from beam_distilabel.hub import retrying as attempts
 from beam_distilabel.hub.destination import Destination
 from beam_distilabel.hub.history import commits
 from beam_distilabel.hub.publication import Publication
 from beam_distilabel.hub.retrying import (
-    delay_before,
+    OutOfAttempts,
     describe,
-    is_transient,
+    explaining_refusal,
+    retrying,
     status_of,
     within,
 )
@@ -62,37 +62,25 @@ def commit_once(destination: Destination, publication: Publication) -> CommitRec
         DistilabelUserError: the token may not write.
         DistilabelError: no attempt of `retrying.ATTEMPTS` was let through.
     """
-    failure: Exception | None = None
-    for attempt in range(retrying.ATTEMPTS):
-        if failure is not None:
-            delay = delay_before(attempt - 1, failure)
-            logger.info(
-                "The Hub didn't take the commit (%s); again in %.1f s", describe(failure), delay
+    attempt = partial(_attempt, destination, publication)
+    what = f"the commit to {destination.repo_id!r}"
+    try:
+        with explaining_refusal(what):
+            return retrying(what, lambda: within(attempts.DEADLINE, "commit", attempt))
+    except OutOfAttempts as error:
+        failure = error.__cause__
+        assert failure is not None
+        hint = ""
+        if status_of(failure) == 412:
+            hint = (
+                " Either others commit all the time, or the token may open pull requests only; "
+                "then pass create_pr=True."
             )
-            time.sleep(delay)
-        try:
-            return within(retrying.DEADLINE, "commit", partial(_attempt, destination, publication))
-        except Exception as error:
-            if status_of(error) in (401, 403):
-                raise DistilabelUserError(
-                    f"the commit to {destination.repo_id!r} was refused: {describe(error)} Is the "
-                    "token still valid, and may it write there?"
-                ) from error
-            if not is_transient(error):
-                raise
-            failure = error
-    assert failure is not None
-    hint = ""
-    if status_of(failure) == 412:
-        hint = (
-            " Either others commit all the time, or the token may open pull requests only; then "
-            "pass create_pr=True."
-        )
-    raise DistilabelError(
-        f"the commit to {destination.repo_id!r} was tried {retrying.ATTEMPTS} times in vain: "
-        f"{describe(failure)}.{hint} Nothing was published; the files are still in the run "
-        "directory and can be pushed again."
-    ) from failure
+        raise DistilabelError(
+            f"{what} was tried {attempts.ATTEMPTS} times in vain: {describe(failure)}.{hint} "
+            "Nothing was published; the files are still in the run directory and can be pushed "
+            "again."
+        ) from failure
 
 
 def _attempt(destination: Destination, publication: Publication) -> CommitRecord:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from beam_distilabel.errors import DistilabelError
+from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.redaction import hide_secrets
 
 ATTEMPTS = 8
@@ -71,11 +72,33 @@ def delay_before(attempt: int, error: BaseException) -> float:
     return min(MAX_DELAY, max(waited, asked))
 
 
+class OutOfAttempts(DistilabelError):
+    """What was tried `ATTEMPTS` times failed each time; the last failure is its cause."""
+
+
+@contextlib.contextmanager
+def explaining_refusal(what: str) -> Iterator[None]:
+    """Says of a request that the Hub refuses that the token may be the reason.
+
+    Raises:
+        DistilabelUserError: in place of the error of a request that was refused.
+    """
+    try:
+        yield
+    except Exception as error:
+        if status_of(error) not in (401, 403):
+            raise
+        raise DistilabelUserError(
+            f"{what} was refused: {describe(error)} Is the token still valid, and may it write "
+            "there?"
+        ) from error
+
+
 def retrying(what: str, call: Callable[[], T]) -> T:
     """The result of `call`, repeated a bounded number of times while failures may pass.
 
     Raises:
-        DistilabelError: the last attempt failed as the others did; other errors come as they are.
+        OutOfAttempts: the last attempt failed as the others did; other errors come as they are.
     """
     for attempt in range(ATTEMPTS):
         try:
@@ -84,7 +107,7 @@ def retrying(what: str, call: Callable[[], T]) -> T:
             if not is_transient(error):
                 raise
             if attempt == ATTEMPTS - 1:
-                raise DistilabelError(
+                raise OutOfAttempts(
                     f"the Hub: {what} failed {ATTEMPTS} times: {describe(error)}"
                 ) from error
             delay = delay_before(attempt, error)

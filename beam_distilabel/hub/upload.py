@@ -9,10 +9,9 @@ from typing import Any, BinaryIO, cast
 
 from fsspec.implementations.local import LocalFileSystem
 
-from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.hub.destination import Destination
-from beam_distilabel.hub.retrying import describe, retrying, status_of
+from beam_distilabel.hub.retrying import explaining_refusal, retrying
 
 _THREADS = 5
 
@@ -57,15 +56,8 @@ def upload(destination: Destination, files: Sequence[StoredFile]) -> None:
             num_threads=_THREADS,
         )
 
-    try:
+    with explaining_refusal(f"the upload to {target.repo_id!r}"):
         retrying(f"uploading {len(files)} files to {target.repo_id!r}", send)
-    except Exception as error:
-        if status_of(error) not in (401, 403):
-            raise
-        raise DistilabelUserError(
-            f"the upload to {target.repo_id!r} was refused: {describe(error)} Is the token still "
-            "valid, and may it write there?"
-        ) from error
 
 
 def addition(file: StoredFile, *, by_path: bool = False) -> Any:
