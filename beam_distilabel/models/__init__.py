@@ -10,26 +10,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beam_distilabel.models.anyscale import AnyscaleLLM
-    from beam_distilabel.models.azure import AzureOpenAILLM
     from beam_distilabel.models.base import LLM, AsyncLLM
-    from beam_distilabel.models.client_vllm import ClientvLLM
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
     )
     from beam_distilabel.models.openai import OpenAILLM
-    from beam_distilabel.models.together import TogetherLLM
+    from beam_distilabel.models.openai.anyscale import AnyscaleLLM
+    from beam_distilabel.models.openai.azure import AzureOpenAILLM
+    from beam_distilabel.models.openai.together import TogetherLLM
     from beam_distilabel.models.vllm import vLLM
+    from beam_distilabel.models.vllm.client import ClientvLLM
 
 _MODULES = {
     "LLM": "base",
-    "AnyscaleLLM": "anyscale",
+    "AnyscaleLLM": "openai.anyscale",
     "AsyncLLM": "base",
-    "AzureOpenAILLM": "azure",
-    "ClientvLLM": "client_vllm",
+    "AzureOpenAILLM": "openai.azure",
+    "ClientvLLM": "vllm.client",
     "OpenAILLM": "openai",
-    "TogetherLLM": "together",
+    "TogetherLLM": "openai.together",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
     "vLLM": "vllm",

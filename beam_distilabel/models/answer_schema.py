@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from beam_distilabel.errors import EngineError, GenerationError
-from beam_distilabel.models.vllm_sampling import plain_structure
+from beam_distilabel.models.structured_output import plain_structure
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME = 64

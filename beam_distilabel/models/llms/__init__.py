@@ -1,12 +1,12 @@
 """LLMs under the import path of distilabel 1.5."""
 
-from beam_distilabel.models.anyscale import AnyscaleLLM
-from beam_distilabel.models.azure import AzureOpenAILLM
 from beam_distilabel.models.base import LLM, AsyncLLM
-from beam_distilabel.models.client_vllm import ClientvLLM
 from beam_distilabel.models.openai import OpenAILLM
-from beam_distilabel.models.together import TogetherLLM
+from beam_distilabel.models.openai.anyscale import AnyscaleLLM
+from beam_distilabel.models.openai.azure import AzureOpenAILLM
+from beam_distilabel.models.openai.together import TogetherLLM
 from beam_distilabel.models.vllm import vLLM
+from beam_distilabel.models.vllm.client import ClientvLLM
 from beam_distilabel.typing import GenerateOutput
 
 __all__ = [

@@ -30,8 +30,8 @@ from beam_distilabel.errors import (
     GenerationError,
 )
 from beam_distilabel.models.engine import GenerateRequest
-from beam_distilabel.models.openai import OpenAIEngine
-from beam_distilabel.models.openai_answers import checked_answer, output_of
+from beam_distilabel.models.openai.answers import checked_answer, output_of
+from beam_distilabel.models.openai.llm import OpenAIEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.typing import GenerateOutput
 

@@ -15,8 +15,7 @@ from beam_distilabel.errors import (
     PipelineValidationError,
     RunFailedError,
 )
-from beam_distilabel.models import openai_batch
-from beam_distilabel.models.openai import OpenAILLM
+from beam_distilabel.models.openai import OpenAILLM, batch as openai_batch
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.fakes import Ask, FakeLLM, no_engine_is_left  # noqa: F401

@@ -18,7 +18,7 @@ from beam_distilabel.errors import (
     PromptTooLongError,
 )
 from beam_distilabel.failures import FailureKind
-from beam_distilabel.models.limits import Endpoint, Slot
+from beam_distilabel.models.remote.limits import Endpoint, Slot
 
 T = TypeVar("T")
 

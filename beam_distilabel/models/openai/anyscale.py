@@ -6,7 +6,7 @@ import os
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from beam_distilabel.models.openai import OpenAILLM, secret_from
+from beam_distilabel.models.openai.llm import OpenAILLM, secret_from
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 _URL = "https://api.endpoints.anyscale.com/v1"

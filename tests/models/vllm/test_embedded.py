@@ -27,11 +27,10 @@ from beam_distilabel.errors import (
     GenerationError,
     PromptTooLongError,
 )
-from beam_distilabel.models import vllm_engine
 from beam_distilabel.models.engine import GenerateRequest
-from beam_distilabel.models.vllm import vLLM
-from beam_distilabel.models.vllm_engine import VLLMEngine
-from beam_distilabel.models.vllm_prompts import PromptRenderer
+from beam_distilabel.models.vllm import embedded as vllm_engine, vLLM
+from beam_distilabel.models.vllm.embedded import VLLMEngine
+from beam_distilabel.models.vllm.prompts import PromptRenderer
 from tests.tiny_model import make_tiny_model
 
 CHAT: Any = [{"role": "user", "content": "how many words does the fox need"}]
@@ -274,7 +273,7 @@ def test_an_engine_dies_with_its_host(tmp_path: Path) -> None:
     script = tmp_path / "host.py"
     script.write_text(
         "import os, sys, time\n"
-        "from beam_distilabel.models.vllm_process import ProcessOutput\n"
+        "from beam_distilabel.models.vllm.process import ProcessOutput\n"
         "code = 'import time; print(1, flush=True); time.sleep(600)'\n"
         "pid = ProcessOutput().spawn(sys.executable, [sys.executable, '-c', code], [])\n"
         "print(pid, flush=True)\n"

@@ -18,16 +18,16 @@ from beam_distilabel.errors import (
     GenerationError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.vllm_arguments import check_model_path, engine_arguments
-from beam_distilabel.models.vllm_process import (
+from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments
+from beam_distilabel.models.vllm.process import (
     ProcessOutput,
     end,
     engine_start,
     family,
     host_log,
 )
-from beam_distilabel.models.vllm_prompts import PromptRenderer, read_chat_template
-from beam_distilabel.models.vllm_sampling import SamplingParamsMaker
+from beam_distilabel.models.vllm.prompts import PromptRenderer, read_chat_template
+from beam_distilabel.models.vllm.sampling import SamplingParamsMaker
 from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.arguments import checked_arguments
-from beam_distilabel.models.limits import estimated_tokens
+from beam_distilabel.models.remote.limits import estimated_tokens
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"

@@ -31,19 +31,19 @@ from beam_distilabel.errors import (
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.http_retries import RetryPolicy, Trouble, send_until_answered
-from beam_distilabel.models.limits import Endpoint, Limits, Slot, endpoint
-from beam_distilabel.models.openai_answers import checked_answer, output_of, total_tokens
-from beam_distilabel.models.openai_errors import explain
-from beam_distilabel.models.openai_requests import (
+from beam_distilabel.models.openai.answers import checked_answer, output_of, total_tokens
+from beam_distilabel.models.openai.errors import explain
+from beam_distilabel.models.openai.requests import (
     CHAT,
     RequestArguments,
     parse_arguments,
     prompt_tokens,
     request_of,
 )
+from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
+from beam_distilabel.models.remote.retries import RetryPolicy, Trouble, send_until_answered
+from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.user_engine import AsyncLLMEngine, agenerate_many, run_coroutine
-from beam_distilabel.models.vllm_sampling import plain_structure
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -107,7 +107,7 @@ class OpenAILLM(AsyncLLM):
             four bytes per token, and the greatest length of its answers; the answer's usage
             corrects that.
         use_offline_batch_generation: whether to use the endpoint's Batch API, which takes up to a
-            day and costs less; see `beam_distilabel.models.openai_batch`.
+            day and costs less; see `beam_distilabel.models.openai.batch`.
         offline_batch_generation_block_until_done: seconds between two looks at the batches. If
             None, the run ends as soon as they are sent, with
             `DistilabelOfflineBatchGenerationNotFinishedException`, which has their ids.
@@ -536,7 +536,7 @@ class OpenAILLM(AsyncLLM):
 
     def make_engine(self) -> Engine:
         if self.use_offline_batch_generation:
-            from beam_distilabel.models.openai_batch import OpenAIBatchEngine
+            from beam_distilabel.models.openai.batch import OpenAIBatchEngine
 
             return OpenAIBatchEngine(self)
         return OpenAIEngine(self)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from beam_distilabel.errors import EngineError, GenerationError, PromptTooLongError
-from beam_distilabel.models import http_retries
-from beam_distilabel.models.http_retries import (
+from beam_distilabel.models.remote import retries as http_retries
+from beam_distilabel.models.remote.limits import Endpoint, Slot
+from beam_distilabel.models.remote.retries import (
     MAX_PAUSE_SECONDS,
     RetryPolicy,
     Trouble,
@@ -18,7 +19,6 @@ from beam_distilabel.models.http_retries import (
     retry_after_seconds,
     send_until_answered,
 )
-from beam_distilabel.models.limits import Endpoint, Slot
 
 AGAIN = Trouble("engine", "it failed", again=True)
 BUSY = Trouble("rate_limit", "no room", again=True, busy=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from beam_distilabel.models.limits import Bucket, Endpoint, Limits, Taken, estimated_tokens
+from beam_distilabel.models.remote.limits import Bucket, Endpoint, Limits, Taken, estimated_tokens
 from tests.fakes import PATIENCE_SECONDS
 
 limits_of_a_minute = st.integers(1, 10_000)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from beam_distilabel.models.http_retries import Trouble, retry_after_seconds
+from beam_distilabel.models.remote.retries import Trouble, retry_after_seconds
 
 _TOO_LONG_CODES = (
     "context_length_exceeded",

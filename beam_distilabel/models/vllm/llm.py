@@ -10,8 +10,9 @@ from pydantic import Field, PositiveInt, PrivateAttr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.vllm_engine import VLLMEngine
-from beam_distilabel.models.vllm_sampling import parse_arguments, plain_structure
+from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.vllm.embedded import VLLMEngine
+from beam_distilabel.models.vllm.sampling import parse_arguments
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.arguments import checked_arguments
+from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.runtime_parameters import closest
 
 _OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
@@ -150,31 +151,6 @@ def _common(parsed: GenerationArguments) -> dict[str, Any]:
         "skip_clone": True,
         **extra,
     }
-
-
-def plain_structure(structure: Any) -> dict[str, Any] | None:
-    """A `structured_output` of JSON-like values alone: a pydantic class becomes its schema.
-
-    Raises:
-        DistilabelUserError: it isn't `{"format": "json" | "regex", "schema": ...}`.
-    """
-    if not structure:
-        return None
-    schema = structure.get("schema") if isinstance(structure, dict) else None
-    kind = structure.get("format", "json") if isinstance(structure, dict) else None
-    if kind not in ("json", "regex") or schema is None:
-        raise DistilabelUserError(
-            f"structured_output is {structure!r}; expected {{'format': 'json', 'schema': a "
-            "pydantic class or a JSON schema} or {'format': 'regex', 'schema': a regular "
-            "expression}."
-        )
-    if kind == "regex" and not isinstance(schema, str):
-        raise DistilabelUserError(
-            f"structured_output's schema is {schema!r}; a regular expression is a str."
-        )
-    if hasattr(schema, "model_json_schema"):
-        schema = schema.model_json_schema()
-    return {**structure, "format": kind, "schema": schema}
 
 
 def structured_outputs(structure: dict[str, Any]) -> Any:

@@ -1,0 +1,5 @@
+"""Endpoints that speak OpenAI's protocol."""
+
+from beam_distilabel.models.openai.llm import OpenAILLM
+
+__all__ = ["OpenAILLM"]

@@ -1,0 +1,1 @@
+"""What all LLMs behind HTTP endpoints share: limits, retries."""
