@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _CPU_KV_CACHE_BYTES = 2 * 2**30
 
+_SEEDED_SAMPLING = "beam_distilabel.models.vllm.seeded_sampling:SeededSampling"
+
 
 def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
     """The arguments of vLLM's `AsyncEngineArgs`, checked.
@@ -41,7 +43,21 @@ def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
         defaults = {"enforce_eager": True, "enable_chunked_prefill": False}
         if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
             defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
+        if _can_sample_seeded(extra):
+            extra["logits_processors"] = [*extra.get("logits_processors", ()), _SEEDED_SAMPLING]
     return {**defaults, **fields, **extra}
+
+
+def samples_seeded(arguments: dict[str, Any]) -> bool:
+    """Whether the engine with these arguments has our seeded sampling."""
+    return _SEEDED_SAMPLING in (arguments.get("logits_processors") or ())
+
+
+def _can_sample_seeded(extra: dict[str, Any]) -> bool:
+    # With speculative decoding vLLM takes no logits processors; it draws several tokens at once.
+    # Processed log probabilities would be those of a single possible token.
+    processed = str(extra.get("logprobs_mode", "")).startswith("processed")
+    return not extra.get("speculative_config") and not processed
 
 
 def check_model_path(path: str) -> None:

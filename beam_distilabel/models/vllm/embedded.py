@@ -18,7 +18,7 @@ from beam_distilabel.errors import (
     GenerationError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments
+from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
 from beam_distilabel.models.vllm.process import (
     ProcessOutput,
     end,
@@ -140,6 +140,10 @@ class VLLMEngine(Engine):
                 "`pip install 'beam-distilabel[vllm]'` (GPU) or `'beam-distilabel[cpu]'`."
             ) from error
         arguments = engine_arguments(self._spec, AsyncEngineArgs, current_platform.is_cpu())
+        if samples_seeded(arguments):
+            from beam_distilabel.models.vllm.seeded_sampling import SEED_ARGUMENT
+
+            self._sampling.seed_argument = SEED_ARGUMENT
         self._sampling.parse(self._spec.get_generation_kwargs())
         # The context that vLLM's defaults (slots, tokens per step) are made for throughput in.
         context = UsageContext.LLM_CLASS

@@ -63,9 +63,15 @@ def parse_arguments(arguments: dict[str, Any]) -> GenerationArguments:
 
 
 class SamplingParamsMaker:
-    """Makes vLLM's `SamplingParams`; remembers what the last arguments came to."""
+    """Makes vLLM's `SamplingParams`; remembers what the last arguments came to.
+
+    Attributes:
+        seed_argument: where the engine has a seeded sampling of its own, the key of
+            `SamplingParams.extra_args` that it reads.
+    """
 
     def __init__(self) -> None:
+        self.seed_argument: str | None = None
         self._arguments: dict[str, Any] | None = None
         self._parsed = GenerationArguments()
         self._common: dict[str, Any] = {}
@@ -108,8 +114,8 @@ class SamplingParamsMaker:
         self.parse(arguments)
         values = dict(self._common)
         values["max_tokens"] = min(values["max_tokens"], room)
-        if seed is not None and values["temperature"] > 0:
-            values.setdefault("seed", seed % _MAX_SEED)
+        if seed is not None and values["temperature"] > 0 and "seed" not in values:
+            self._set_seed(values, num_generations, seed % _MAX_SEED)
         try:
             structure = structured_output or self._parsed.structured_output
             if structure:
@@ -117,6 +123,13 @@ class SamplingParamsMaker:
             return SamplingParams(n=num_generations, **values)
         except (ValueError, TypeError) as error:
             raise GenerationError(f"vLLM refused the request: {error}", "refused") from error
+
+    def _set_seed(self, values: dict[str, Any], num_generations: int, seed: int) -> None:
+        # vLLM gives each of several generations a seed of its own, but all the same extra_args.
+        if self.seed_argument is None or num_generations > 1:
+            values["seed"] = seed
+        else:
+            values["extra_args"] = {**values.get("extra_args", {}), self.seed_argument: seed}
 
 
 def _common(parsed: GenerationArguments) -> dict[str, Any]:
