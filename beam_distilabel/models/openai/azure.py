@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.models.openai.llm import OpenAILLM, secret_from
+from beam_distilabel.models.openai.llm import OpenAILLM
+from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 

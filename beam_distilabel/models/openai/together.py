@@ -6,7 +6,8 @@ import os
 
 from pydantic import Field, PrivateAttr, SecretStr
 
-from beam_distilabel.models.openai.llm import OpenAILLM, secret_from
+from beam_distilabel.models.openai.llm import OpenAILLM
+from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 

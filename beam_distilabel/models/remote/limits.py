@@ -13,7 +13,7 @@ import hashlib
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 BURST_SHARE = 0.01
 """The part of a minute's amount that may be taken at once."""
@@ -187,6 +187,33 @@ class Endpoint:
         self._requests: Bucket | None = None
         self._tokens: Bucket | None = None
         self._paused_until = 0.0
+        self._held_back = 0
+        self._held_back_since = 0.0
+        self._throttled_seconds = 0.0
+
+    @property
+    def throttled_seconds(self) -> float:
+        """For how long requests have been held back: by the limits per minute, by `pause`, or by
+        who is in `held_back`. Time in which several were counts once; waiting for others of
+        `max_concurrency` to finish doesn't."""
+        with self._lock:
+            now = self._clock()
+            return self._throttled_seconds + (now - self._held_back_since) * bool(self._held_back)
+
+    @contextlib.contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Somebody waits because the endpoint has no room."""
+        with self._lock:
+            if not self._held_back:
+                self._held_back_since = self._clock()
+            self._held_back += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held_back -= 1
+                if not self._held_back:
+                    self._throttled_seconds += self._clock() - self._held_back_since
 
     def join(self, limits: Limits) -> None:
         """Someone who speaks to the endpoint wants these limits, until `leave`."""
@@ -236,7 +263,8 @@ class Endpoint:
                         granted = True
                         return self._take(tokens)
                 try:
-                    await asyncio.wait_for(waiter.event.wait(), seconds)
+                    with contextlib.nullcontext() if seconds is None else self.held_back():
+                        await asyncio.wait_for(waiter.event.wait(), seconds)
                 except (asyncio.TimeoutError, TimeoutError):
                     pass  # the time may have come
                 waiter.event.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import email.utils
 import logging
@@ -99,7 +100,7 @@ def pause_seconds(failures: int, after: float | None = None) -> float:
     Example:
         >>> 0.25 <= pause_seconds(1) <= 0.5
         True
-        >>> 7.0 <= pause_seconds(1, after=7.0) <= 7.7
+        >>> 7.0 <= pause_seconds(1, after=7.0) <= 7.75
         True
     """
     if after is not None:
@@ -189,4 +190,5 @@ async def send_until_answered(
             _logger.log(level, "%s; nothing is sent for %.3g s", trouble.message, trouble.after)
             endpoint.pause(trouble.after)
         spent += pause
-        await asyncio.sleep(pause)
+        with endpoint.held_back() if trouble.busy else contextlib.nullcontext():
+            await asyncio.sleep(pause)

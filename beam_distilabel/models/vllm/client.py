@@ -10,7 +10,8 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError, EngineError, GenerationError
 from beam_distilabel.models.openai.errors import explain
-from beam_distilabel.models.openai.llm import OpenAILLM, secret_from
+from beam_distilabel.models.openai.llm import OpenAILLM
+from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.vllm.prompts import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -100,7 +101,7 @@ class ClientvLLM(OpenAILLM):
             try:
                 models = client.models.list().data
             except (openai.OpenAIError, ValueError) as error:
-                reason = explain(error, False, self._secrets()).message
+                reason = explain(error, False, self.secrets()).message
                 raise EngineError(
                     f"ClientvLLM can't ask {self.base_url} for its model: {reason}"
                 ) from None
