@@ -128,7 +128,7 @@ class SamplingParamsMaker:
         # vLLM gives each of several generations a seed of its own, but all the same extra_args.
         if self.seed_argument is None or num_generations > 1:
             values["seed"] = seed
-        else:
+        if self.seed_argument is not None:
             values["extra_args"] = {**values.get("extra_args", {}), self.seed_argument: seed}
 
 

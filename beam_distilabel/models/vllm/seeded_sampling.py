@@ -19,7 +19,8 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p
 
 SEED_ARGUMENT = "beam_distilabel_seed"
-"""The key of a request's seed in `SamplingParams.extra_args`."""
+"""The key of a request's seed in `SamplingParams.extra_args`. A `seed` beside it takes precedence:
+that of one of several generations."""
 
 QUALIFIED_NAME = f"{__name__}:SeededSampling"
 """What vLLM's `logits_processors` argument takes."""
@@ -87,9 +88,7 @@ class SeededSampling(LogitsProcessor):  # type: ignore[misc]  # mypy skips vllm
         self._rows = sorted(self._requests)
         requests = [self._requests[row] for row in self._rows]
         self._outputs = [output for _, output in requests]
-        self._seeds = np.array(
-            [params.extra_args[SEED_ARGUMENT] for params, _ in requests], dtype=np.uint64
-        )
+        self._seeds = np.array([_seed_of(params) for params, _ in requests], dtype=np.uint64)
         top_k = [params.top_k for params, _ in requests]
         top_p = [params.top_p for params, _ in requests]
         self._top_k = torch.tensor(top_k) if any(k > 0 for k in top_k) else None
@@ -120,3 +119,7 @@ class SeededSampling(LogitsProcessor):  # type: ignore[misc]  # mypy skips vllm
         targets = numbers.to(cumulated.device).unsqueeze(1) * cumulated[:, -1:]
         # To the right of equal sums: a token of probability 0 is never drawn.
         return torch.searchsorted(cumulated, targets, right=True)
+
+
+def _seed_of(params: Any) -> int:
+    return int(params.extra_args[SEED_ARGUMENT] if params.seed is None else params.seed)

@@ -61,7 +61,7 @@ def test_numbers_are_uniform_over_seeds_and_over_positions() -> None:
 @pytest.mark.parametrize("filters", [{}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 4, "top_p": 0.8}])
 def test_tokens_are_drawn_by_their_probabilities(filters: dict[str, Any]) -> None:
     torch.manual_seed(0)
-    logits = torch.randn(1, 12) * 2
+    logits = torch.randn(1, 12)
     count = 20_000
     tokens = drawn(
         processor(*(seeded(i, **filters) for i in range(count))), logits.repeat(count, 1)
@@ -104,6 +104,14 @@ def test_positions_give_other_tokens() -> None:
         tokens.update(drawn(made, logits))
         output.append(0)
     assert len(tokens) > 40
+
+
+def test_of_several_generations_the_first_is_the_only_one_there_would_be() -> None:
+    logits = torch.randn(1, 200)
+    # What vLLM makes of a request for several: each has a seed of its own.
+    several = [SamplingParams(seed=9 + i, extra_args={SEED_ARGUMENT: 9}) for i in range(3)]
+    tokens = drawn(processor(*several), logits.repeat(3, 1))
+    assert tokens == drawn(processor(seeded(9), seeded(10), seeded(11)), logits.repeat(3, 1))
 
 
 def test_requests_without_a_seed_are_left_alone_and_requests_move() -> None:
