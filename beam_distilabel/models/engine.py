@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from beam_distilabel.errors import EngineError, GenerationError
+from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Engine:
     Attributes:
         description: what the engine is and its version, for the report ("vllm 0.32.0").
         max_in_flight: how many requests it takes at once with profit.
+        statistics: what it tells of itself; None where it tells nothing.
     """
 
     description = "python"
@@ -57,6 +59,7 @@ class Engine:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._closed = False
+        self.statistics: EngineStatistics | None = None
 
     async def start(self) -> None:
         """Get ready to answer. Raises `EngineError` with the engine's own error text."""

@@ -36,11 +36,11 @@ def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
                 f"extra_kwargs has {name!r}, which vLLM's engine doesn't take."
                 f"{closest(name, names)}"
             )
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {"disable_log_stats": True}
     if cpu:
         # A seed per request together with prompts in chunks ends the CPU build's engine, and
         # compiling takes it minutes.
-        defaults = {"enforce_eager": True, "enable_chunked_prefill": False}
+        defaults |= {"enforce_eager": True, "enable_chunked_prefill": False}
         if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
             defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
         if _can_sample_seeded(extra):

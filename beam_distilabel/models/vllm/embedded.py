@@ -18,6 +18,7 @@ from beam_distilabel.errors import (
     GenerationError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
 from beam_distilabel.models.vllm.process import (
     ProcessOutput,
@@ -28,6 +29,7 @@ from beam_distilabel.models.vllm.process import (
 )
 from beam_distilabel.models.vllm.prompts import PromptRenderer, read_chat_template
 from beam_distilabel.models.vllm.sampling import SamplingParamsMaker
+from beam_distilabel.models.vllm.statistics import of_scheduler_only, statistics_logger
 from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:
@@ -150,7 +152,15 @@ class VLLMEngine(Engine):
         engine_args = AsyncEngineArgs(**arguments)
         host_log.configure(lambda: configure_logging(engine_args.create_logging_config()))
         config = engine_args.create_engine_config(context)
-        self._llm = AsyncLLM.from_vllm_config(config, usage_context=context, disable_log_stats=True)
+        statistics = self.statistics = self.statistics or EngineStatistics()
+        llm = self._llm = AsyncLLM.from_vllm_config(
+            config,
+            usage_context=context,
+            stat_loggers=[statistics_logger(statistics)],
+            disable_log_stats=True,
+        )
+        if engine_args.disable_log_stats:
+            of_scheduler_only(llm)
         model_config = self._llm.model_config
         self._max_model_len = model_config.max_model_len
         self._prompts = PromptRenderer(
