@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -18,10 +20,25 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInf
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
+from beam_distilabel.progress import step_progress
 
 WAKE_SECONDS = 1.0
 """How long a worker waits for results before it writes its progress record."""
+
+AFFINITY_WINDOW = 8
+"""How many times the elements in flight are held back to be ordered by their prompts."""
+
+
+def text_of(prompt: Any) -> str:
+    """The text of a prompt, from its beginning; what isn't text is left out."""
+    if isinstance(prompt, tuple):
+        prompt = prompt[0]
+    if isinstance(prompt, str):
+        return prompt
+    contents = [message.get("content") for message in prompt]
+    return "\n".join(content for content in contents if isinstance(content, str))
 
 
 class Rollout(Protocol):
@@ -43,8 +60,11 @@ class Rollout(Protocol):
         Runs on the engine's loop. What it raises fails the bundle.
         """
 
-    def flush(self) -> None:
-        """Called now and then, to write progress."""
+    def flush(self, end: bool = False) -> None:
+        """Called now and then on the runner's thread, to write progress; `end` of a bundle."""
+
+    def prefix(self, element: Any) -> str:
+        """How the prompt of `element` begins; elements are ordered by it for `prefix_affinity`."""
 
 
 class PromptRollout:
@@ -58,15 +78,25 @@ class PromptRollout:
 
     def setup(self, engine: Engine) -> None:
         self._engine = engine
+        self._counts = step_progress(None, "")
+        self._metrics = StepMetrics(self._counts, engine)
 
     def teardown(self) -> None:
         """Nothing to give back."""
 
-    def flush(self) -> None:
-        """Nothing is counted."""
+    def flush(self, end: bool = False) -> None:
+        self._metrics.publish(force=end)
+
+    def prefix(self, element: Any) -> str:
+        return text_of(element)
 
     async def run(self, element: Any) -> list[PredictionResult]:
+        began = time.perf_counter()
         output = await answer(self._engine, GenerateRequest(element, 1, self._kwargs))
+        self._counts.answered(time.perf_counter() - began)
+        self._counts.count_tokens(output.get("statistics"))
+        if "failure" in output:
+            self._counts.failed(output["failure"]["kind"])
         return [PredictionResult(element, output, self._handler.model_name)]
 
 
@@ -78,8 +108,11 @@ class ContinuousRunInference(RunInference):
             `Engine`.
         rollout: what to do for each element; the default asks the model once per prompt and gives
             PredictionResults.
-        max_in_flight: how many elements are under way at once per worker thread; default is what
-            the engine says.
+        max_in_flight: how many elements are under way at once: of one worker thread, and, as what
+            the engine says, of all that use it. The default is what the engine says.
+        prefix_affinity: whether to order elements by their prompts before they start, as far as
+            `AFFINITY_WINDOW` times `max_in_flight` of them are there, so that those with a common
+            beginning meet in the engine's prefix cache. Their results come later by that.
         tags: the side outputs of the rollout; with any, `expand` returns the tagged outputs with
             the main one under `rows`.
         inference_args: generation arguments, for the default rollout.
@@ -101,6 +134,7 @@ class ContinuousRunInference(RunInference):
         *,
         rollout: Rollout | None = None,
         max_in_flight: int | None = None,
+        prefix_affinity: bool = False,
         tags: tuple[str, ...] = (),
         inference_args: dict[str, Any] | None = None,
         **kwargs: Any,
@@ -108,11 +142,14 @@ class ContinuousRunInference(RunInference):
         super().__init__(model_handler, inference_args=inference_args, **kwargs)
         self._rollout: Rollout = rollout or PromptRollout(model_handler, inference_args)
         self._max_in_flight = max_in_flight
+        self._prefix_affinity = prefix_affinity
         self._tags = tags
 
     def expand(self, pcoll: Any) -> Any:
         self._model_handler.validate_inference_args(self._inference_args)
-        fn = _RunRollouts(self._model_handler, self._rollout, self._max_in_flight)
+        fn = _RunRollouts(
+            self._model_handler, self._rollout, self._max_in_flight, self._prefix_affinity
+        )
         hints = self._model_handler.get_resource_hints()
         rollouts: Any = beam.ParDo(fn).with_resource_hints(**hints)
         if self._tags:
@@ -129,11 +166,16 @@ class _RunRollouts(beam.DoFn):
     """
 
     def __init__(
-        self, handler: ModelHandler[Any, Any, Engine], rollout: Rollout, limit: int | None
+        self,
+        handler: ModelHandler[Any, Any, Engine],
+        rollout: Rollout,
+        limit: int | None,
+        prefix_affinity: bool = False,
     ) -> None:
         self._handler = handler
         self._rollout = rollout
         self._limit = limit
+        self._prefix_affinity = prefix_affinity
 
     def setup(self) -> None:
         self._handler.set_environment_vars()
@@ -146,6 +188,7 @@ class _RunRollouts(beam.DoFn):
                 self._engine.release()
             raise
         self._max_in_flight = self._limit or self._engine.max_in_flight
+        self._window = AFFINITY_WINDOW * self._max_in_flight if self._prefix_affinity else 0
         self._elements = Metrics.counter(self._handler.get_metrics_namespace(), "num_inferences")
         self._tasks: dict[object, asyncio.Task[None]] = {}
         self._reset()
@@ -163,10 +206,11 @@ class _RunRollouts(beam.DoFn):
         self._start_is_due = False
         self._signal_is_due = False
         self._in_flight = 0
+        self._held: list[tuple[str, WindowedValue]] = []
 
     def start_bundle(self) -> None:
         # What a failed bundle left under way belongs to nobody.
-        if self._in_flight:
+        if self._in_flight or self._held:
             self._cancel()
             self._reset()
         self._rollout.flush()
@@ -179,6 +223,28 @@ class _RunRollouts(beam.DoFn):
     ) -> Iterator[Any]:
         # Asking for the window makes Beam call once per window, so `windowed` has exactly one.
         del window
+        if not self._window:
+            yield from self._feed(windowed)
+            return
+        self._held.append((self._rollout.prefix(windowed.value), windowed))
+        if len(self._held) >= self._window:
+            yield from self._feed_held()
+
+    def finish_bundle(self) -> Iterator[Any]:
+        yield from self._feed_held()
+        while self._in_flight:
+            yield from self._collect(wait=True)
+        self._rollout.flush(end=True)
+
+    # -- on the runner's thread ------------------------------------------------------------------
+
+    def _feed_held(self) -> Iterator[Any]:
+        held, self._held = self._held, []
+        held.sort(key=itemgetter(0))
+        for _, windowed in held:
+            yield from self._feed(windowed)
+
+    def _feed(self, windowed: WindowedValue) -> Iterator[Any]:
         self._inbox.append(windowed)
         self._in_flight += 1
         if not self._start_is_due:
@@ -186,15 +252,12 @@ class _RunRollouts(beam.DoFn):
             self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
         if self._outbox:
             yield from self._collect(wait=False)
-        while self._in_flight >= self._max_in_flight:
+        while self._in_flight >= self._max_in_flight or self._engine_is_full():
             yield from self._collect(wait=True)
 
-    def finish_bundle(self) -> Iterator[Any]:
-        while self._in_flight:
-            yield from self._collect(wait=True)
-        self._rollout.flush()
-
-    # -- on the runner's thread ------------------------------------------------------------------
+    def _engine_is_full(self) -> bool:
+        # Of other threads' elements; each thread may have one, so that all get on.
+        return self._engine.in_flight >= self._engine.max_in_flight and self._in_flight > 1
 
     def _collect(self, wait: bool) -> Iterator[Any]:
         if wait and not self._outbox:
@@ -220,6 +283,7 @@ class _RunRollouts(beam.DoFn):
     def _cancel(self) -> None:
         async def cancel() -> None:
             tasks, self._tasks = self._tasks, {}
+            self._engine.in_flight -= len(tasks)
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -236,6 +300,7 @@ class _RunRollouts(beam.DoFn):
         while inbox:
             # The loop holds its tasks weakly.
             ticket = object()
+            self._engine.in_flight += 1
             self._tasks[ticket] = loop.create_task(self._run(ticket, inbox.popleft(), outbox))
 
     async def _run(self, ticket: object, windowed: WindowedValue, outbox: deque[Any]) -> None:
@@ -245,7 +310,8 @@ class _RunRollouts(beam.DoFn):
         except BaseException as error:
             # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
-        self._tasks.pop(ticket, None)
+        if self._tasks.pop(ticket, None) is not None:  # not cancelled
+            self._engine.in_flight -= 1
         outbox.append((windowed, outputs))
         if not self._signal_is_due:
             self._signal_is_due = True

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,25 +22,71 @@ from beam_distilabel.filesystems import url_to_fs
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
 
-COUNTS = ("rows_in", "rows_out", "failures", "input_tokens", "output_tokens")
+COUNTS = (
+    "rows_in",
+    "rows_out",
+    "failures",
+    "requests",
+    "latency_seconds",
+    "input_tokens",
+    "output_tokens",
+)
 
 
 class StepProgress:
-    """The counts of one Step in one copy of its DoFn; only that copy's thread changes them."""
+    """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
 
-    __slots__ = (*COUNTS, "_recorder", "engine", "finished", "started", "step")
+    Attributes:
+        latencies: the seconds of the latest requests; who publishes them takes them out.
+        kinds: kind of failure to how often it occurred.
+        statistics: of the engine, where it keeps any: an object with `summary()`.
+    """
+
+    __slots__ = (
+        *COUNTS,
+        "_recorder",
+        "engine",
+        "finished",
+        "kinds",
+        "latencies",
+        "started",
+        "statistics",
+        "step",
+    )
 
     def __init__(self, step: str, recorder: Recorder | None) -> None:
         self.step = step
         self.rows_in = 0
         self.rows_out = 0
         self.failures = 0
+        self.requests = 0
+        self.latency_seconds = 0.0
         self.input_tokens = 0
         self.output_tokens = 0
         self.engine: str | None = None
+        self.latencies: deque[float] = deque(maxlen=10_000)
+        self.kinds: dict[str, int] = {}
+        self.statistics: Any = None
         self.started = time.time()
         self.finished = self.started
         self._recorder = recorder
+
+    def answered(self, seconds: float) -> None:
+        """Count a request that took so long."""
+        self.requests += 1
+        self.latency_seconds += seconds
+        self.latencies.append(seconds)
+
+    def count_tokens(self, statistics: Any) -> None:
+        """Count the tokens that a `GenerateOutput`'s statistics tell of."""
+        if statistics:
+            self.input_tokens += _total(statistics.get("input_tokens"))
+            self.output_tokens += _total(statistics.get("output_tokens"))
+
+    def failed(self, kind: str) -> None:
+        """Count a failure."""
+        self.failures += 1
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def flush(self, force: bool = False) -> None:
         """Write the process' record if it is due, or in any case with `force`.
@@ -56,12 +103,18 @@ class StepProgress:
             self._recorder.flush(force)
 
 
+def _total(counts: Any) -> int:
+    if isinstance(counts, int):
+        return counts
+    return sum([count for count in counts or () if isinstance(count, int)])
+
+
 class Recorder:
     """Adds up the counts of one process for one run and writes them to its file."""
 
     def __init__(self, run_dir: str) -> None:
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-        self._path = f"{run_dir.rstrip('/')}/progress/{name}"
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._path = f"{run_dir.rstrip('/')}/progress/{self._name}.json"
         self._steps: list[StepProgress] = []
         self._lock = threading.Lock()
         self._due = 0.0
@@ -97,6 +150,12 @@ class Recorder:
                 json.dump(record, file)
             filesystem.mv(temporary, path)
 
+    def _load_of(self, progress: StepProgress) -> dict[str, Any]:
+        if progress.statistics is None:
+            return {}
+        # Copies of a DoFn share their engine: under one name it counts once.
+        return {f"{self._name}-{id(progress.statistics)}": progress.statistics.summary()}
+
     def _record(self) -> dict[str, dict[str, Any]]:
         record: dict[str, dict[str, Any]] = {}
         for progress in self._steps:
@@ -107,6 +166,8 @@ class Recorder:
                     "started": progress.started,
                     "finished": progress.finished,
                     "engine": progress.engine,
+                    "kinds": dict(progress.kinds),
+                    "loads": self._load_of(progress),
                 },
             )
         return record
@@ -161,6 +222,45 @@ def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:
     total["started"] = min(total.get("started", part["started"]), part["started"])
     total["finished"] = max(total.get("finished", part["finished"]), part["finished"])
     total["engine"] = total.get("engine") or part.get("engine")
+    kinds = total.setdefault("kinds", {})
+    for kind, count in part.get("kinds", {}).items():
+        kinds[kind] = kinds.get(kind, 0) + count
+    total.setdefault("loads", {}).update(part.get("loads", {}))
+
+
+def combined_load(loads: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """What the engines of a Step tell together; None where none tells anything.
+
+    Returns:
+        `running`, `waiting` and `mean_running` (requests, of all engines), `kv_cache_usage` and
+        `peak_kv_cache_usage` (0 to 1, of the fullest), `prefix_hit_rate` and
+        `mean_first_token_seconds` (None where unknown).
+    """
+    engines = list(loads.values())
+    if not engines:
+        return None
+
+    def total(name: str) -> Any:
+        return sum(engine[name] for engine in engines)
+
+    def ratio(part: str, whole: str) -> float | None:
+        return round(total(part) / total(whole), 4) if total(whole) else None
+
+    return {
+        **{name: total(name) for name in ("running", "waiting", "mean_running")},
+        **{
+            name: max(engine[name] for engine in engines)
+            for name in ("kv_cache_usage", "peak_kv_cache_usage")
+        },
+        "prefix_hit_rate": ratio("prefix_hits", "prefix_queries"),
+        "mean_first_token_seconds": ratio("first_token_seconds", "first_tokens"),
+    }
+
+
+def mean_latency(counts: dict[str, Any]) -> float | None:
+    """The mean seconds of a Step's requests, None without any."""
+    requests = counts.get("requests", 0)
+    return counts.get("latency_seconds", 0.0) / requests if requests else None
 
 
 def read_progress(run_dir: str) -> dict[str, dict[str, Any]]:

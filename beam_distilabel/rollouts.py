@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.errors import EngineError, RowError
 from beam_distilabel.failures import Failure, kind_of, message_of
-from beam_distilabel.inference import ContinuousRunInference
+from beam_distilabel.inference import ContinuousRunInference, text_of
 from beam_distilabel.metadata import METADATA
+from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.processing import FAILURES, ROWS, sendable
 from beam_distilabel.progress import step_progress
@@ -32,7 +34,11 @@ from beam_distilabel.typing import FormattedInput, GenerateOutput
 def apply_task(task: Any, rows: Any) -> StepResult:
     """Apply a Task to a PCollection of rows."""
     outputs = rows | "Generate" >> ContinuousRunInference(
-        task.model, rollout=TaskRollout(task), tags=(FAILURES,)
+        task.model,
+        rollout=TaskRollout(task),
+        max_in_flight=task.max_in_flight,
+        prefix_affinity=bool(task.prefix_affinity),
+        tags=(FAILURES,),
     )
     return StepResult(outputs[ROWS], outputs[FAILURES])
 
@@ -66,6 +72,8 @@ _NOT_IN_KEY = frozenset(
         "use_cache",
         "on_failure",
         "input_batch_size",
+        "max_in_flight",
+        "prefix_affinity",
         "group_generations",
         "add_raw_input",
         "add_raw_output",
@@ -97,6 +105,8 @@ class TaskRollout:
         self._key = task_key(task)
         self._progress = step_progress(task._context.run_dir, task.name)
         self._progress.engine = engine.description
+        self._progress.statistics = engine.statistics
+        self._metrics = StepMetrics(self._progress, engine)
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
         self._name = task.name
@@ -105,8 +115,15 @@ class TaskRollout:
     def teardown(self) -> None:
         self._task.unload()
 
-    def flush(self) -> None:
+    def flush(self, end: bool = False) -> None:
+        self._metrics.publish(force=end)
         self._progress.flush()
+
+    def prefix(self, element: Row) -> str:
+        try:
+            return text_of(self._task.format_input(self._task._map_inputs(dict(element))))
+        except Exception:
+            return ""  # the rollout meets it again, and says so
 
     async def run(self, element: Row) -> list[Any]:
         task, progress = self._task, self._progress
@@ -130,7 +147,7 @@ class TaskRollout:
         for done, _ in identified:
             failures = self._failures(done, element)
             for failure in failures:
-                progress.failures += 1
+                progress.failed(failure.kind)
                 outputs.append(TaggedOutput(FAILURES, failure))
             if failures and task.on_failure != "null" and self._all_failed(done):
                 if task.on_failure == "raise":
@@ -200,15 +217,11 @@ class _Generate:
         # The key is a hash: its own bits are a seed, as long as it is the first of its kind.
         seed = seed_from(key, nth) if nth else int(key[:8], 16) >> 1
         request = GenerateRequest(input, num_generations, kwargs, seed)
-        output = await rollout._engine.generate(request)
         progress = rollout._progress
-        statistics = output.get("statistics") or {}
-        progress.input_tokens += _total(statistics.get("input_tokens"))
-        progress.output_tokens += _total(statistics.get("output_tokens"))
+        began = time.perf_counter()
+        try:
+            output = await rollout._engine.generate(request)
+        finally:
+            progress.answered(time.perf_counter() - began)
+        progress.count_tokens(output.get("statistics"))
         return output
-
-
-def _total(counts: Any) -> int:
-    if isinstance(counts, int):
-        return counts
-    return sum([count for count in counts or () if isinstance(count, int)])

@@ -55,6 +55,11 @@ class _Task(_Step):
         add_raw_output: whether `distilabel_metadata` keeps the model's answer.
         add_raw_input: whether it keeps the input as it was sent.
         use_default_structured_output: whether answers follow the Task's own schema.
+        max_in_flight: how many rows each worker thread has under way at once; what the engine
+            says if None. A Task has no batch size.
+        prefix_affinity: whether rows are ordered by their prompts, as far as they are at hand, so
+            that those with a common beginning meet in the engine's prefix cache; the report has
+            the hit rate.
     """
 
     group_generations: bool = Field(default=False)
@@ -68,6 +73,12 @@ class _Task(_Step):
         default=1, description="The number of answers per row."
     )
     use_default_structured_output: bool = Field(default=False)
+    max_in_flight: RuntimeParameter[PositiveInt] | None = Field(
+        default=None, description="The rows that each worker thread has under way at once."
+    )
+    prefix_affinity: RuntimeParameter[bool] = Field(
+        default=False, description="Whether to order rows by their prompts."
+    )
 
     _engine_loads_llm: bool = PrivateAttr(False)
     _can_be_used_with_offline_batch_generation: bool = PrivateAttr(False)

@@ -177,7 +177,7 @@ class Doubles:
     def teardown(self) -> None:
         journal(self._tag).add("teardown")
 
-    def flush(self) -> None:
+    def flush(self, end: bool = False) -> None:
         """Nothing is counted."""
 
     async def run(self, element: Any) -> list[Any]:

@@ -50,6 +50,7 @@ class Engine:
         description: what the engine is and its version, for the report ("vllm 0.32.0").
         max_in_flight: how many requests it takes at once with profit.
         statistics: what it tells of itself; None where it tells nothing.
+        in_flight: how many elements all its users have under way; only its loop changes it.
     """
 
     description = "python"
@@ -60,6 +61,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
         self._closed = False
         self.statistics: EngineStatistics | None = None
+        self.in_flight = 0
 
     async def start(self) -> None:
         """Get ready to answer. Raises `EngineError` with the engine's own error text."""
@@ -75,6 +77,11 @@ class Engine:
 
     async def stop(self) -> None:
         """Release everything; pending requests are lost."""
+
+    @property
+    def throttled_seconds(self) -> float:
+        """For how long a busy endpoint has held requests back so far."""
+        return 0.0
 
     def release(self) -> None:
         """Give back one `Registry.acquire`."""

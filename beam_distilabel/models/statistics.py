@@ -2,29 +2,86 @@
 
 from __future__ import annotations
 
-import dataclasses
+import threading
 from collections import deque
+from typing import Any
 
 
-@dataclasses.dataclass(slots=True)
 class EngineStatistics:
-    """Written on the engine's loop, read by any thread.
+    """Kept up to date on the engine's loop, read by any thread.
 
     Attributes:
         running: requests that are being answered.
         waiting: requests that wait for a slot.
         kv_cache_usage: the part of the KV cache that is in use, 0 to 1.
+        peak_kv_cache_usage: the greatest part since the start.
         prefix_queries: tokens of prompts looked up in the prefix cache, since the start.
         prefix_hits: those of them that were found.
-        first_token_seconds: from request to first token, of the latest requests; a reader takes
-            them out.
+        first_tokens: requests whose first token's time is known, since the start.
+        first_token_seconds: the sum of their times from request to first token.
     """
 
-    running: int = 0
-    waiting: int = 0
-    kv_cache_usage: float = 0.0
-    prefix_queries: int = 0
-    prefix_hits: int = 0
-    first_token_seconds: deque[float] = dataclasses.field(
-        default_factory=lambda: deque(maxlen=10_000)
-    )
+    def __init__(self) -> None:
+        self.running = 0
+        self.waiting = 0
+        self.kv_cache_usage = 0.0
+        self.peak_kv_cache_usage = 0.0
+        self.prefix_queries = 0
+        self.prefix_hits = 0
+        self.first_tokens = 0
+        self.first_token_seconds = 0.0
+        self._steps = 0
+        self._running_sum = 0
+        self._taking = threading.Lock()
+        self._taken = {"prefix_queries": 0, "prefix_hits": 0}
+        self._first_token_times: deque[float] = deque(maxlen=10_000)
+
+    def scheduled(self, running: int, waiting: int, kv_cache_usage: float) -> None:
+        """Note the load at one of the engine's steps."""
+        self.running = running
+        self.waiting = waiting
+        self.kv_cache_usage = kv_cache_usage
+        if kv_cache_usage > self.peak_kv_cache_usage:
+            self.peak_kv_cache_usage = kv_cache_usage
+        if running:
+            self._steps += 1
+            self._running_sum += running
+
+    def first_token(self, seconds: float) -> None:
+        """Note a request's time to its first token."""
+        self.first_tokens += 1
+        self.first_token_seconds += seconds
+        self._first_token_times.append(seconds)
+
+    @property
+    def mean_running(self) -> float:
+        """The mean number of running requests over the steps that had any."""
+        return self._running_sum / self._steps if self._steps else 0.0
+
+    def take_new(self) -> dict[str, int]:
+        """The tokens of the prefix cache since the last call; each one is given once."""
+        with self._taking:
+            now = {name: getattr(self, name) for name in self._taken}
+            new = {name: now[name] - self._taken[name] for name in now}
+            self._taken = now
+        return new
+
+    def take_first_token_seconds(self) -> list[float]:
+        """The times since the last call; each one is given once."""
+        with self._taking:
+            times = self._first_token_times
+            return [times.popleft() for _ in range(len(times))]
+
+    def summary(self) -> dict[str, Any]:
+        """For progress records and the report."""
+        return {
+            "running": self.running,
+            "waiting": self.waiting,
+            "mean_running": round(self.mean_running, 1),
+            "kv_cache_usage": round(self.kv_cache_usage, 4),
+            "peak_kv_cache_usage": round(self.peak_kv_cache_usage, 4),
+            "prefix_queries": self.prefix_queries,
+            "prefix_hits": self.prefix_hits,
+            "first_tokens": self.first_tokens,
+            "first_token_seconds": round(self.first_token_seconds, 3),
+        }

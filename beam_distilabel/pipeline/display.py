@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from beam_distilabel.progress import read_progress
+from beam_distilabel.progress import combined_load, mean_latency, read_progress
 
 LOOK_SECONDS = 1.0
 LINE_SECONDS = 10.0
@@ -78,25 +78,67 @@ def progress_line(step: str, counts: dict[str, Any], total: int | None) -> str:
     text = f"{step}: {counts['rows_out']}{of} rows, {rows:,.0f} rows/s"
     if counts["output_tokens"]:
         text += f", {tokens:,.0f} tokens/s"
+    latency = mean_latency(counts)
+    if latency is not None:
+        text += f", {latency:.2g} s a request"
+    load = _load_of(counts)
+    if load:
+        text += f", {load['running']} running, {load['waiting']} waiting"
+        text += f", KV cache {_percent(load['kv_cache_usage'])}"
+        if load["prefix_hit_rate"] is not None:
+            text += f", prefix hits {_percent(load['prefix_hit_rate'])}"
     if counts["failures"]:
-        text += f", {counts['failures']} failures"
+        text += f", {counts['failures']} failures{_kinds(counts.get('kinds'))}"
     return text
+
+
+def _load_of(counts: dict[str, Any]) -> dict[str, Any] | None:
+    # A report has the load of the whole run already.
+    told: dict[str, Any] | None = counts.get("engine_load")
+    return told if told is not None else combined_load(counts.get("loads", {}))
+
+
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"{100 * part:.0f} %"
+
+
+def _kinds(kinds: dict[str, int] | None) -> str:
+    if not kinds:
+        return ""
+    return f" ({', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))})"
 
 
 def progress_table(
     counts: dict[str, dict[str, Any]], steps: list[str], totals: dict[str, int]
 ) -> Table:
     """All Steps' progress as a table."""
-    table = Table("Step", "rows", "rows/s", "tokens in", "tokens out", "tokens/s", "failures")
+    loads = {step: _load_of(own) for step, own in counts.items()}
+    columns = ["Step", "rows", "rows/s", "tokens in", "tokens out", "tokens/s", "s/request"]
+    if any(loads.values()):
+        columns += ["running", "waiting", "KV cache", "prefix hits"]
+    table = Table(*columns, "failures")
     for column in table.columns[1:]:
         column.justify = "right"
     for step in steps:
         if step not in counts:
-            table.add_row(step, "-", "", "", "", "", "")
+            table.add_row(step, "-")
             continue
         own = counts[step]
         rows, tokens = rates(own)
         total = totals.get(step)
+        latency = own.get("mean_latency_seconds", mean_latency(own))
+        cells = []
+        if any(loads.values()):
+            load = loads[step] or {}
+            # At the end nothing runs any more: the mean and the peak of the run.
+            running = load.get("running", load.get("mean_running"))
+            usage = load.get("kv_cache_usage", load.get("peak_kv_cache_usage"))
+            cells = [
+                "" if running is None else f"{running:,.0f}",
+                f"{load['waiting']:,}" if "waiting" in load else "",
+                _percent(usage),
+                _percent(load.get("prefix_hit_rate")),
+            ]
         table.add_row(
             step,
             f"{own['rows_out']:,}" + (f" of {total:,}" if total is not None else ""),
@@ -104,7 +146,9 @@ def progress_table(
             f"{own['input_tokens']:,}" if own["input_tokens"] else "",
             f"{own['output_tokens']:,}" if own["output_tokens"] else "",
             f"{tokens:,.0f}" if own["output_tokens"] else "",
-            f"{own['failures']:,}",
+            "" if latency is None else f"{latency:.2g}",
+            *cells,
+            f"{own['failures']:,}{_kinds(own.get('kinds') or own.get('failed'))}",
         )
     return table
 

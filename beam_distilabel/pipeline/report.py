@@ -26,7 +26,7 @@ from beam_distilabel.layout import (
     find_artifacts,
 )
 from beam_distilabel.manifest import Manifest
-from beam_distilabel.progress import read_progress, settle
+from beam_distilabel.progress import combined_load, mean_latency, read_progress, settle
 from beam_distilabel.summary import summarize_manifest
 from beam_distilabel.transforms.sinks.publishing import Companions
 from beam_distilabel.version import __version__
@@ -71,7 +71,7 @@ class RunFacts:
         kinds = failure_kinds([self.file(file["path"]) for file in files])
         counts = read_progress(self.run_dir)
         steps = {
-            name: {**counts[name], "failed": dict(kinds.get(name, {}))}
+            name: {**_told(counts[name]), "failed": dict(kinds.get(name, {}))}
             for name in self.steps
             if name in counts
         }
@@ -117,6 +117,26 @@ class RunFacts:
             ),
             content={PIPELINE_FILE: texts[PIPELINE_FILE]},
         )
+
+
+def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """A Step's counts as the report has them: sums over engines and requests as means."""
+    told = {
+        name: value
+        for name, value in counts.items()
+        if name not in ("kinds", "loads", "latency_seconds")
+    }
+    latency = mean_latency(dict(counts))
+    if latency is not None:
+        told["mean_latency_seconds"] = round(latency, 4)
+    load = combined_load(counts.get("loads", {}))
+    if load is not None:
+        told["engine_load"] = {k: v for k, v in load.items() if k not in _GAUGES}
+    return told
+
+
+_GAUGES = ("running", "waiting", "kv_cache_usage")
+"""What is of interest while the run goes on only."""
 
 
 def _card(

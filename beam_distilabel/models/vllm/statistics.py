@@ -33,11 +33,14 @@ def statistics_logger(statistics: EngineStatistics) -> type:
                 # With data parallelism every engine core tells of itself.
                 self._loads[engine_idx] = scheduler_stats
                 loads = self._loads.values()
-                statistics.running = sum(load.num_running_reqs for load in loads)
-                statistics.waiting = sum(load.num_waiting_reqs for load in loads)
-                statistics.kv_cache_usage = max(load.kv_cache_usage for load in loads)
+                statistics.scheduled(
+                    running=sum(load.num_running_reqs for load in loads),
+                    waiting=sum(load.num_waiting_reqs for load in loads),
+                    kv_cache_usage=max(load.kv_cache_usage for load in loads),
+                )
             if iteration_stats is not None:
-                statistics.first_token_seconds.extend(iteration_stats.time_to_first_tokens_iter)
+                for seconds in iteration_stats.time_to_first_tokens_iter:
+                    statistics.first_token(seconds)
 
         def record_admission_rejection(self, reason: str) -> None:
             """Requests that are refused are counted where they are asked."""
