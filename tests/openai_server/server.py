@@ -160,11 +160,10 @@ class OpenAIServer:
 
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        given = request.headers.get("api-key") or request.headers.get("Authorization", "")
-        key = given.removeprefix("Bearer ")
+        key = self.key_of(request)
         if key != self.key:
             # Some servers repeat what they were sent.
-            return error(401, f"Incorrect API key provided: {key}", code="invalid_api_key")
+            return self.error(401, f"Incorrect API key provided: {key}", code="invalid_api_key")
         answer: web.StreamResponse = await handler(request)
         return answer
 
@@ -177,7 +176,7 @@ class OpenAIServer:
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        prompt = prompt_of(body)
+        prompt = self.prompt_of(body)
         headers = {name.lower(): value for name, value in request.headers.items()}
         received = Received(request.path_qs, headers, body, prompt, time.monotonic())
         self.received.append(received)
@@ -187,7 +186,7 @@ class OpenAIServer:
             fault = self.fault_of(prompt)
             if fault is not None:
                 self.fired[fault.kind] += 1
-                answer = fault_answer(fault, prompt)
+                answer = fault_answer(fault, prompt, self.error)
                 if answer is not None:
                     received.status = answer.status
                     return answer
@@ -195,14 +194,15 @@ class OpenAIServer:
                     await self._stopping.wait()
                 if fault.kind in ("slow", "drop"):
                     return _dropped(request)
-            if body.get("model") not in self.models:
+            model = self.model_of(request, body)
+            if model not in self.models:
                 received.status = 404
-                return error(404, f"no model {body.get('model')!r}", code="model_not_found")
+                return self.error(404, f"no model {model!r}", code="model_not_found")
             if self.latency:
                 await asyncio.sleep(self.latency)
             refused = fault is not None and fault.kind == "refusal"
             made = self._made(body, prompt, headers.get("idempotency-key"), refused)
-            received.tokens = made["usage"]["total_tokens"]
+            received.tokens = self.tokens_of(made)
             if fault is not None and fault.kind == "lost":
                 return _dropped(request)
             received.status = 200
@@ -210,6 +210,33 @@ class OpenAIServer:
             return web.json_response(made)
         finally:
             self.running -= 1
+
+    # -- the protocol; the servers of other providers have their own ------------------------------
+
+    def key_of(self, request: web.Request) -> str:
+        """The API key that a request was sent with."""
+        given = request.headers.get("api-key") or request.headers.get("Authorization", "")
+        return given.removeprefix("Bearer ")
+
+    def model_of(self, request: web.Request, body: dict[str, Any]) -> Any:
+        """The model that is asked for."""
+        return body.get("model")
+
+    def prompt_of(self, body: dict[str, Any]) -> str:
+        """The last message's text, or the raw prompt."""
+        return prompt_of(body)
+
+    def error(self, status: int, message: str, **fields: Any) -> web.Response:
+        """An error in the protocol's form."""
+        return error(status, message, **fields)
+
+    def completion(self, body: dict[str, Any], refused: bool) -> dict[str, Any]:
+        """The answer to a request's body."""
+        return completion(body, self.answer, self.max_choices, refused)
+
+    def tokens_of(self, made: dict[str, Any]) -> int:
+        """What an answer was charged for."""
+        return int(made["usage"]["total_tokens"])
 
     def fault_of(self, prompt: str) -> Fault | None:
         for fault in self.faults:
@@ -225,7 +252,7 @@ class OpenAIServer:
         if self.honours_keys and key in self._answers:
             return self._answers[key]
         self.charged[prompt] += 1
-        made = completion(body, self.answer, self.max_choices, refused)
+        made = self.completion(body, refused)
         if key is not None:
             self._answers[key] = made
         return made

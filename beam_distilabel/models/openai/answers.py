@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.models.remote.answers import MalformedAnswer, failure_of
 from beam_distilabel.typing import GenerateOutput
-
-
-class MalformedAnswer(ValueError):
-    """An answer without the parts that the protocol demands."""
 
 
 def checked_answer(answer: Any) -> dict[str, Any]:
@@ -123,22 +120,12 @@ def _text_of(
     text = choice.get("text", message.get("content"))
     text = text if isinstance(text, str) else None
     reason = choice.get("finish_reason")
+    refusal = None
     if message.get("refusal"):
-        return text, _failure("refused", f"the model refused: {message['refusal']}", text)
-    if reason == "content_filter":
-        return text, _failure("refused", "the endpoint's content filter stopped the answer", text)
-    if text is None:
-        return text, _failure("engine", f"the answer has no text (finish reason {reason!r})", text)
-    # An answer that was cut at its greatest length isn't finished; its finish reason says so.
-    if schema is not None and reason != "length":
-        problem = schema.problem(text)
-        if problem is not None:
-            return text, _failure("schema", problem, text)
-    return text, None
-
-
-def _failure(kind: str, message: str, raw_output: str | None) -> dict[str, Any]:
-    return {"kind": kind, "message": message, "attempts": 1, "raw_output": raw_output}
+        refusal = f"the model refused: {message['refusal']}"
+    elif reason == "content_filter":
+        refusal = "the endpoint's content filter stopped the answer"
+    return text, failure_of(text, reason, schema, refusal)
 
 
 def _usage(answer: dict[str, Any]) -> tuple[int, int] | None:

@@ -23,10 +23,9 @@ from beam_distilabel.models.openai.requests import (
     CHAT,
     RequestArguments,
     parse_arguments,
-    prompt_tokens,
     request_of,
 )
-from beam_distilabel.models.remote.limits import Slot
+from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM, secret_from
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.runtime_parameters import RuntimeParameter

@@ -11,13 +11,10 @@ from pydantic.dataclasses import dataclass
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.arguments import checked_arguments
-from beam_distilabel.models.remote.limits import estimated_tokens
 
 CHAT = "/chat/completions"
 COMPLETIONS = "/completions"
 
-_IMAGE_TOKENS = 1000
-_MESSAGE_TOKENS = 4
 _OURS = ("model", "messages", "prompt", "n", "stream")
 
 
@@ -106,25 +103,3 @@ def request_of(
     elif arguments.response_format is not None:
         body["response_format"] = arguments.response_format
     return (COMPLETIONS if raw else CHAT), {**body, **(arguments.extra_body or {})}
-
-
-def prompt_tokens(prompt: Any) -> int:
-    """About how many tokens a chat or a raw prompt has.
-
-    Example:
-        >>> prompt_tokens([{"role": "user", "content": "What is the capital of Spain?"}])
-        12
-    """
-    if isinstance(prompt, str):
-        return estimated_tokens(prompt)
-    tokens = 0
-    for message in prompt:
-        content = message.get("content")
-        tokens += _MESSAGE_TOKENS
-        for part in content if isinstance(content, list) else [content]:
-            if isinstance(part, str):
-                tokens += estimated_tokens(part)
-            elif isinstance(part, dict):
-                text = part.get("text")
-                tokens += estimated_tokens(text) if isinstance(text, str) else _IMAGE_TOKENS
-    return tokens

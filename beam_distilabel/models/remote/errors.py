@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -29,6 +32,11 @@ _NO_CREDIT_CODES = (
     "billing_error",
 )
 _NO_CREDIT = re.compile(r"credit balance is too low", re.IGNORECASE)
+_CONNECTION_ERRORS = {
+    "httpx": ("TransportError",),
+    "httpx2": ("TransportError",),
+    "aiohttp": ("ClientConnectionError", "ClientPayloadError"),
+}
 _FILTER_CODES = ("content_filter", "content_policy_violation")
 
 
@@ -39,6 +47,7 @@ def explain_status(
     headers: Mapping[str, str],
     codes: Collection[Any] = (),
     whole: Collection[int] = (401, 404),
+    busy: Collection[int] = (429,),
 ) -> Trouble:
     """What an answer with an error status means.
 
@@ -50,6 +59,7 @@ def explain_status(
         headers: of the answer; names in lower case, or a mapping that ignores case.
         codes: the endpoint's own names for the error.
         whole: statuses that all requests would get.
+        busy: statuses that say that there is no room: such attempts aren't counted.
 
     Example:
         >>> explain_status(429, "slow down", True, {"retry-after": "2"}).after
@@ -72,7 +82,7 @@ def explain_status(
         return Trouble("refused", f"the endpoint's content filter refused the prompt: {text}")
     after = retry_after_seconds(headers)
     wish = headers.get("x-should-retry")
-    if status == 429:
+    if status in busy:
         return Trouble("rate_limit", message, again=wish != "false", busy=True, after=after)
     if wish == "true" or (wish != "false" and (status in (408, 409) or status >= 500)):
         return Trouble("engine", f"the endpoint failed ({status}): {text}", again=True, after=after)
@@ -104,6 +114,7 @@ def explain_sdk(
     answered: bool,
     secrets: Iterable[str] = (),
     whole: Collection[int] = (401, 404),
+    busy: Collection[int] = (429,),
 ) -> Trouble:
     """What an error of one attempt means, for SDKs that are made as OpenAI's (Anthropic's, Groq's).
 
@@ -114,6 +125,7 @@ def explain_sdk(
         answered: as in `explain_status`.
         secrets: what must not be in the message.
         whole: as in `explain_status`.
+        busy: as in `explain_status`.
     """
     text = safe_message(error, secrets)
     if isinstance(error, (sdk.APITimeoutError, TimeoutError)):
@@ -125,12 +137,32 @@ def explain_sdk(
         if isinstance(inner, dict):
             codes += [inner.get("code"), inner.get("type")]
         headers = error.response.headers
-        return explain_status(error.status_code, text, answered, headers, codes, whole)
+        return explain_status(error.status_code, text, answered, headers, codes, whole, busy)
     if isinstance(error, sdk.APIConnectionError):
         return not_reached(text, answered)
     if isinstance(error, (ValueError, sdk.APIResponseValidationError)):
         return not_readable(text)
     return Trouble("engine", text)
+
+
+def is_connection_error(error: Exception) -> bool:
+    """Whether there was no connection or it was lost, for SDKs that say so in the words of their
+    HTTP client (httpx, httpx2 or aiohttp)."""
+    kinds: list[type] = [ConnectionError]
+    for module, names in _CONNECTION_ERRORS.items():
+        loaded = sys.modules.get(module)
+        kinds += [getattr(loaded, name) for name in names if hasattr(loaded, name)]
+    return isinstance(error, tuple(kinds))
+
+
+def is_timeout(error: Exception) -> bool:
+    """Whether an attempt took too long, in the words of httpx or httpx2, or our own."""
+    kinds: list[type] = [TimeoutError, asyncio.TimeoutError]
+    for module in ("httpx", "httpx2"):
+        loaded = sys.modules.get(module)
+        if loaded is not None:
+            kinds.append(loaded.TimeoutException)
+    return isinstance(error, tuple(kinds))
 
 
 def safe_message(error: Exception, secrets: Iterable[str] = ()) -> str:
@@ -149,12 +181,18 @@ def message_in(body: Any) -> str | None:
         return None
     inner = body.get("message") or body.get("detail") or body.get("error")
     if isinstance(inner, dict):
-        inner = inner.get("message")
+        inner = inner.get("message") or inner
     return str(inner) if inner else None
 
 
 def _message_of(error: Exception) -> str:
-    told = message_in(getattr(error, "body", None))
+    body = getattr(error, "body", None)
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            pass  # a page of a proxy; the error's own words have to do
+    told = message_in(body)
     if told is not None:
         return told
     cause = error.__cause__

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 BURST_SHARE = 0.01
 """The part of a minute's amount that may be taken at once."""
@@ -22,6 +23,8 @@ MINUTE_SECONDS = 61.0
 """A minute, and what requests may need longer or shorter to arrive."""
 
 _ROUNDING_SECONDS = 1e-6
+_IMAGE_TOKENS = 1000
+_MESSAGE_TOKENS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -353,3 +356,25 @@ def estimated_tokens(text: str) -> int:
         8
     """
     return len(text.encode("utf-8", "replace")) // 4 + 1
+
+
+def prompt_tokens(prompt: Any) -> int:
+    """About how many tokens a chat or a raw prompt has.
+
+    Example:
+        >>> prompt_tokens([{"role": "user", "content": "What is the capital of Spain?"}])
+        12
+    """
+    if isinstance(prompt, str):
+        return estimated_tokens(prompt)
+    tokens = 0
+    for message in prompt:
+        content = message.get("content")
+        tokens += _MESSAGE_TOKENS
+        for part in content if isinstance(content, list) else [content]:
+            if isinstance(part, str):
+                tokens += estimated_tokens(part)
+            elif isinstance(part, dict):
+                text = part.get("text")
+                tokens += estimated_tokens(text) if isinstance(text, str) else _IMAGE_TOKENS
+    return tokens

@@ -28,14 +28,25 @@ from pydantic import (
 )
 from typing_extensions import Self
 
-from beam_distilabel.errors import DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.errors import (
+    DistilabelError,
+    DistilabelUserError,
+    EngineError,
+    GenerationError,
+)
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
 from beam_distilabel.models.engine import Engine
+from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
 from beam_distilabel.models.remote.retries import RetryPolicy, Trouble, send_until_answered
 from beam_distilabel.models.structured_output import plain_structure
-from beam_distilabel.models.user_engine import AsyncLLMEngine, agenerate_many, run_coroutine
+from beam_distilabel.models.user_engine import (
+    AsyncLLMEngine,
+    agenerate_many,
+    failed_output,
+    run_coroutine,
+)
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -195,6 +206,10 @@ class RemoteLLM(AsyncLLM):
                 "http:// or https://."
             )
 
+    def limits(self) -> Limits:
+        """What the endpoint may be asked for."""
+        return Limits(self.max_concurrency, self.requests_per_minute, self.tokens_per_minute)
+
     def secrets(self) -> list[str]:
         """What must be in no message."""
         return [self._key()]
@@ -218,10 +233,9 @@ class RemoteLLM(AsyncLLM):
             ) from error
         self.check_loadable()
         if self._endpoint is None:
-            limits = Limits(self.max_concurrency, self.requests_per_minute, self.tokens_per_minute)
-            self._limits = limits
+            self._limits = self.limits()
             self._endpoint = endpoint(self.address(), self._key())
-            self._endpoint.join(limits)
+            self._endpoint.join(self._limits)
             self._clients = weakref.WeakKeyDictionary()
 
     def unload(self) -> None:
@@ -253,7 +267,15 @@ class RemoteLLM(AsyncLLM):
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
-            client = self._clients[loop] = self.make_client()
+            try:
+                client = self._clients[loop] = self.make_client()
+            except DistilabelError:
+                raise
+            except Exception as error:
+                reason = safe_message(error, self.secrets())
+                raise EngineError(
+                    f"{type(self).__name__} can't make its client: {type(error).__name__}: {reason}"
+                ) from None
         return client
 
     # -- asking ----------------------------------------------------------------------------------
@@ -294,12 +316,7 @@ class RemoteLLM(AsyncLLM):
         try:
             return await answer
         except GenerationError as error:
-            failure = {"kind": error.kind, "message": str(error), "attempts": 1}
-            return {
-                "generations": [None] * num_generations,
-                "statistics": {},
-                "failures": [failure] * num_generations,
-            }
+            return failed_output(error, num_generations)
 
     def _schema(self, structure: Any) -> AnswerSchema | None:
         """What answers are asked for and checked with; `structure` is the input's own, or None.
@@ -334,7 +351,7 @@ class RemoteLLM(AsyncLLM):
             EngineError: no request can be answered.
         """
         assert self._endpoint is not None
-        policy = RetryPolicy(self.max_retries or 0, self.timeout or 120.0, self.deadline)
+        policy = RetryPolicy(self.max_retries or 0, self._timeout(), self.deadline)
 
         async def attempt(slot: Slot) -> T:
             answer = await send(slot)
@@ -344,6 +361,9 @@ class RemoteLLM(AsyncLLM):
         return await send_until_answered(
             attempt, explain or self.explain, self._endpoint, tokens, policy
         )
+
+    def _timeout(self) -> float:
+        return self.timeout or float(type(self).model_fields["timeout"].default)
 
     def _url(self) -> str:
         return str(getattr(self, self.url_name, None) or "")
@@ -385,7 +405,7 @@ class RemoteEngine(AsyncLLMEngine):
     def __init__(self, llm: RemoteLLM) -> None:
         super().__init__(llm)
         # Twice the limit: who waits for a retry holds no place.
-        self.max_in_flight = max(self.max_in_flight, 2 * (llm.max_concurrency or 0))
+        self.max_in_flight = max(self.max_in_flight, 2 * (llm.limits().max_concurrency or 0))
 
     @property
     def throttled_seconds(self) -> float:
