@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from beam_distilabel.errors import EngineError, GenerationError
@@ -45,28 +45,27 @@ class Constraint:
 
 
 class Constraints:
-    """Structures for the vocabulary of one tokenizer; each is compiled once.
+    """Structures for one vocabulary; each is compiled once.
 
     Args:
         whose: the LLM class, for messages.
-        tokenizer: of transformers.
-        vocabulary: how many tokens the model's output has.
-        ends: the tokens that end an answer.
+        extra: the extra of `beam-distilabel` that installs llguidance for it.
+        vocabulary: makes llguidance's tokenizer.
 
     Raises:
-        EngineError: llguidance is missing, or doesn't take the tokenizer.
+        EngineError: llguidance is missing, or doesn't take the vocabulary.
     """
 
-    def __init__(self, whose: str, tokenizer: Any, vocabulary: int, ends: Sequence[int]) -> None:
+    def __init__(self, whose: str, extra: str, vocabulary: Callable[[], Any]) -> None:
         try:
-            from llguidance.hf import from_tokenizer
+            import llguidance  # noqa: F401
         except ImportError as error:
             raise EngineError(
                 f"{whose}: structured_output needs the package `llguidance` ({error}). Install it "
-                "with `pip install 'beam-distilabel[hf-transformers]'`."
+                f"with `pip install 'beam-distilabel[{extra}]'`."
             ) from error
         try:
-            self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+            self._tokenizer = vocabulary()
         except Exception as error:
             raise EngineError(
                 f"{whose}: structured_output doesn't work with this tokenizer: "

@@ -308,10 +308,13 @@ class TransformersBackend:
 
     def _constraint(self, structure: dict[str, Any]) -> Any:
         if self._constraints is None:
-            self._constraints = Constraints(
-                "TransformersLLM", self.tokenizer, self._vocabulary, self.ends
-            )
+            self._constraints = Constraints("TransformersLLM", "hf-transformers", self._known)
         return self._constraints.constraint(structure)
+
+    def _known(self) -> Any:
+        from llguidance.hf import from_tokenizer
+
+        return from_tokenizer(self.tokenizer, n_vocab=self._vocabulary, eos_token=self.ends)
 
     # -- hidden states ---------------------------------------------------------------------------
 
