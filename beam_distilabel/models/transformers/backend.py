@@ -17,6 +17,7 @@ from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.models.local.chat import load_tokenizer, rendered
 from beam_distilabel.models.local.constraint import Constraints
+from beam_distilabel.models.local.outputs import Answer, output_of
 from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.transformers.arguments import GenerationArguments, parse_arguments
 from beam_distilabel.models.vllm.arguments import check_model_path
@@ -46,12 +47,6 @@ class _Sequence(NamedTuple):
     limit: int
     seed: int
     structure: dict[str, Any] | None
-
-
-class _Answer(NamedTuple):
-    text: str
-    tokens: int
-    finish_reason: str
 
 
 class TransformersBackend:
@@ -174,7 +169,7 @@ class TransformersBackend:
                     if sequence.owner == number
                 ]
                 count = requests[number].num_generations
-                results[number] = _output(
+                results[number] = output_of(
                     own_answers * (count // len(own_answers)), len(prompt_tokens), schemas[number]
                 )
         return [result for result in results if result is not None]
@@ -217,12 +212,12 @@ class TransformersBackend:
 
     def _answers(
         self, sequences: Sequence[_Sequence], arguments: GenerationArguments
-    ) -> list[_Answer]:
+    ) -> list[Answer]:
         """An answer per sequence; in batches of equal greatest length and similar prompts."""
         order = sorted(
             range(len(sequences)), key=lambda i: (sequences[i].limit, len(sequences[i].tokens))
         )
-        answers: dict[int, _Answer] = {}
+        answers: dict[int, Answer] = {}
         while order:
             limit = sequences[order[0]].limit
             size = 1
@@ -237,7 +232,7 @@ class TransformersBackend:
 
     def _batch(
         self, sequences: Sequence[_Sequence], arguments: GenerationArguments
-    ) -> list[_Answer] | None:
+    ) -> list[Answer] | None:
         import torch
 
         try:
@@ -257,7 +252,7 @@ class TransformersBackend:
 
     def _generated(
         self, sequences: Sequence[_Sequence], arguments: GenerationArguments
-    ) -> list[_Answer]:
+    ) -> list[Answer]:
         import torch
         from transformers import GenerationConfig
 
@@ -299,12 +294,12 @@ class TransformersBackend:
         device = self.model.device
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
-    def _read(self, tokens: list[int]) -> _Answer:
+    def _read(self, tokens: list[int]) -> Answer:
         ends = [position for position, token in enumerate(tokens) if token in self.ends]
         if ends:
             tokens = tokens[: ends[0] + 1]
         text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        return _Answer(str(text), len(tokens), "stop" if ends else "length")
+        return Answer(str(text), len(tokens), "stop" if ends else "length")
 
     def _constraint(self, structure: dict[str, Any]) -> Any:
         if self._constraints is None:
@@ -334,34 +329,3 @@ class TransformersBackend:
             for row, of_row in zip(output.last_hidden_state, mask, strict=True):
                 states.append(row[of_row.bool()].float().cpu().numpy())
         return states
-
-
-def _output(
-    answers: Sequence[_Answer], prompt_tokens: int, schema: AnswerSchema | None
-) -> GenerateOutput:
-    texts: list[str | None] = []
-    failures: list[dict[str, Any] | None] = []
-    for made in answers:
-        # An answer that was cut isn't finished; its finish reason says so.
-        problem = (
-            schema.problem(made.text)
-            if schema is not None and made.finish_reason == "stop"
-            else None
-        )
-        texts.append(made.text if problem is None else None)
-        failures.append(
-            None
-            if problem is None
-            else {"kind": "schema", "message": problem, "attempts": 1, "raw_output": made.text}
-        )
-    output: GenerateOutput = {
-        "generations": texts,
-        "statistics": {
-            "input_tokens": [prompt_tokens],
-            "output_tokens": [made.tokens for made in answers],
-        },
-        "finish_reasons": [made.finish_reason for made in answers],
-    }
-    if any(failures):
-        output["failures"] = failures
-    return output
