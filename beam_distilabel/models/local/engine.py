@@ -79,7 +79,12 @@ class BatchEngine(Engine):
             await asyncio.wait([self._worker])
         backend, self._backend = self._backend, None
         if backend is not None:
-            await asyncio.get_running_loop().run_in_executor(self._pool, backend.close)
+            try:
+                closing = asyncio.get_running_loop().run_in_executor(self._pool, backend.close)
+            except RuntimeError:  # at the end of the process pools take no more work
+                backend.close()
+            else:
+                await closing
         self._pool.shutdown(wait=False)
 
     async def generate(self, request: GenerateRequest) -> GenerateOutput:

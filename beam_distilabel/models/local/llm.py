@@ -11,6 +11,7 @@ from typing_extensions import Self
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.local.outputs import failed_output
 from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -98,12 +99,7 @@ class LocalLLM(LLM):
             try:
                 return await engine.generate(GenerateRequest(one, num_generations, arguments))
             except GenerationError as error:
-                failure = {"kind": error.kind, "message": str(error), "attempts": 1}
-                return {
-                    "generations": [None] * num_generations,
-                    "statistics": {},
-                    "failures": [failure] * num_generations,
-                }
+                return failed_output(error, num_generations)
 
         async def answer_all() -> list[GenerateOutput]:
             tasks = [asyncio.ensure_future(answer_one(one)) for one in inputs]

@@ -23,7 +23,7 @@ from beam_distilabel.models.local.constraint import Constraint
 from beam_distilabel.models.transformers.arguments import GenerationArguments
 
 
-class RepetitionPenalty(LogitsProcessor):
+class RepetitionPenalty(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
     """Makes the tokens of the prompt and the answer less likely, those of the padding not.
 
     Args:
@@ -46,7 +46,7 @@ class RepetitionPenalty(LogitsProcessor):
         return scores.scatter(1, tokens, known)
 
 
-class Structure(LogitsProcessor):
+class Structure(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
     """Leaves the tokens that the structure of each answer allows.
 
     Args:
@@ -76,7 +76,7 @@ class Structure(LogitsProcessor):
         return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
 
 
-class Choice(LogitsProcessor):
+class Choice(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
     """Chooses each answer's next token by its own generator.
 
     The greatest of p / e, with e drawn from the exponential distribution, is a sample of p.
