@@ -17,9 +17,8 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.base import LLM, AsyncLLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.local.outputs import failed_output
 from beam_distilabel.models.openai.answers import shared_out
-from beam_distilabel.models.user_engine import run_coroutine
+from beam_distilabel.models.user_engine import failed_output, run_coroutine
 from beam_distilabel.row import fingerprint, seed_from
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.typing import FormattedInput, GenerateOutput

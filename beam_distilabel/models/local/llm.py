@@ -11,8 +11,8 @@ from typing_extensions import Self
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.local.outputs import failed_output
 from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.user_engine import failed_output
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.typing import GenerateOutput
 
@@ -58,13 +57,3 @@ def output_of(
     if any(failures):
         output["failures"] = failures
     return output
-
-
-def failed_output(error: GenerationError, num_generations: int) -> GenerateOutput:
-    """The output of an input that couldn't be answered."""
-    failure = {"kind": error.kind, "message": str(error), "attempts": 1}
-    return {
-        "generations": [None] * num_generations,
-        "statistics": {},
-        "failures": [failure] * num_generations,
-    }
