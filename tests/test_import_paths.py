@@ -65,8 +65,12 @@ ALIASES = {
     "models.llms.moa:MixtureOfAgentsLLM": "models.mixture_of_agents:MixtureOfAgentsLLM",
     "llms.moa:MixtureOfAgentsLLM": "models.mixture_of_agents:MixtureOfAgentsLLM",
     "models:MixtureOfAgentsLLM": "models.mixture_of_agents:MixtureOfAgentsLLM",
-    "models.llms.huggingface.inference_endpoints:InferenceEndpointsLLM": "models.inference_endpoints:InferenceEndpointsLLM",
-    "llms.huggingface.inference_endpoints:InferenceEndpointsLLM": "models.inference_endpoints:InferenceEndpointsLLM",
+    "models.llms.huggingface.inference_endpoints:InferenceEndpointsLLM": (
+        "models.inference_endpoints:InferenceEndpointsLLM"
+    ),
+    "llms.huggingface.inference_endpoints:InferenceEndpointsLLM": (
+        "models.inference_endpoints:InferenceEndpointsLLM"
+    ),
     "models:InferenceEndpointsLLM": "models.inference_endpoints:InferenceEndpointsLLM",
     "models.llms.ollama:OllamaLLM": "models.ollama:OllamaLLM",
     "llms.ollama:OllamaLLM": "models.ollama:OllamaLLM",
