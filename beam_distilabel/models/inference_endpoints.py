@@ -241,16 +241,15 @@ class InferenceEndpointsLLM(RemoteLLM, MagpieChatTemplateMixin):
     def _ready_endpoint(self, name: str) -> tuple[str, str]:
         """The URL and the model of the dedicated endpoint, once it runs."""
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError, InferenceEndpointError
 
         try:
-            found = HfApi(token=self._key()).get_inference_endpoint(
-                name, namespace=self.endpoint_namespace
+            found = HfApi().get_inference_endpoint(
+                name, namespace=self.endpoint_namespace, token=self._key()
             )
             if found.status in ("paused", "scaledToZero"):
                 found = found.resume()
             found.wait(timeout=ENDPOINT_READY_SECONDS)
-        except (HfHubHTTPError, InferenceEndpointError, OSError) as error:
+        except Exception as error:
             raise EngineError(
                 f"InferenceEndpointsLLM can't use the endpoint {name!r}"
                 + (f" of {self.endpoint_namespace!r}" if self.endpoint_namespace else "")
