@@ -67,6 +67,25 @@ setup(
         "litellm": ["jsonschema>=4.26", "litellm>=1.83", "referencing>=0.37"],
         "mistralai": ["jsonschema>=4.26", "mistralai>=3.7", "referencing>=0.37"],
         "vertexai": ["google-genai>=3.4", "jsonschema>=4.26", "referencing>=0.37"],
+        # Models in the worker's process; llguidance keeps their structured output.
+        "hf-transformers": [
+            "jsonschema>=4.26",
+            "llguidance>=1.7",
+            "referencing>=0.37",
+            "torch>=2.13",
+            "transformers>=5.19",
+        ],
+        # Compiled when it is installed, which takes minutes: not in `dev`.
+        "llama-cpp": [
+            "jsonschema>=4.26",
+            "llama-cpp-python>=0.3.36",
+            "llguidance>=1.7",
+            "referencing>=0.37",
+        ],
+        "mlx": ["jsonschema>=4.26", "llguidance>=1.7", "mlx-lm>=0.32", "referencing>=0.37"],
+        # huggingface_hub is there anyway.
+        "hf-inference-endpoints": ["jsonschema>=4.26", "referencing>=0.37"],
+        "ollama": ["jsonschema>=4.26", "ollama>=0.6", "referencing>=0.37"],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",

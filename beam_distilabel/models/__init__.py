@@ -18,12 +18,18 @@ if TYPE_CHECKING:
         AsyncImageGenerationModel,
         ImageGenerationModel,
     )
+    from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
     from beam_distilabel.models.litellm import LiteLLM
+    from beam_distilabel.models.llamacpp import LlamaCppLLM
     from beam_distilabel.models.mistral import MistralLLM
+    from beam_distilabel.models.mixture_of_agents import MixtureOfAgentsLLM
+    from beam_distilabel.models.mlx import MlxLLM
+    from beam_distilabel.models.ollama import OllamaLLM
     from beam_distilabel.models.openai import OpenAILLM
     from beam_distilabel.models.openai.anyscale import AnyscaleLLM
     from beam_distilabel.models.openai.azure import AzureOpenAILLM
     from beam_distilabel.models.openai.together import TogetherLLM
+    from beam_distilabel.models.transformers import TransformersLLM
     from beam_distilabel.models.vertexai import VertexAILLM
     from beam_distilabel.models.vllm import vLLM
     from beam_distilabel.models.vllm.client import ClientvLLM
@@ -44,6 +50,12 @@ _MODULES = {
     "VertexAILLM": "vertexai",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
+    "TransformersLLM": "transformers",
+    "LlamaCppLLM": "llamacpp",
+    "MlxLLM": "mlx",
+    "MixtureOfAgentsLLM": "mixture_of_agents",
+    "InferenceEndpointsLLM": "inference_endpoints",
+    "OllamaLLM": "ollama",
     "vLLM": "vllm",
 }
 
@@ -58,10 +70,16 @@ __all__ = [
     "CohereLLM",
     "GroqLLM",
     "ImageGenerationModel",
+    "InferenceEndpointsLLM",
     "LiteLLM",
+    "LlamaCppLLM",
     "MistralLLM",
+    "MixtureOfAgentsLLM",
+    "MlxLLM",
+    "OllamaLLM",
     "OpenAILLM",
     "TogetherLLM",
+    "TransformersLLM",
     "VertexAILLM",
     "vLLM",
 ]

@@ -34,6 +34,7 @@ class AnswerSchema:
     """
 
     def __init__(self, structure: dict[str, Any]) -> None:
+        self.structure = structure
         self.format: str = structure["format"]
         self.schema = structure["schema"]
         if self.format == "json":

@@ -20,7 +20,7 @@ UNSET_LENGTH_TOKENS = 1024
 
 
 class SingleAnswerLLM(RemoteLLM):
-    """An LLM that is asked for chats only, and once per generation.
+    """An LLM that is asked once per generation.
 
     Subclasses define `arguments`, `request_of`, `send` and `read`, and an `agenerate` that calls
     `_ask`, besides what `RemoteLLM` asks for.
@@ -34,13 +34,16 @@ class SingleAnswerLLM(RemoteLLM):
     arguments: ClassVar[type]
     """A pydantic dataclass: what `agenerate` takes besides the input."""
 
+    takes_raw_prompts: ClassVar[bool] = False
+    """Whether `request_of` also takes a text, which is a raw prompt."""
+
     _num_generations_param_supported: bool = PrivateAttr(False)
 
     @property
     def model_name(self) -> str:
         return self.model
 
-    def request_of(self, chat: list[Any], arguments: Any, schema: AnswerSchema | None) -> Any:
+    def request_of(self, chat: Any, arguments: Any, schema: AnswerSchema | None) -> Any:
         """What `send` sends.
 
         Raises:
@@ -80,7 +83,7 @@ class SingleAnswerLLM(RemoteLLM):
     async def _ask(self, input: FormattedInput, arguments: dict[str, Any]) -> GenerateOutput:
         parsed = self.check_arguments(arguments)
         chat, structure = input if isinstance(input, tuple) else (input, None)
-        if isinstance(chat, str):
+        if isinstance(chat, str) and not self.takes_raw_prompts:
             raise GenerationError(
                 f"{type(self).__name__} takes chats; its endpoint has no raw prompts.", "refused"
             )

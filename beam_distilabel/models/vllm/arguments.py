@@ -60,7 +60,7 @@ def _can_sample_seeded(extra: dict[str, Any]) -> bool:
     return not extra.get("speculative_config") and not processed
 
 
-def check_model_path(path: str) -> None:
+def check_model_path(path: str, whose: str = "vLLM") -> None:
     """Raise where `path` can only be a folder and isn't there: the Hub would be asked for it.
 
     Raises:
@@ -68,4 +68,4 @@ def check_model_path(path: str) -> None:
     """
     looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
     if looks_local and not os.path.exists(os.path.expanduser(path)):
-        raise EngineError(f"vLLM's model {path!r} is not there: no such file or directory.")
+        raise EngineError(f"{whose}'s model {path!r} is not there: no such file or directory.")

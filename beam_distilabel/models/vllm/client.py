@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.llm import OpenAILLM
 from beam_distilabel.models.remote.llm import secret_from
-from beam_distilabel.models.vllm.prompts import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 

@@ -9,12 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from beam_distilabel.errors import EngineError, GenerationError, PromptTooLongError
-
-MAGPIE_PRE_QUERY_TEMPLATES = {
-    "llama3": "<|start_header_id|>user<|end_header_id|>\n\n",
-    "qwen2": "<|im_start|>user\n",
-}
-"""What these model families' chat templates put before a user's message."""
+from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 
 _LONG_TEXT = 100_000
 """Characters from which on a prompt is tokenized in a thread, not on the engine's loop."""

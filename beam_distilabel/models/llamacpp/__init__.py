@@ -1,0 +1,5 @@
+"""The `LlamaCppLLM` language model."""
+
+from beam_distilabel.models.llamacpp.llm import LlamaCppLLM
+
+__all__ = ["LlamaCppLLM"]

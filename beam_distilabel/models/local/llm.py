@@ -1,0 +1,138 @@
+"""`LocalLLM`: what LLM classes whose model is in the worker's process share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pydantic import Field, PrivateAttr
+from typing_extensions import Self
+
+from beam_distilabel.errors import DistilabelUserError, GenerationError
+from beam_distilabel.models.base import LLM
+from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.user_engine import failed_output
+from beam_distilabel.row import fingerprint
+from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType
+
+_PER_REQUEST = (
+    "structured_output",
+    "use_offline_batch_generation",
+    "offline_batch_generation_block_until_done",
+)
+
+
+class LocalLLM(LLM):
+    """An LLM that asks the engine which equal LLMs of its process share; subclasses define
+    `make_engine`, `generate` and `parse_arguments`.
+
+    Attributes:
+        structured_output: the structure of all answers: `{"format": "json", "schema": a pydantic
+            class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An
+            input that brings its own takes precedence.
+    """
+
+    structured_output: RuntimeParameter[StructuredOutputType] | None = Field(
+        default=None, description="The structure of all answers: a JSON schema or a regex."
+    )
+
+    _engine: Engine | None = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        plain_structure(self.structured_output)
+
+    def load(self) -> None:
+        """Load the model, or join the engine that has it.
+
+        Raises:
+            EngineError: it can't be loaded.
+        """
+        super().load()
+        if self._engine is None:
+            self._engine = self.load_model()
+
+    def unload(self) -> None:
+        """Leave the engine; the last one to leave ends it."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.release()
+        super().unload()
+
+    def copied(self) -> Self:
+        """A copy that isn't loaded, whether this one is or not."""
+        duplicate = super().copied()
+        duplicate._engine = None
+        return duplicate
+
+    @classmethod
+    def parse_arguments(cls, arguments: dict[str, Any]) -> Any:
+        """The generation arguments, checked.
+
+        Raises:
+            DistilabelUserError: names the argument, its value and what is expected.
+        """
+        raise NotImplementedError
+
+    def loaded_engine(self) -> Engine:
+        """The engine.
+
+        Raises:
+            DistilabelUserError: the LLM isn't loaded.
+        """
+        if self._engine is None:
+            raise DistilabelUserError(f"Call `load()` of the {type(self).__name__} first.")
+        return self._engine
+
+    def _answer_all(
+        self, inputs: list[FormattedInput], num_generations: int, arguments: dict[str, Any]
+    ) -> list[GenerateOutput]:
+        arguments["structured_output"] = plain_structure(
+            arguments.get("structured_output") or self.structured_output
+        )
+        self.parse_arguments(arguments)
+        engine = self.loaded_engine()
+
+        async def answer_one(one: FormattedInput) -> GenerateOutput:
+            try:
+                return await engine.generate(GenerateRequest(one, num_generations, arguments))
+            except GenerationError as error:
+                return failed_output(error, num_generations)
+
+        async def answer_all() -> list[GenerateOutput]:
+            tasks = [asyncio.ensure_future(answer_one(one)) for one in inputs]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()  # does nothing to those that have finished
+
+        return engine.call(answer_all())
+
+    def get_generation_kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that were set for `generate`, with the structured output."""
+        kwargs = super().get_generation_kwargs()
+        structure = plain_structure(self.structured_output)
+        if structure and not kwargs.get("structured_output"):
+            kwargs["structured_output"] = structure
+        return kwargs
+
+    def check_generation_kwargs(self) -> None:
+        super().check_generation_kwargs()
+        self.parse_arguments(self.get_generation_kwargs())
+
+    def fingerprint(self) -> str:
+        # What goes with each request doesn't need another engine.
+        fields = {k: v for k, v in self.identity().items() if k not in _PER_REQUEST}
+        return fingerprint(fields, {name: getattr(self, name) for name in self._how_it_is_run()})
+
+    @classmethod
+    def _how_it_is_run(cls) -> tuple[str, ...]:
+        """Fields that change what the engine needs, and not what it answers."""
+        return ()
+
+    @classmethod
+    def not_identity(cls) -> frozenset[str]:
+        return super().not_identity() | frozenset(cls._how_it_is_run())
