@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from beam_distilabel.models.base import LLM, AsyncLLM
+    from beam_distilabel.models.embeddings import Embeddings, vLLMEmbeddings
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
@@ -28,11 +29,13 @@ _MODULES = {
     "AsyncLLM": "base",
     "AzureOpenAILLM": "openai.azure",
     "ClientvLLM": "vllm.client",
+    "Embeddings": "embeddings",
     "OpenAILLM": "openai",
     "TogetherLLM": "openai.together",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
     "vLLM": "vllm",
+    "vLLMEmbeddings": "embeddings",
 }
 
 __all__ = [
@@ -42,10 +45,12 @@ __all__ = [
     "AsyncLLM",
     "AzureOpenAILLM",
     "ClientvLLM",
+    "Embeddings",
     "ImageGenerationModel",
     "OpenAILLM",
     "TogetherLLM",
     "vLLM",
+    "vLLMEmbeddings",
 ]
 
 

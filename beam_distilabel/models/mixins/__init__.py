@@ -1,0 +1,1 @@
+"""Mixins of models, under the import path of distilabel 1.5."""
