@@ -10,12 +10,13 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import MetricsFilter
+from rounds import Way, spread
 
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.steps.tasks import TextGeneration
@@ -111,15 +112,22 @@ def our_llm(model: str, slots: int, **engine: Any) -> vLLM:
 def raw_llm(model: str, slots: int, **engine: Any) -> Any:
     """`vllm.LLM` with the arguments that our engine has."""
     from vllm import LLM
+
+    arguments = {"max_num_seqs": slots, "max_model_len": 1024, **cpu_arguments(), **engine}
+    return LLM(model=model, seed=0, **arguments)
+
+
+def cpu_arguments() -> dict[str, Any]:
+    """What our engine tells vLLM on a CPU, for the peers; nothing on a GPU."""
     from vllm.platforms import current_platform
 
-    needs = (
-        {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": 2 * 2**30}
-        if current_platform.is_cpu()
-        else {}
-    )
-    arguments = {"max_num_seqs": slots, "max_model_len": 1024, **needs, **engine}
-    return LLM(model=model, seed=0, **arguments)
+    if not current_platform.is_cpu():
+        return {}
+    return {
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+        "kv_cache_memory_bytes": 2 * 2**30,
+    }
 
 
 def raw_params(workload: Workload, seeds: bool = False) -> list[Any]:
@@ -226,6 +234,23 @@ class Occupancy:
         cut = round(len(running) * 0.05)
         middle = running[cut : len(running) - cut]
         shares.append(statistics.fmean(middle) / self._slots if middle else 0.0)
+
+    def watching(self, ways: Mapping[str, Way]) -> tuple[dict[str, Way], dict[str, list[float]]]:
+        """`ways` watched, and where their shares of busy slots will be, run by run."""
+        shares: dict[str, list[float]] = {name: [] for name in ways}
+        return {n: functools.partial(self._run, way, shares[n]) for n, way in ways.items()}, shares
+
+    def _run(self, way: Way, shares: list[float]) -> float:
+        with self.watched(shares):
+            return way()
+
+
+def reported(shares: Mapping[str, list[float]], rounds: int, slots: int) -> dict[str, Any]:
+    """Print the shares of busy slots in the last `rounds` runs; the same for the JSON line."""
+    result = {f"{name}, busy slots": spread(own[-rounds:]) for name, own in shares.items()}
+    for name, busy in result.items():
+        print(f"{name}: {busy['median']:.3f} of {slots} ({busy['min']} to {busy['max']})")
+    return result
 
 
 def our_processor(llm: vLLM) -> Callable[[], Any]:

@@ -35,12 +35,13 @@ from engines import (
     our_processor,
     raw_llm,
     raw_processor,
+    reported,
     run_pipeline,
     run_raw_chat,
     run_raw_generate,
     tiny_or,
 )
-from rounds import Way, compared, print_result, spread, take_turns
+from rounds import Way, compared, print_result, take_turns
 
 from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.models.vllm import vLLM
@@ -96,33 +97,25 @@ def measure(workload: Workload, model: str, options: argparse.Namespace) -> dict
             ways["engine, seeded"] = lambda: run_engine(llm, workload, seeds=True)
         shares: dict[str, list[float]] = {}
         if workload.name == "varying":
-            watched = {"pipeline": our_processor(llm), "LLM.chat": raw_processor(raw)}
-            for name, processor in watched.items():
-                shares[name] = []
-                occupancy = Occupancy(processor, workload.slots)
-                ways[name] = _watched(ways[name], occupancy, shares[name])
+            for name, processor in (
+                ("pipeline", our_processor(llm)),
+                ("LLM.chat", raw_processor(raw)),
+            ):
+                watched, own = Occupancy(processor, workload.slots).watching({name: ways[name]})
+                ways.update(watched)
+                shares.update(own)
         rates = take_turns(ways, options.rounds, workload.tokens)
         raw.llm_engine.engine_core.shutdown()
     finally:
         llm.unload()
     peers = [name for name in ways if name.startswith("LLM")]
     result = compared(rates, "pipeline", peers, RATIO_WANTED)
-    for name, values in shares.items():
-        busy = result[f"{name}, busy slots"] = spread(values[1:])
-        print(f"{name}: {busy['median']:.3f} of {workload.slots} slots busy")
     if shares:
+        result.update(reported(shares, options.rounds, workload.slots))
         print(f"Wanted of ours: {OCCUPANCY_WANTED} at least.")
         result["busy_slots_wanted"] = OCCUPANCY_WANTED
     workload_is = {"rows": len(workload.rows), "tokens": workload.tokens, "slots": workload.slots}
     return {**workload_is, "rounds": options.rounds, **result}
-
-
-def _watched(way: Way, occupancy: Occupancy, shares: list[float]) -> Way:
-    def run() -> float:
-        with occupancy.watched(shares):
-            return way()
-
-    return run
 
 
 def main() -> None:
