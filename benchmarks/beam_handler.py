@@ -16,11 +16,10 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import PredictionResult, RunInference
-from apache_beam.ml.inference.vllm_inference import OpenAIChatMessage, VLLMChatModelHandler
+from apache_beam.ml.inference.vllm_inference import OpenAIChatMessage
 from engines import (
     Row,
     Workload,
@@ -33,24 +32,10 @@ from engines import (
     run_pipeline,
     tiny_or,
 )
+from held_server import HeldServer, release_servers
 from rounds import compared, print_result, take_turns
 
 RATIO_WANTED = 2.0
-
-_servers: dict[str, Any] = {}
-"""Model to its server: what a handler's `load_model` finds instead of starting another."""
-
-
-class HeldServer(VLLMChatModelHandler):
-    """Beam's handler whose server is started once for all pipelines of this process."""
-
-    def load_model(self) -> Any:
-        if self._model_name not in _servers:
-            _servers[self._model_name] = super().load_model()
-        return _servers[self._model_name]
-
-    def share_model_across_processes(self) -> bool:
-        return False  # there is one process; it saves the peer a proxy between it and its server
 
 
 def make_handler(model: str, slots: int, batch: int) -> HeldServer:
@@ -128,7 +113,7 @@ def main() -> None:
                 take_turns(ways, options.rounds, workload.tokens), "pipeline", [peer], RATIO_WANTED
             )
         finally:
-            _servers.clear()  # the server ends with its object
+            release_servers()
             llm.unload()
     print_result(
         {

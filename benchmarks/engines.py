@@ -100,12 +100,25 @@ def tiny_or(model: str | None, folder: Path) -> str:
     return model or str(make_tiny_model(folder / "model"))
 
 
-def our_llm(model: str, slots: int, **engine: Any) -> vLLM:
-    """A `vLLM` whose answers are as long as they may be."""
+def our_llm(
+    model: str, slots: int, generation: Mapping[str, Any] | None = None, **engine: Any
+) -> vLLM:
+    """A `vLLM` whose answers are as long as they may be.
+
+    Args:
+        model: a folder.
+        slots: how many requests the engine runs at once.
+        generation: further generation arguments.
+        engine: further arguments of vLLM's engine.
+    """
     return vLLM(
         model=model,
         extra_kwargs={"max_num_seqs": slots, "max_model_len": 1024, **engine},
-        generation_kwargs={"max_new_tokens": 128, "extra_sampling_params": {"ignore_eos": True}},
+        generation_kwargs={
+            "max_new_tokens": 128,
+            "extra_sampling_params": {"ignore_eos": True},
+            **(generation or {}),
+        },
     )
 
 
@@ -130,20 +143,27 @@ def cpu_arguments() -> dict[str, Any]:
     }
 
 
-def raw_params(workload: Workload, seeds: bool = False) -> list[Any]:
+def raw_params(workload: Workload, seeds: bool = False, temperature: float = 1.0) -> list[Any]:
     """vLLM's sampling parameters of each row."""
     from vllm import SamplingParams
 
     return [
-        SamplingParams(max_tokens=row["new_tokens"], ignore_eos=True, seed=i if seeds else None)
+        SamplingParams(
+            max_tokens=row["new_tokens"],
+            ignore_eos=True,
+            seed=i if seeds else None,
+            temperature=temperature,
+        )
         for i, row in enumerate(workload.rows)
     ]
 
 
-def run_raw_chat(raw: Any, workload: Workload, seeds: bool = False) -> float:
+def run_raw_chat(
+    raw: Any, workload: Workload, seeds: bool = False, temperature: float = 1.0
+) -> float:
     """Seconds of `LLM.chat`."""
     began = time.perf_counter()
-    outputs = raw.chat(workload.chats, raw_params(workload, seeds), use_tqdm=False)
+    outputs = raw.chat(workload.chats, raw_params(workload, seeds, temperature), use_tqdm=False)
     seconds = time.perf_counter() - began
     check_tokens(sum(len(output.outputs[0].token_ids) for output in outputs), workload)
     return seconds
