@@ -74,11 +74,15 @@ def make_workload(name: str, tokens: int, slots: int, length: int = 128) -> Work
     draw = random.Random(0)
     rows: list[Row] = []
     while tokens > 0:
-        drawn = round(MEDIAN * draw.lognormvariate(0, SPREAD))
-        new_tokens = length if name == "fixed" else max(SHORTEST, min(LONGEST, drawn))
+        new_tokens = length if name == "fixed" else varying_length(draw)
         rows.append({"instruction": _instruction(len(rows)), "new_tokens": new_tokens})
         tokens -= new_tokens
     return Workload(name, rows, slots)
+
+
+def varying_length(draw: random.Random) -> int:
+    """The length of an answer, in tokens: log-normal, cut off on both sides."""
+    return max(SHORTEST, min(LONGEST, round(MEDIAN * draw.lognormvariate(0, SPREAD))))
 
 
 def _instruction(number: int) -> str:

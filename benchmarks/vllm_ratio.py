@@ -105,7 +105,7 @@ def measure(workload: Workload, model: str, options: argparse.Namespace) -> dict
                 ways.update(watched)
                 shares.update(own)
         rates = take_turns(ways, options.rounds, workload.tokens)
-        raw.llm_engine.engine_core.shutdown()
+        raw.llm_engine.engine_core.shutdown(timeout=20.0)
     finally:
         llm.unload()
     peers = [name for name in ways if name.startswith("LLM")]

@@ -111,7 +111,7 @@ def run_peer(model: str, workload: Workload, engine: dict[str, Any]) -> float:
         run_raw_chat(raw, part_of(workload, workload.slots // 4), **GREEDY)
         return run_raw_chat(raw, workload, **GREEDY)
     finally:
-        raw.llm_engine.engine_core.shutdown()
+        raw.llm_engine.engine_core.shutdown(timeout=20.0)
 
 
 def prompt_tokens(model: str, workload: Workload) -> float:
