@@ -65,7 +65,7 @@ test: lint  ## lint, then all tests but those marked flink, gpu and slow
 	$(BIN)/python -m pytest
 
 bench: $(INSTALLED)  ## the benchmarks, one after the other
-	set -e; for name in feeding io overhead vllm_ratio; do \
+	set -e; for name in batches beam_handler chain feeding io overhead vllm_ratio; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 $(COMPAT_VENV)/installed: tests/compat/requirements.txt | $(INSTALLED)

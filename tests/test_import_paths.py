@@ -35,6 +35,16 @@ ALIASES = {
     "models.llms.base:LLM": "models.base:LLM",
     "models.llms.typing:GenerateOutput": "typing:GenerateOutput",
     "models.llms.typing:HiddenState": "typing:HiddenState",
+    "embeddings:Embeddings": "models.embeddings.base:Embeddings",
+    "embeddings:vLLMEmbeddings": "models.vllm.embeddings:vLLMEmbeddings",
+    "models.embeddings.vllm:vLLMEmbeddings": "models.vllm.embeddings:vLLMEmbeddings",
+    "models.embeddings:Embeddings": "models.embeddings.base:Embeddings",
+    "models:Embeddings": "models.embeddings.base:Embeddings",
+    "models:vLLMEmbeddings": "models.vllm.embeddings:vLLMEmbeddings",
+    "steps.embeddings.embedding_generation:EmbeddingGeneration": (
+        "transforms.embeddings.embedding_generation:EmbeddingGeneration"
+    ),
+    "steps:EmbeddingGeneration": "transforms.embeddings.embedding_generation:EmbeddingGeneration",
     "models.llms:AsyncLLM": "models.base:AsyncLLM",
     "models.llms.anyscale:AnyscaleLLM": "models.openai.anyscale:AnyscaleLLM",
     "models.llms.azure:AzureOpenAILLM": "models.openai.azure:AzureOpenAILLM",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from beam_distilabel.models.base import LLM, AsyncLLM
     from beam_distilabel.models.cohere import CohereLLM
     from beam_distilabel.models.groq import GroqLLM
+    from beam_distilabel.models.embeddings import Embeddings, vLLMEmbeddings
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
@@ -40,6 +41,7 @@ _MODULES = {
     "AsyncLLM": "base",
     "AzureOpenAILLM": "openai.azure",
     "ClientvLLM": "vllm.client",
+    "Embeddings": "embeddings",
     "OpenAILLM": "openai",
     "TogetherLLM": "openai.together",
     "AnthropicLLM": "anthropic",
@@ -57,6 +59,7 @@ _MODULES = {
     "InferenceEndpointsLLM": "inference_endpoints",
     "OllamaLLM": "ollama",
     "vLLM": "vllm",
+    "vLLMEmbeddings": "embeddings",
 }
 
 __all__ = [
@@ -69,6 +72,7 @@ __all__ = [
     "ClientvLLM",
     "CohereLLM",
     "GroqLLM",
+    "Embeddings",
     "ImageGenerationModel",
     "InferenceEndpointsLLM",
     "LiteLLM",
@@ -82,6 +86,7 @@ __all__ = [
     "TransformersLLM",
     "VertexAILLM",
     "vLLM",
+    "vLLMEmbeddings",
 ]
 
 

@@ -33,17 +33,8 @@ STOCK_BATCH_SIZE = 256
 """How many prompts Beam's own RunInference puts in a batch (its default starts at 1 and grows)."""
 
 
-class Model(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
-    """What LLMs and image generation models share: a Beam ModelHandler with an Engine behind it.
-
-    Attributes:
-        generation_kwargs: keyword arguments for every call of `generate` or `agenerate`.
-    """
-
-    generation_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
-        default_factory=dict,
-        description="The keyword arguments of every call of `generate` or `agenerate`.",
-    )
+class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
+    """What LLMs, embedding and image models share: a Beam ModelHandler with an Engine behind it."""
 
     _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.llm"))
 
@@ -59,58 +50,8 @@ class Model(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
         raise DistilabelNotImplementedError(f"{type(self).__name__} has to define `model_name`.")
 
     def get_generation_kwargs(self) -> dict[str, Any]:
-        """The keyword arguments that were set for `generate`."""
-        return dict(self.generation_kwargs or {})
-
-    def _generation_function(self) -> Any:
-        """The method whose keyword arguments `generation_kwargs` holds."""
-        return self.generate  # type: ignore[attr-defined]
-
-    def generation_parameters(self) -> dict[str, inspect.Parameter] | None:
-        """The keyword arguments that may be in `generation_kwargs`; None where any may."""
-        function = inspect.unwrap(self._generation_function())
-        parameters = dict(inspect.signature(function).parameters)
-        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-            return None
-        for given in ("self", "input", "inputs", "num_generations"):
-            parameters.pop(given, None)
-        return parameters
-
-    def check_generation_kwargs(self) -> None:
-        """Raise where `generation_kwargs` has a name that the model doesn't take.
-
-        Raises:
-            DistilabelUserError: names the argument and the closest known one.
-        """
-        known = self.generation_parameters()
-        for name in self.generation_kwargs or {}:
-            if known is not None and name not in known:
-                raise DistilabelUserError(
-                    f"{type(self).__name__} has no generation argument {name!r}."
-                    f"{closest(name, known)} It has: {', '.join(known)}."
-                )
-
-    @property
-    def runtime_parameters_names(self) -> dict[str, Any]:
-        """As for every object with runtime parameters, with the generation arguments one by one."""
-        return {**super().runtime_parameters_names, "generation_kwargs": self._kwargs_optional()}
-
-    def _kwargs_optional(self) -> dict[str, bool]:
-        """Generation argument to whether it may be left out."""
-        return {
-            name: parameter.default is not parameter.empty
-            for name, parameter in (self.generation_parameters() or {}).items()
-        }
-
-    def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
-        info = super().get_runtime_parameters_info()
-        for entry in info:
-            if entry["name"] == "generation_kwargs":
-                entry["keys"] = [
-                    {"name": name, "optional": optional}
-                    for name, optional in self._kwargs_optional().items()
-                ]
-        return info
+        """The keyword arguments of every request; none here."""
+        return {}
 
     def identity(self) -> dict[str, Any]:
         """What tells this model from another: its class and fields, without secrets."""
@@ -179,6 +120,73 @@ class Model(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
 
     def get_metrics_namespace(self) -> str:
         return "beam_distilabel"
+
+
+class Model(EngineModel):
+    """What LLMs and image generation models share: arguments for each call.
+
+    Attributes:
+        generation_kwargs: keyword arguments for every call of `generate` or `agenerate`.
+    """
+
+    generation_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
+        default_factory=dict,
+        description="The keyword arguments of every call of `generate` or `agenerate`.",
+    )
+
+    def get_generation_kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that were set for `generate`."""
+        return dict(self.generation_kwargs or {})
+
+    def _generation_function(self) -> Any:
+        """The method whose keyword arguments `generation_kwargs` holds."""
+        return self.generate  # type: ignore[attr-defined]
+
+    def generation_parameters(self) -> dict[str, inspect.Parameter] | None:
+        """The keyword arguments that may be in `generation_kwargs`; None where any may."""
+        function = inspect.unwrap(self._generation_function())
+        parameters = dict(inspect.signature(function).parameters)
+        if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+            return None
+        for given in ("self", "input", "inputs", "num_generations"):
+            parameters.pop(given, None)
+        return parameters
+
+    def check_generation_kwargs(self) -> None:
+        """Raise where `generation_kwargs` has a name that the model doesn't take.
+
+        Raises:
+            DistilabelUserError: names the argument and the closest known one.
+        """
+        known = self.generation_parameters()
+        for name in self.generation_kwargs or {}:
+            if known is not None and name not in known:
+                raise DistilabelUserError(
+                    f"{type(self).__name__} has no generation argument {name!r}."
+                    f"{closest(name, known)} It has: {', '.join(known)}."
+                )
+
+    @property
+    def runtime_parameters_names(self) -> dict[str, Any]:
+        """As for every object with runtime parameters, with the generation arguments one by one."""
+        return {**super().runtime_parameters_names, "generation_kwargs": self._kwargs_optional()}
+
+    def _kwargs_optional(self) -> dict[str, bool]:
+        """Generation argument to whether it may be left out."""
+        return {
+            name: parameter.default is not parameter.empty
+            for name, parameter in (self.generation_parameters() or {}).items()
+        }
+
+    def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
+        info = super().get_runtime_parameters_info()
+        for entry in info:
+            if entry["name"] == "generation_kwargs":
+                entry["keys"] = [
+                    {"name": name, "optional": optional}
+                    for name, optional in self._kwargs_optional().items()
+                ]
+        return info
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
         known = self.generation_parameters()
@@ -280,7 +288,7 @@ class AsyncLLM(LLM):
 
 
 def _identity_of(value: Any) -> Any:
-    if isinstance(value, Model):
+    if isinstance(value, EngineModel):
         return value.identity()
     if isinstance(value, (list, tuple)):
         return [_identity_of(item) for item in value]

@@ -203,7 +203,13 @@ class SyncLLMEngine(_LLMEngine):
 
     Requests with the same arguments share a batch. Where a batch raises, its requests are asked one
     by one, so that one bad input costs one row.
+
+    Attributes:
+        method: what is called, and `output` what it returns for an input; for messages.
     """
+
+    method = "generate"
+    output = "`GenerateOutput`"
 
     def __init__(self, llm: Any) -> None:
         super().__init__(llm)
@@ -270,22 +276,34 @@ class SyncLLMEngine(_LLMEngine):
                 else:
                     future.set_result(answer)
 
+    def _call(self, requests: list[GenerateRequest]) -> Any:
+        """What the LLM returns for requests with equal arguments."""
+        return self._llm.generate(
+            inputs=[request.input for request in requests],
+            num_generations=requests[0].num_generations,
+            **requests[0].generation_kwargs,
+        )
+
+    def _normalized(self, output: Any, request: GenerateRequest) -> GenerateOutput:
+        """What the LLM returned for one request, in the current form.
+
+        Raises:
+            GenerationError: it is of no use.
+        """
+        return normalized(output, request.num_generations)
+
     def _answer(self, requests: list[GenerateRequest]) -> list[GenerateOutput | BaseException]:
         try:
-            outputs = self._llm.generate(
-                inputs=[request.input for request in requests],
-                num_generations=requests[0].num_generations,
-                **requests[0].generation_kwargs,
-            )
+            outputs = self._call(requests)
             if not isinstance(outputs, (list, tuple)):
                 raise GenerationError(
-                    f"{type(self._llm).__name__}.generate returned "
+                    f"{type(self._llm).__name__}.{self.method} returned "
                     f"{type(outputs).__name__!r}; it has to return a list with one "
-                    "`GenerateOutput` per input."
+                    f"{self.output} per input."
                 )
             if len(outputs) != len(requests):
                 raise GenerationError(
-                    f"{type(self._llm).__name__}.generate returned {len(outputs)} outputs for "
+                    f"{type(self._llm).__name__}.{self.method} returned {len(outputs)} outputs for "
                     f"{len(requests)} inputs; it has to return one per input."
                 )
         except BaseException as error:
@@ -297,7 +315,7 @@ class SyncLLMEngine(_LLMEngine):
         answers: list[GenerateOutput | BaseException] = []
         for output in outputs:
             try:
-                answers.append(normalized(output, requests[0].num_generations))
+                answers.append(self._normalized(output, requests[0]))
             except GenerationError as error:
                 answers.append(error)
         return answers

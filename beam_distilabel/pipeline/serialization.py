@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from beam_distilabel.dumping import encode, type_info
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import open_file
-from beam_distilabel.models.base import Model
+from beam_distilabel.models.base import EngineModel
 from beam_distilabel.pipeline import routing
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.runtime_parameters import closest
@@ -140,6 +140,7 @@ def _type_info(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def known_classes(base: type) -> dict[str, list[type]]:
     """The subclasses of `base` in this process by name, built-in ones included."""
+    import beam_distilabel.models.embeddings
     import beam_distilabel.models.llms
     import beam_distilabel.steps.tasks  # noqa: F401
 
@@ -187,7 +188,7 @@ def _decode(value: Any, what: str) -> Any:
     """A field's value; dicts with `type_info` become the models that they describe."""
     if isinstance(value, Mapping):
         if "type_info" in value:
-            return _make(value, known_classes(Model), what)
+            return _make(value, known_classes(EngineModel), what)
         return {key: _decode(item, what) for key, item in value.items() if key not in _NOT_FIELDS}
     if isinstance(value, list):
         return [_decode(item, what) for item in value]

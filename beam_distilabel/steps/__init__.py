@@ -4,6 +4,7 @@ from beam_distilabel.decorators import step
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import GeneratorStep, GlobalStep, Step, StepResources
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.embeddings.embedding_generation import EmbeddingGeneration
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.load_data_from_dataset import make_generator_step
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
@@ -18,6 +19,7 @@ from beam_distilabel.typing import (
 )
 
 __all__ = [
+    "EmbeddingGeneration",
     "GeneratorStep",
     "GeneratorStepOutput",
     "GlobalStep",

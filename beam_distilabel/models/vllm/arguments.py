@@ -11,13 +11,14 @@ from beam_distilabel.runtime_parameters import closest
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
+    from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
 _CPU_KV_CACHE_BYTES = 2 * 2**30
 
 _SEEDED_SAMPLING = "beam_distilabel.models.vllm.seeded_sampling:SeededSampling"
 
 
-def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
+def engine_arguments(spec: vLLM | vLLMEmbeddings, known: type, cpu: bool) -> dict[str, Any]:
     """The arguments of vLLM's `AsyncEngineArgs`, checked.
 
     Raises:
@@ -29,7 +30,8 @@ def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
     for name in extra:
         if name in fields:
             raise DistilabelUserError(
-                f"extra_kwargs has {name!r}, which is an argument of its own: `vLLM({name}=...)`."
+                f"extra_kwargs has {name!r}, which is an argument of its own: "
+                f"`{type(spec).__name__}({name}=...)`."
             )
         if name not in names:
             raise DistilabelUserError(
@@ -43,7 +45,7 @@ def engine_arguments(spec: vLLM, known: type, cpu: bool) -> dict[str, Any]:
         defaults |= {"enforce_eager": True, "enable_chunked_prefill": False}
         if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
             defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
-        if _can_sample_seeded(extra):
+        if _can_sample_seeded({**fields, **extra}):
             extra["logits_processors"] = [*extra.get("logits_processors", ()), _SEEDED_SAMPLING]
     return {**defaults, **fields, **extra}
 
@@ -53,11 +55,13 @@ def samples_seeded(arguments: dict[str, Any]) -> bool:
     return _SEEDED_SAMPLING in (arguments.get("logits_processors") or ())
 
 
-def _can_sample_seeded(extra: dict[str, Any]) -> bool:
+def _can_sample_seeded(arguments: dict[str, Any]) -> bool:
+    if arguments.get("runner") == "pooling":
+        return False
     # With speculative decoding vLLM takes no logits processors; it draws several tokens at once.
     # Processed log probabilities would be those of a single possible token.
-    processed = str(extra.get("logprobs_mode", "")).startswith("processed")
-    return not extra.get("speculative_config") and not processed
+    processed = str(arguments.get("logprobs_mode", "")).startswith("processed")
+    return not arguments.get("speculative_config") and not processed
 
 
 def check_model_path(path: str, whose: str = "vLLM") -> None:

@@ -34,6 +34,7 @@ from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
+    from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
 logger = logging.getLogger(__name__)
 
@@ -46,23 +47,22 @@ MAX_RESTARTS = 3
 """How often a dead engine is started anew before the error is raised."""
 
 
-class VLLMEngine(Engine):
-    """Answers requests with vLLM, batched continuously; a dead engine is started anew in place.
+class EmbeddedEngine(Engine):
+    """vLLM's engine in this process; a dead one is started anew in place.
+
+    Subclasses say what a request is: `_answer`, and `_check` and `_prepare` before the first one.
 
     Args:
-        llm: the `vLLM` whose fields say which engine.
+        spec: the model whose fields say which engine.
     """
 
-    def __init__(self, llm: vLLM) -> None:
+    def __init__(self, spec: vLLM | vLLMEmbeddings) -> None:
         super().__init__()
-        self._spec = llm.copied()
+        self._spec: Any = spec.copied()
         self.description = "vllm"
         self._llm: Any = None
         self._output: ProcessOutput | None = None
-        self._prompts: PromptRenderer | None = None
-        self._sampling = SamplingParamsMaker()
         self._max_model_len = 0
-        self._chat_template: str | None = None
         self._incarnation = 0
         self._restarting = asyncio.Lock()
         self._fatal: EngineError | None = None
@@ -73,7 +73,6 @@ class VLLMEngine(Engine):
     # -- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        self._chat_template = read_chat_template(self._spec.chat_template)
         check_model_path(self._spec.model)
         host_log.acquire()
         self._logging = True
@@ -142,11 +141,7 @@ class VLLMEngine(Engine):
                 "`pip install 'beam-distilabel[vllm]'` (GPU) or `'beam-distilabel[cpu]'`."
             ) from error
         arguments = engine_arguments(self._spec, AsyncEngineArgs, current_platform.is_cpu())
-        if samples_seeded(arguments):
-            from beam_distilabel.models.vllm.seeded_sampling import SEED_ARGUMENT
-
-            self._sampling.seed_argument = SEED_ARGUMENT
-        self._sampling.parse(self._spec.get_generation_kwargs())
+        self._check(arguments)
         # The context that vLLM's defaults (slots, tokens per step) are made for throughput in.
         context = UsageContext.LLM_CLASS
         engine_args = AsyncEngineArgs(**arguments)
@@ -163,12 +158,7 @@ class VLLMEngine(Engine):
             of_scheduler_only(llm)
         model_config = self._llm.model_config
         self._max_model_len = model_config.max_model_len
-        self._prompts = PromptRenderer(
-            self._llm.renderer,
-            model_config,
-            self._chat_template,
-            self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
-        )
+        self._prepare(config)
         # Twice the slots: what waits is tokenized already and takes a free slot at once.
         self.max_in_flight = self._spec.max_in_flight or 2 * config.scheduler_config.max_num_seqs
         self.description = f"vllm {__version__} ({current_platform.get_device_name()})"
@@ -238,6 +228,57 @@ class VLLMEngine(Engine):
                     ) from error
             # The processes have to be seen to be gone before new ones take their memory.
             await self._restart(incarnation)
+
+    async def _answer(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
+        """Answer with `llm`, vLLM's `AsyncLLM`; what it raises is told apart by the caller."""
+        raise NotImplementedError
+
+    def _check(self, arguments: dict[str, Any]) -> None:
+        """Raise `DistilabelUserError` where no request could succeed; vLLM can be imported.
+
+        Args:
+            arguments: of the engine that is about to start.
+        """
+
+    def _prepare(self, config: Any) -> None:
+        """Make what requests need of the engine in `self._llm`, which has just started.
+
+        Args:
+            config: vLLM's `VllmConfig`.
+        """
+
+
+class VLLMEngine(EmbeddedEngine):
+    """Answers prompts with texts, batched continuously.
+
+    Args:
+        llm: the `vLLM` whose fields say which engine.
+    """
+
+    def __init__(self, llm: vLLM) -> None:
+        super().__init__(llm)
+        self._prompts: PromptRenderer | None = None
+        self._sampling = SamplingParamsMaker()
+        self._chat_template: str | None = None
+
+    async def start(self) -> None:
+        self._chat_template = read_chat_template(self._spec.chat_template)
+        await super().start()
+
+    def _check(self, arguments: dict[str, Any]) -> None:
+        if samples_seeded(arguments):
+            from beam_distilabel.models.vllm.seeded_sampling import SEED_ARGUMENT
+
+            self._sampling.seed_argument = SEED_ARGUMENT
+        self._sampling.parse(self._spec.get_generation_kwargs())
+
+    def _prepare(self, config: Any) -> None:
+        self._prompts = PromptRenderer(
+            self._llm.renderer,
+            config.model_config,
+            self._chat_template,
+            self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
+        )
 
     async def _answer(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
         assert self._prompts is not None

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt, PrivateAttr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.sampling import parse_arguments
@@ -36,7 +37,7 @@ _PER_REQUEST = (
 )
 
 
-class vLLM(LLM):
+class vLLM(CudaDevicePlacementMixin, LLM):
     """A language model that vLLM runs in the worker's own process.
 
     LLMs with equal fields share an engine; the engine batches the requests of all of them.
@@ -99,12 +100,6 @@ class vLLM(LLM):
     )
     structured_output: RuntimeParameter[StructuredOutputType] | None = Field(
         default=None, description="The structure of all answers: a JSON schema or a regex."
-    )
-    cuda_devices: RuntimeParameter[list[int] | Literal["auto"]] = Field(
-        default="auto", description="The GPUs to use, by number; 'auto' leaves it to vLLM."
-    )
-    disable_cuda_device_placement: RuntimeParameter[bool] = Field(
-        default=False, description="Whether to ignore `cuda_devices`."
     )
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
@@ -245,9 +240,3 @@ class vLLM(LLM):
     def engine_fields(self) -> dict[str, Any]:
         """The arguments of vLLM's engine that are fields here."""
         return {name: getattr(self, name) for name in _ENGINE_FIELDS}
-
-    def device_environment(self) -> dict[str, str]:
-        """The environment variables that choose the GPUs."""
-        if self.disable_cuda_device_placement or not isinstance(self.cuda_devices, list):
-            return {}
-        return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, self.cuda_devices))}

@@ -1,0 +1,127 @@
+"""`vLLMEmbeddings`: vectors of texts by vLLM's pooling engine, inside the worker's process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, PositiveInt, PrivateAttr
+
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.models.embeddings.base import Embeddings
+from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
+from beam_distilabel.models.vllm.pooling import PoolingEngine
+from beam_distilabel.runtime_parameters import RuntimeParameter
+
+if TYPE_CHECKING:
+    from beam_distilabel.typing import GenerateOutput
+
+_ENGINE_FIELDS = (
+    "model",
+    "dtype",
+    "trust_remote_code",
+    "quantization",
+    "revision",
+    "enforce_eager",
+    "seed",
+)
+
+
+class vLLMEmbeddings(CudaDevicePlacementMixin, Embeddings):
+    """An embedding model that vLLM runs in the worker's own process.
+
+    Pooling and normalization are the model's own, as its `sentence-transformers` files say;
+    `extra_kwargs={"pooler_config": {...}}` changes them. Equal ones share an engine.
+
+    Attributes:
+        model: the name on the Hugging Face Hub, or a folder: an embedding model, or any language
+            model.
+        dtype: of the weights and activations; "auto" takes the model's own.
+        trust_remote_code: whether code that comes with the model may run.
+        quantization: the method, where the weights are quantized.
+        revision: the branch, tag or commit of the model.
+        enforce_eager: whether to do without CUDA graphs.
+        seed: of the engine.
+        extra_kwargs: any other argument of vLLM's `AsyncEngineArgs`, such as
+            `{"max_model_len": 512}`.
+        cuda_devices: the GPUs to use, by number; "auto" leaves the choice to vLLM.
+        disable_cuda_device_placement: whether to ignore `cuda_devices`.
+        max_in_flight: how many texts the engine gets at once; twice vLLM's `max_num_seqs` if None.
+
+    The environment variables are those of `vLLM`.
+
+    Raises:
+        EngineError: by `load` or the first row, the engine can't start; has vLLM's own error text.
+
+    Example:
+        >>> embeddings = vLLMEmbeddings(model="intfloat/multilingual-e5-small")
+        >>> embeddings.load()  # doctest: +SKIP
+        >>> embeddings.encode(["Rows go in", "vectors come out"])  # doctest: +SKIP
+        [[0.0337, -0.0128, ...], [0.0214, -0.0395, ...]]
+        >>> embeddings.unload()
+    """
+
+    model: str
+    dtype: str = "auto"
+    trust_remote_code: bool = False
+    quantization: str | None = None
+    revision: str | None = None
+    enforce_eager: bool = True
+    seed: int = 0
+    extra_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
+        default_factory=dict, description="Any other argument of vLLM's `AsyncEngineArgs`."
+    )
+    max_in_flight: PositiveInt | None = None
+
+    _engine: Engine | None = PrivateAttr(None)
+
+    @property
+    def model_name(self) -> str:
+        return self.model
+
+    def load(self) -> None:
+        """Start the engine, or join the one that equal models of this process use.
+
+        Raises:
+            EngineError: it can't start.
+        """
+        super().load()
+        if self._engine is None:
+            self._engine = self.load_model()
+
+    def unload(self) -> None:
+        """Leave the engine; the last one to leave ends it."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.release()
+        super().unload()
+
+    def encode(self, inputs: list[str]) -> list[list[float]]:
+        """The vector of each text, in order; for use outside of a pipeline, after `load()`.
+
+        Raises:
+            GenerationError: a text can't be encoded; `PromptTooLongError` is one.
+            EngineError: the engine is dead.
+        """
+        engine = self._engine
+        if engine is None:
+            raise DistilabelUserError("Call `load()` of the vLLMEmbeddings before its `encode`.")
+
+        async def encode_all() -> list[GenerateOutput]:
+            tasks = [asyncio.ensure_future(engine.generate(GenerateRequest(one))) for one in inputs]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()  # does nothing to those that have finished
+
+        outputs: list[Any] = engine.call(encode_all())
+        return [output["generations"][0] for output in outputs]
+
+    def make_engine(self) -> Engine:
+        return PoolingEngine(self)
+
+    def engine_fields(self) -> dict[str, Any]:
+        """The arguments of vLLM's engine that are fields here, and what makes it an encoder."""
+        return {"runner": "pooling", **{name: getattr(self, name) for name in _ENGINE_FIELDS}}

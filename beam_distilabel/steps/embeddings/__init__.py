@@ -1,0 +1,1 @@
+"""Embedding Steps under distilabel's import path."""

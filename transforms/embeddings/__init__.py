@@ -1,0 +1,1 @@
+"""Steps that make vectors of texts, or use them."""
