@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
@@ -53,3 +54,31 @@ def check_model_path(path: str) -> None:
     looks_local = path.startswith(("/", "./", "../", "~")) or path.count("/") > 1
     if looks_local and not os.path.exists(os.path.expanduser(path)):
         raise EngineError(f"vLLM's model {path!r} is not there: no such file or directory.")
+
+
+def visible_devices(chosen: Sequence[int]) -> str:
+    """The value of CUDA_VISIBLE_DEVICES with which an engine sees the chosen GPUs alone.
+
+    Args:
+        chosen: numbers among the GPUs that this process sees, as CUDA counts them.
+
+    Raises:
+        DistilabelUserError: this process' CUDA_VISIBLE_DEVICES has no such GPU.
+
+    Example:
+        >>> from unittest import mock
+        >>> with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES="2,3"):
+        ...     visible_devices([0])
+        '2'
+    """
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if seen is None:
+        return ",".join(map(str, chosen))
+    names = [name.strip() for name in seen.split(",") if name.strip()]
+    for number in chosen:
+        if not 0 <= number < len(names):
+            raise DistilabelUserError(
+                f"vLLM's cuda_devices has {number}, and this process sees {len(names)} GPUs "
+                f"(CUDA_VISIBLE_DEVICES={seen!r}), counted from 0."
+            )
+    return ",".join(names[number] for number in chosen)
