@@ -67,6 +67,8 @@ _EXTRA_PARAMS = (
 """Sampling parameters that are fields of the server's requests under the same name."""
 
 _MAX_SEED = 2**62
+_MAX_TOP_LOGPROBS = 20  # unless the server was started with another `--max-logprobs`
+_SHORTEST_SECRET = 6  # a shorter key is none, and could be part of any word
 _MAX_MESSAGE = 500
 _ABOUT_LENGTH = re.compile(r"context|length|max_(completion_)?tokens|too long", re.IGNORECASE)
 
@@ -274,7 +276,7 @@ class VLLMUrlEngine(Engine):
         import aiohttp
 
         text = (str(error) or type(error).__name__)[:_MAX_MESSAGE]
-        if self._key:
+        if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "***")
         whole = not self._answered
         if isinstance(error, _StatusError):
@@ -333,9 +335,11 @@ def _common(parsed: GenerationArguments) -> dict[str, Any]:
 def _logprobs(path: str, count: int | None) -> dict[str, Any]:
     if count is None:
         return {}
-    return (
-        {"logprobs": count} if path == "completions" else {"logprobs": True, "top_logprobs": count}
-    )
+    if path == "completions":
+        return {"logprobs": count}
+    # Chats count the sampled token among the candidates, even where it is none of the likeliest.
+    more = count + 1 if count < _MAX_TOP_LOGPROBS else count
+    return {"logprobs": True, "top_logprobs": more}
 
 
 def _structured_outputs(structure: dict[str, Any]) -> dict[str, Any]:
@@ -367,22 +371,23 @@ def _output(
         },
         "finish_reasons": [one["finish_reason"] for one in choices] * repeated,
     }
-    if arguments.logprobs is not None:
+    count = arguments.logprobs
+    if count is not None:
         read = _chat_candidates if is_chat else _text_candidates
-        output["logprobs"] = [read(one["logprobs"] or {}) for one in choices] * repeated
+        output["logprobs"] = [read(one["logprobs"] or {}, count) for one in choices] * repeated
     return output
 
 
-def _chat_candidates(logprobs: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _chat_candidates(logprobs: dict[str, Any], count: int) -> list[list[dict[str, Any]]]:
     return [
-        _candidates(position["token"], position["logprob"], position["top_logprobs"])
+        _candidates(position["token"], position["logprob"], position["top_logprobs"], count)
         for position in logprobs.get("content") or []
     ]
 
 
-def _text_candidates(logprobs: dict[str, Any]) -> list[list[dict[str, Any]]]:
+def _text_candidates(logprobs: dict[str, Any], count: int) -> list[list[dict[str, Any]]]:
     return [
-        _candidates(token, own, [{"token": t, "logprob": p} for t, p in (top or {}).items()])
+        _candidates(token, own, [{"token": t, "logprob": p} for t, p in (top or {}).items()], count)
         for token, own, top in zip(
             logprobs.get("tokens") or [],
             logprobs.get("token_logprobs") or [],
@@ -392,11 +397,14 @@ def _text_candidates(logprobs: dict[str, Any]) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _candidates(token: str, logprob: float, top: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The sampled token first, as vLLM's engine has it."""
+def _candidates(
+    token: str, logprob: float, top: list[dict[str, Any]], count: int
+) -> list[dict[str, Any]]:
+    """The sampled token first and the `count` likeliest, as vLLM's engine has it."""
     others = [
         {"token": one["token"], "logprob": one["logprob"]}
         for one in top
         if (one["token"], one["logprob"]) != (token, logprob)
     ]
-    return [{"token": token, "logprob": logprob}, *others]
+    is_likely = sum(other["logprob"] > logprob for other in others) < count
+    return [{"token": token, "logprob": logprob}, *others[: count - is_likely]]
