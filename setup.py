@@ -86,6 +86,8 @@ setup(
         # huggingface_hub is there anyway.
         "hf-inference-endpoints": ["jsonschema>=4.26", "referencing>=0.37"],
         "ollama": ["jsonschema>=4.26", "ollama>=0.6", "referencing>=0.37"],
+        # vLLM(engine="url").
+        "url": ["aiohttp>=3.14"],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",

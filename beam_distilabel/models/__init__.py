@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from beam_distilabel.models.anthropic import AnthropicLLM
     from beam_distilabel.models.base import LLM, AsyncLLM
     from beam_distilabel.models.cohere import CohereLLM
-    from beam_distilabel.models.groq import GroqLLM
     from beam_distilabel.models.embeddings import Embeddings, vLLMEmbeddings
+    from beam_distilabel.models.groq import GroqLLM
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,

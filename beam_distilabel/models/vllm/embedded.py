@@ -100,12 +100,17 @@ class EmbeddedEngine(Engine):
         """The processes that the engine consists of, besides this one."""
         return [process.pid for process in family(self._output.pids)] if self._output else []
 
+    @property
+    def dead(self) -> bool:
+        """Whether it died and can't be started anew."""
+        return self._fatal is not None
+
     def _start_llm(self) -> None:
         output = self._output = ProcessOutput()
         defaults = {
             # A fork would inherit the locks of this process' other threads, Beam's among them.
             "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-            "VLLM_ENGINE_READY_TIMEOUT_S": str(int(_ready_seconds())),
+            "VLLM_ENGINE_READY_TIMEOUT_S": str(int(ready_seconds())),
         }
         settings = self._spec.device_environment()
         try:
@@ -117,7 +122,7 @@ class EmbeddedEngine(Engine):
         except Exception as error:
             self._stop_llm()
             late = (
-                f"it was not ready after {_ready_seconds():g} s ({READY_VARIABLE})\n"
+                f"it was not ready after {ready_seconds():g} s ({READY_VARIABLE})\n"
                 if expired.is_set()
                 else ""
             )
@@ -327,7 +332,8 @@ def _candidates(logprobs: Any) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _ready_seconds() -> float:
+def ready_seconds() -> float:
+    """The seconds in which an engine has to be ready."""
     return float(os.environ.get(READY_VARIABLE) or 1800)
 
 
@@ -337,7 +343,7 @@ def _deadline(output: ProcessOutput) -> Iterator[threading.Event]:
     expired, over = threading.Event(), threading.Event()
 
     def watch() -> None:
-        if over.wait(_ready_seconds()):
+        if over.wait(ready_seconds()):
             return
         expired.set()
         # Again and again: the start may not have come to its processes yet.

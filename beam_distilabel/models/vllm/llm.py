@@ -1,11 +1,14 @@
-"""The `vLLM` language model: vLLM's engine inside the worker's process, on GPU or CPU."""
+"""The `vLLM` language model: its engine in the worker's process, on the host, or at an address."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM
@@ -14,6 +17,8 @@ from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacem
 from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.sampling import parse_arguments
+from beam_distilabel.models.vllm.server import VLLMServerEngine
+from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType
@@ -30,6 +35,14 @@ _ENGINE_FIELDS = (
     "skip_tokenizer_init",
     "seed",
 )
+_OF_THE_SERVER = (
+    *(name for name in _ENGINE_FIELDS if name != "model"),
+    "chat_template",
+    "cuda_devices",
+    "extra_kwargs",
+)
+"""Fields that an engine at an address can't be given."""
+
 _PER_REQUEST = (
     "structured_output",
     "use_offline_batch_generation",
@@ -38,7 +51,7 @@ _PER_REQUEST = (
 
 
 class vLLM(CudaDevicePlacementMixin, LLM):
-    """A language model that vLLM runs in the worker's own process.
+    """A language model that vLLM runs: in the worker's process, on its host, or at an address.
 
     LLMs with equal fields share an engine; the engine batches the requests of all of them.
 
@@ -60,13 +73,20 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         structured_output: the structure of all answers: `{"format": "json", "schema": a pydantic
             class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An
             input that brings its own takes precedence.
-        cuda_devices: the GPUs to use, by number; "auto" leaves the choice to vLLM.
+        cuda_devices: the GPUs to use, by number among those that the worker sees
+            (`CUDA_VISIBLE_DEVICES`); "auto" leaves the choice to vLLM.
         disable_cuda_device_placement: whether to ignore `cuda_devices`.
         use_magpie_template: whether to let the model write the user's turn next.
         magpie_pre_query_template: what the model's chat template puts before a user's message, or
             "llama3" or "qwen2".
         max_in_flight: how many requests the engine gets at once; twice vLLM's `max_num_seqs` if
             None.
+        engine: "embedded" in the worker's process; "server", in a process of its own that all
+            workers of the host share; "url", a vLLM server that someone else runs.
+        base_url: of that server, up to and with `/v1`; for engine="url" only. The fields that say
+            how an engine is made are then the server's, and refused here.
+        api_key: what that server was started with (`--api-key`); environment variable
+            `VLLM_API_KEY`.
 
     Environment variables: `BEAM_DISTILABEL_ENGINE_READY_SECONDS` (1800), in which the engine has to
     be ready; `BEAM_DISTILABEL_ENGINE_LOG`, a file for vLLM's log. On CPU the KV cache has 2 GiB
@@ -104,6 +124,13 @@ class vLLM(CudaDevicePlacementMixin, LLM):
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
     max_in_flight: PositiveInt | None = None
+    engine: Literal["embedded", "server", "url"] = "embedded"
+    base_url: RuntimeParameter[str] | None = Field(
+        default=None, description="The base URL of the server that someone else runs."
+    )
+    api_key: RuntimeParameter[SecretStr] | None = Field(
+        default=None, description="The API key of the server that someone else runs."
+    )
 
     _engine: Engine | None = PrivateAttr(None)
 
@@ -119,6 +146,31 @@ class vLLM(CudaDevicePlacementMixin, LLM):
                 "vLLM(skip_tokenizer_init=True) can't work: texts go in and out. Leave it False."
             )
         plain_structure(self.structured_output)
+        self._check_engine()
+
+    def _check_engine(self) -> None:
+        if self.engine != "url":
+            for name in ("base_url", "api_key"):
+                if getattr(self, name) is not None:
+                    raise DistilabelUserError(
+                        f"vLLM(engine={self.engine!r}) takes no `{name}`: it is for engine='url'."
+                    )
+            return
+        if self.api_key is None and os.getenv("VLLM_API_KEY"):
+            self.api_key = SecretStr(os.environ["VLLM_API_KEY"])
+        url = urlsplit(self.base_url or "")
+        if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:
+            raise DistilabelUserError(
+                f"vLLM(engine='url') has base_url={self.base_url!r}; expected an address such as "
+                "'http://localhost:8000/v1', without a user or a password."
+            )
+        for name in _OF_THE_SERVER:
+            value, default = getattr(self, name), type(self).model_fields[name].get_default()
+            if value != default and value:
+                raise DistilabelUserError(
+                    f"vLLM(engine='url') takes no `{name}` (it is {value!r}): whoever starts the "
+                    "server says that."
+                )
 
     @property
     def model_name(self) -> str:
@@ -232,9 +284,23 @@ class vLLM(CudaDevicePlacementMixin, LLM):
     def fingerprint(self) -> str:
         # What goes with each request doesn't need another engine.
         identity = self.identity()
-        return fingerprint({k: v for k, v in identity.items() if k not in _PER_REQUEST})
+        key = self.api_key.get_secret_value() if self.api_key is not None else ""
+        return fingerprint(
+            {k: v for k, v in identity.items() if k not in _PER_REQUEST},
+            self.engine,
+            hashlib.sha256(key.encode()).hexdigest(),
+        )
+
+    @classmethod
+    def not_identity(cls) -> frozenset[str]:
+        # The same model answers, wherever it runs.
+        return super().not_identity() | {"engine"}
 
     def make_engine(self) -> Engine:
+        if self.engine == "server":
+            return VLLMServerEngine(self)
+        if self.engine == "url":
+            return VLLMUrlEngine(self)
         return VLLMEngine(self)
 
     def engine_fields(self) -> dict[str, Any]:
