@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from apache_beam.pvalue import TaggedOutput
 from beam_distilabel.errors import EngineError, GenerationError
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.inference import ContinuousRunInference
+from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.embeddings.base import Embeddings
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.processing import FAILURES, ROWS, failed_row, sendable
@@ -103,13 +105,20 @@ class _Encode:
         self._name = self._step.embeddings.model_name
         self._progress = step_progress(self.owner, self._step.name)
         self._progress.engine = engine.description
+        self._progress.statistics = engine.statistics
+        self._metrics = StepMetrics(self._progress, engine)
         self._unnamed = Unnamed()
 
     def teardown(self) -> None:
         """The engine is released by whoever acquired it."""
 
-    def flush(self) -> None:
+    def flush(self, end: bool = False) -> None:
+        self._metrics.publish(force=end)
         self._progress.flush()
+
+    def prefix(self, element: Row) -> str:
+        text = self._step._map_inputs(dict(element)).get("text")
+        return text if isinstance(text, str) else ""
 
     async def run(self, element: Row) -> list[Any]:
         step, progress = self._step, self._progress
@@ -122,7 +131,7 @@ class _Encode:
             raise
         except Exception as error:
             failure = Failure(step.name, kind_of(error), message_of(error), element)
-            progress.failures += 1
+            progress.failed(failure.kind)
             rows = failed_row(step, element, failure)
             progress.rows_out += len(rows)
             return [TaggedOutput(FAILURES, failure), *rows]
@@ -134,7 +143,10 @@ class _Encode:
         if not isinstance(text, str):
             given = "empty (None)" if text is None else f"{type(text).__name__}, not text"
             raise GenerationError(f"the column 'text' is {given}", "render")
-        output: Any = await self._engine.generate(GenerateRequest(text))
-        for tokens in (output.get("statistics") or {}).get("input_tokens", ()):
-            self._progress.input_tokens += tokens
+        began = time.perf_counter()
+        try:
+            output: Any = await self._engine.generate(GenerateRequest(text))
+        finally:
+            self._progress.answered(time.perf_counter() - began)
+        self._progress.count_tokens(output.get("statistics"))
         return output["generations"][0]

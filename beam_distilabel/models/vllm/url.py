@@ -19,6 +19,7 @@ from beam_distilabel.errors import (
     PromptTooLongError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.remote.limits import Limits, Slot, endpoint
 from beam_distilabel.models.remote.retries import (
     RetryPolicy,
@@ -27,7 +28,6 @@ from beam_distilabel.models.remote.retries import (
     send_until_answered,
 )
 from beam_distilabel.models.structured_output import plain_structure
-from beam_distilabel.models.vllm.prompts import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.vllm.sampling import GenerationArguments, parse_arguments
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.typing import GenerateOutput
