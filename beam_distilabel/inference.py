@@ -247,6 +247,7 @@ class _RunRollouts(beam.DoFn):
     def _feed(self, windowed: WindowedValue) -> Iterator[Any]:
         self._inbox.append(windowed)
         self._in_flight += 1
+        self._engine.enter()
         if not self._start_is_due:
             self._start_is_due = True
             self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
@@ -283,7 +284,7 @@ class _RunRollouts(beam.DoFn):
     def _cancel(self) -> None:
         async def cancel() -> None:
             tasks, self._tasks = self._tasks, {}
-            self._engine.in_flight -= len(tasks)
+            self._engine.leave(len(tasks))
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
@@ -300,7 +301,6 @@ class _RunRollouts(beam.DoFn):
         while inbox:
             # The loop holds its tasks weakly.
             ticket = object()
-            self._engine.in_flight += 1
             self._tasks[ticket] = loop.create_task(self._run(ticket, inbox.popleft(), outbox))
 
     async def _run(self, ticket: object, windowed: WindowedValue, outbox: deque[Any]) -> None:
@@ -311,7 +311,7 @@ class _RunRollouts(beam.DoFn):
             # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
         if self._tasks.pop(ticket, None) is not None:  # not cancelled
-            self._engine.in_flight -= 1
+            self._engine.leave()
         outbox.append((windowed, outputs))
         if not self._signal_is_due:
             self._signal_is_due = True

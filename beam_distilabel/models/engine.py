@@ -50,7 +50,7 @@ class Engine:
         description: what the engine is and its version, for the report ("vllm 0.32.0").
         max_in_flight: how many requests it takes at once with profit.
         statistics: what it tells of itself; None where it tells nothing.
-        in_flight: how many elements all its users have under way; only its loop changes it.
+        in_flight: how many elements all its users have under way.
     """
 
     description = "python"
@@ -62,6 +62,7 @@ class Engine:
         self._closed = False
         self.statistics: EngineStatistics | None = None
         self.in_flight = 0
+        self._counting = threading.Lock()
 
     async def start(self) -> None:
         """Get ready to answer. Raises `EngineError` with the engine's own error text."""
@@ -77,6 +78,16 @@ class Engine:
 
     async def stop(self) -> None:
         """Release everything; pending requests are lost."""
+
+    def enter(self) -> None:
+        """Count an element that somebody has under way."""
+        with self._counting:
+            self.in_flight += 1
+
+    def leave(self, count: int = 1) -> None:
+        """Give back so many `enter`."""
+        with self._counting:
+            self.in_flight -= count
 
     @property
     def throttled_seconds(self) -> float:
