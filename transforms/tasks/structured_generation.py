@@ -67,7 +67,7 @@ class StructuredGeneration(Task):
                 f"the column 'instruction' has {type(instruction).__name__}, expected text"
             )
         system_prompt = input.get("system_prompt") if self.use_system_prompt else None
-        return chat_of(instruction, system_prompt), structure_of(input["structured_output"])  # type: ignore[return-value]
+        return chat_of(instruction, system_prompt), structure_of(input["structured_output"])
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The answer as it is."""

@@ -243,7 +243,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             echo: whether to put the prompt before the answer.
             structured_output: instead of the LLM's own.
             lora: the folder of a LoRA adapter, or its name on the Hugging Face Hub; needs
-                `extra_kwargs={"enable_lora": True, ...}`.
+                `extra_kwargs={"enable_lora": True, ...}`. With engine="url", its name at the server.
 
         Returns:
             One output per input, in order.
@@ -261,7 +261,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             structured_output or self.structured_output
         )
         parse_arguments(arguments)
-        check_lora(lora, self.extra_kwargs)
+        self._check_lora(lora)
         engine = self._engine
         if engine is None:
             raise DistilabelUserError("Call `load()` of the vLLM before its `generate`.")
@@ -285,11 +285,15 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             kwargs["structured_output"] = structure
         return kwargs
 
+    def _check_lora(self, lora: str | None) -> None:
+        if self.engine != "url":  # whose adapters have names, like models
+            check_lora(lora, self.extra_kwargs)
+
     def check_generation_kwargs(self) -> None:
         super().check_generation_kwargs()
         arguments = parse_arguments(self.get_generation_kwargs())
         checked_structure(arguments.structured_output, FORMATS, "vLLM")
-        check_lora(arguments.lora, self.extra_kwargs)
+        self._check_lora(arguments.lora)
 
     def fingerprint(self) -> str:
         # What goes with each request doesn't need another engine.
