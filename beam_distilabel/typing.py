@@ -90,6 +90,8 @@ class GenerateOutput(TypedDict, total=False):
         failures: where a generation is of no use, per generation None or why: `kind`, `message`,
             `attempts`, and `raw_output` where there is a text.
         logprobs: per generation, per token, the candidates; only when asked for.
+        reasoning: per generation, what the model thought before its answer, where that is told
+            apart; goes into `distilabel_metadata`.
 
     Any other key becomes a column `llm_<step>_<key>`.
     """
@@ -99,6 +101,7 @@ class GenerateOutput(TypedDict, total=False):
     finish_reasons: list[str | None]
     failures: list[dict[str, Any] | None]
     logprobs: list[Any]
+    reasoning: list[str | None]
 
 
 TokenCount = Statistics
@@ -121,7 +124,23 @@ class RegexStructuredOutput(TypedDict, total=False):
     schema: str
 
 
-StructuredOutputType = JSONStructuredOutput | RegexStructuredOutput
+class ChoiceStructuredOutput(TypedDict, total=False):
+    """Answer with one of the texts in `schema`."""
+
+    format: Literal["choice"]
+    schema: list[str]
+
+
+class GrammarStructuredOutput(TypedDict, total=False):
+    """Answer in the language of the grammar `schema`, in EBNF or Lark."""
+
+    format: Literal["grammar"]
+    schema: str
+
+
+StructuredOutputType = (
+    JSONStructuredOutput | RegexStructuredOutput | ChoiceStructuredOutput | GrammarStructuredOutput
+)
 OutlinesStructuredOutputType = StructuredOutputType
 InstructorStructuredOutputType = dict[str, Any]
 

@@ -120,6 +120,18 @@ ALIASES = {
     "steps.tasks.base:Task": "task:Task",
     "steps.tasks.decorator:task": "decorators:task",
     "steps.tasks.prometheus_eval:PrometheusEval": "transforms.tasks.prometheus_eval:PrometheusEval",
+    "steps.tasks.structured_generation:StructuredGeneration": (
+        "transforms.tasks.structured_generation:StructuredGeneration"
+    ),
+    "steps.tasks:StructuredGeneration": (
+        "transforms.tasks.structured_generation:StructuredGeneration"
+    ),
+    "steps.tasks.text_generation_with_image:TextGenerationWithImage": (
+        "transforms.tasks.text_generation_with_image:TextGenerationWithImage"
+    ),
+    "steps.tasks:TextGenerationWithImage": (
+        "transforms.tasks.text_generation_with_image:TextGenerationWithImage"
+    ),
     "steps.tasks.text_generation:ChatGeneration": "transforms.tasks.text_generation:ChatGeneration",
     "steps.tasks.text_generation:TextGeneration": "transforms.tasks.text_generation:TextGeneration",
     "steps.tasks.typing:ChatType": "typing:ChatType",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 CHAT_TEMPLATE = (
@@ -24,7 +26,11 @@ _TEXT = (
 
 
 def make_tiny_model(
-    folder: Path, *, context: int = 1024, chat_template: str | None = CHAT_TEMPLATE
+    folder: Path,
+    *,
+    context: int = 1024,
+    chat_template: str | None = CHAT_TEMPLATE,
+    added_tokens: Sequence[str] = (),
 ) -> Path:
     """Write the model to `folder`: 2 layers, hidden size 128, `context` tokens of context.
 
@@ -32,9 +38,10 @@ def make_tiny_model(
         folder: is made.
         context: the longest prompt and answer together, in tokens.
         chat_template: of the tokenizer; None for a model without one.
+        added_tokens: tokens on top of the vocabulary that stay in the text.
     """
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +58,7 @@ def make_tiny_model(
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
+    fast.add_tokens([AddedToken(token, normalized=False) for token in added_tokens])
     fast.chat_template = chat_template
     fast.save_pretrained(folder)
     with torch.random.fork_rng():
@@ -70,4 +78,38 @@ def make_tiny_model(
             )
         )
     model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def make_lora(folder: Path, *, seed: int, rank: int = 4) -> Path:
+    """Write a LoRA adapter with random weights for the tiny model, in peft's form.
+
+    Args:
+        folder: is made.
+        seed: of the weights.
+        rank: of the matrices.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True)
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "tiny",
+        "r": rank,
+        "lora_alpha": 64,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": ["q_proj", "v_proj"],
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for layer in range(2):
+        for module in ("q_proj", "v_proj"):
+            name = f"base_model.model.model.layers.{layer}.self_attn.{module}"
+            weights[f"{name}.lora_A.weight"] = torch.randn(rank, 128, generator=generator)
+            weights[f"{name}.lora_B.weight"] = torch.randn(128, rank, generator=generator)
+    save_file(weights, folder / "adapter_model.safetensors")
     return folder

@@ -8,20 +8,31 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from beam_distilabel.errors import EngineError, GenerationError
+from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.structured_output import plain_structure
 
 _NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _MAX_NAME = 64
+
+ENDED_IN_REASONING = (
+    "the answer ended while the model was still reasoning (finish reason 'length'); raise "
+    "max_new_tokens"
+)
+"""Why there is no answer to check."""
 
 
 class AnswerSchema:
     """A `structured_output`, ready to be asked for and checked.
 
     Args:
-        structure: `{"format": "json", "schema": a JSON schema}`, with `"strict": bool` to choose
-            OpenAI's strict mode (which takes a part of JSON Schema only) oneself, or
-            `{"format": "regex", "schema": a regular expression}`.
+        structure: of `plain_structure`: `{"format": "json", "schema": a JSON schema}`, with
+            `"strict": bool` to choose OpenAI's strict mode (which takes a part of JSON Schema
+            only) oneself, or the formats "regex", "choice" or "grammar".
+
+    Attributes:
+        structure: as it was given.
+        format: its format.
+        schema: its schema.
 
     Raises:
         GenerationError: the schema is no valid one, so nothing is asked.
@@ -37,11 +48,8 @@ class AnswerSchema:
         self.structure = structure
         self.format: str = structure["format"]
         self.schema = structure["schema"]
-        if self.format == "json":
-            self._check = _json_check(self.schema)
-            self._strict = structure.get("strict")
-        else:
-            self._check = _regex_check(self.schema)
+        self._strict = structure.get("strict")
+        self._check = _CHECKS[self.format](self.schema)
 
     @property
     def response_format(self) -> dict[str, Any]:
@@ -58,7 +66,10 @@ class AnswerSchema:
         return {"type": "json_schema", "json_schema": schema}
 
     def problem(self, text: str) -> str | None:
-        """What is wrong with an answer, None if nothing is."""
+        """What is wrong with an answer, None if nothing is.
+
+        An answer in a grammar isn't checked: there is nothing to read it with but the engine.
+        """
         return self._check(text)
 
 
@@ -141,14 +152,9 @@ def _tightened(schema: Any) -> Any:
 
 
 def _json_check(schema: Any) -> Callable[[str], str | None]:
-    try:
-        import jsonschema
-        import referencing
-    except ImportError as error:
-        raise EngineError(
-            f"structured_output can't be checked ({error}). Install `pip install "
-            "'beam-distilabel[openai]'`."
-        ) from error
+    import jsonschema
+    import referencing
+
     make = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     try:
         make.check_schema(schema)
@@ -162,10 +168,12 @@ def _json_check(schema: Any) -> Callable[[str], str | None]:
     def check(text: str) -> str | None:
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"the answer is no JSON ({error})"
         try:
             problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        except RecursionError:
+            return "the answer is nested too deeply"
         except referencing.exceptions.Unresolvable as error:
             return f"the schema refers to something that isn't in it ({error})"
         if problem is None:
@@ -180,7 +188,8 @@ def _json_check(schema: Any) -> Callable[[str], str | None]:
 
 def _regex_check(pattern: str) -> Callable[[str], str | None]:
     try:
-        compiled = re.compile(pattern)
+        # Engines let a dot stand for a line break as well.
+        compiled = re.compile(pattern, re.DOTALL)
     except re.error as error:
         raise GenerationError(
             f"structured_output's schema {pattern!r} is no regular expression: {error}", "refused"
@@ -192,3 +201,24 @@ def _regex_check(pattern: str) -> Callable[[str], str | None]:
         return f"the answer doesn't match the regular expression {pattern!r}"
 
     return check
+
+
+def _choice_check(choices: list[str]) -> Callable[[str], str | None]:
+    known = frozenset(choices)
+
+    def check(text: str) -> str | None:
+        return None if text in known else f"the answer {text[:100]!r} is none of the choices"
+
+    return check
+
+
+def _no_check(grammar: str) -> Callable[[str], str | None]:
+    return lambda text: None
+
+
+_CHECKS: dict[str, Callable[[Any], Callable[[str], str | None]]] = {
+    "json": _json_check,
+    "regex": _regex_check,
+    "choice": _choice_check,
+    "grammar": _no_check,
+}

@@ -2,31 +2,150 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.errors import DistilabelUserError, GenerationError
+
+FORMATS = ("json", "regex", "choice", "grammar")
+
+_VALUES = frozenset(("const", "default", "enum", "examples"))
+"""What has values, not schemas: None is one of them."""
 
 
 def plain_structure(structure: Any) -> dict[str, Any] | None:
-    """A `structured_output` of JSON-like values alone: a pydantic class becomes its schema.
+    """A `structured_output` of JSON-like values alone; None where nothing is asked for.
+
+    A pydantic class becomes its schema, and so does a JSON schema written as text. Keys without a
+    value, which a table gives to the schemas that lack them, are left out.
 
     Raises:
-        DistilabelUserError: it isn't `{"format": "json" | "regex", "schema": ...}`.
+        DistilabelUserError: it isn't `{"format": ..., "schema": ...}`, or the schema isn't of the
+            type that the format needs. Whether the schema itself is right is for
+            `answer_schema.AnswerSchema`.
+
+    Example:
+        >>> plain_structure({"schema": '{"type": "integer"}'})
+        {'schema': {'type': 'integer'}, 'format': 'json'}
+        >>> plain_structure({"format": "choice", "schema": ("yes", "no")})
+        {'format': 'choice', 'schema': ['yes', 'no']}
     """
     if not structure:
         return None
-    schema = structure.get("schema") if isinstance(structure, dict) else None
-    kind = structure.get("format", "json") if isinstance(structure, dict) else None
-    if kind not in ("json", "regex") or schema is None:
+    if not isinstance(structure, dict):
         raise DistilabelUserError(
-            f"structured_output is {structure!r}; expected {{'format': 'json', 'schema': a "
-            "pydantic class or a JSON schema} or {'format': 'regex', 'schema': a regular "
-            "expression}."
+            f"structured_output is {structure!r}; expected {{'format': ..., 'schema': ...}}."
         )
-    if kind == "regex" and not isinstance(schema, str):
+    kind = structure.get("format") or "json"
+    if kind not in FORMATS:
         raise DistilabelUserError(
-            f"structured_output's schema is {schema!r}; a regular expression is a str."
+            f"structured_output's format is {kind!r}; expected one of "
+            f"{', '.join(map(repr, FORMATS))}."
         )
+    schema = _READERS[kind](structure.get("schema"))
+    given = {name: value for name, value in structure.items() if value is not None}
+    return {**given, "format": kind, "schema": schema}
+
+
+def checked_structure(structure: Any, formats: Sequence[str], whose: str) -> dict[str, Any] | None:
+    """`plain_structure` of an LLM's own `structured_output`, with the schema itself checked.
+
+    Args:
+        structure: the field's value.
+        formats: those that the LLM takes.
+        whose: the LLM class, for the message.
+
+    Raises:
+        DistilabelUserError: it can't be used.
+    """
+    from beam_distilabel.models.answer_schema import answer_schema
+
+    plain = plain_structure(structure)
+    if plain is None:
+        return None
+    if plain["format"] not in formats:
+        raise DistilabelUserError(
+            f"{whose}: structured_output has the format {plain['format']!r}; this LLM takes "
+            f"{' or '.join(map(repr, formats)) or 'none'}."
+        )
+    try:
+        answer_schema(plain)
+    except GenerationError as error:
+        raise DistilabelUserError(f"{whose}: {error}") from None
+    return plain
+
+
+def _json_schema(schema: Any) -> Any:
     if hasattr(schema, "model_json_schema"):
-        schema = schema.model_json_schema()
-    return {**structure, "format": kind, "schema": schema}
+        return schema.model_json_schema()
+    if isinstance(schema, str):
+        try:
+            schema = json.loads(schema)
+        except ValueError as error:
+            raise DistilabelUserError(
+                f"structured_output's schema is {schema[:200]!r}, which is no JSON ({error})."
+            ) from None
+    if not isinstance(schema, dict):
+        raise DistilabelUserError(
+            f"structured_output's schema is {schema!r}; with the format 'json' it is a pydantic "
+            "class or a JSON schema, as a dict or as text."
+        )
+    return without_nulls(schema)
+
+
+def without_nulls(schema: Any) -> Any:
+    """A JSON schema without the keys that have no value; None is a schema nowhere.
+
+    Example:
+        >>> without_nulls({"type": "string", "const": None, "properties": {"a": None}})
+        {'type': 'string', 'properties': {}}
+        >>> without_nulls({"enum": [None, 1], "default": None}), without_nulls({"const": None})
+        ({'enum': [None, 1]}, {'const': None})
+    """
+    if isinstance(schema, dict):
+        given = {
+            key: value if key in _VALUES else without_nulls(value)
+            for key, value in schema.items()
+            if value is not None
+        }
+        # On its own it says that the answer is null.
+        return {"const": None} if not given and "const" in schema else given
+    if isinstance(schema, (list, tuple)):
+        return [without_nulls(item) for item in schema]
+    return schema
+
+
+def _regex(schema: Any) -> str:
+    if isinstance(schema, str):
+        return schema
+    raise DistilabelUserError(
+        f"structured_output's schema is {schema!r}; with the format 'regex' it is a regular "
+        "expression, a str."
+    )
+
+
+def _choice(schema: Any) -> list[str]:
+    if (
+        isinstance(schema, (list, tuple))
+        and schema
+        and all(isinstance(one, str) for one in schema)
+        and len(set(schema)) == len(schema)
+    ):
+        return list(schema)
+    raise DistilabelUserError(
+        f"structured_output's schema is {schema!r}; with the format 'choice' it is a list of "
+        "texts that all differ, one at least."
+    )
+
+
+def _grammar(schema: Any) -> str:
+    if isinstance(schema, str) and schema.strip():
+        return schema
+    raise DistilabelUserError(
+        f"structured_output's schema is {schema!r}; with the format 'grammar' it is a grammar, in "
+        "EBNF ('root ::= ...') or Lark ('start: ...')."
+    )
+
+
+_READERS = {"json": _json_schema, "regex": _regex, "choice": _choice, "grammar": _grammar}

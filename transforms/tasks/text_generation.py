@@ -70,6 +70,28 @@ def answered(output: str | None) -> str:
     return output
 
 
+def chat_of(content: str, system_prompt: Any, default: str | None = None) -> ChatType:
+    """The user's message, after a system message where there is one.
+
+    Args:
+        content: the user's message.
+        system_prompt: the row's.
+        default: for rows that have none.
+
+    Raises:
+        ValueError: the row's `system_prompt` is no text.
+    """
+    if system_prompt is not None and not isinstance(system_prompt, str):
+        raise ValueError(
+            f"the column 'system_prompt' has {type(system_prompt).__name__}, expected text"
+        )
+    messages: ChatType = [{"role": "user", "content": content}]
+    system_prompt = system_prompt or default
+    if system_prompt:
+        messages.insert(0, {"role": "system", "content": system_prompt})
+    return messages
+
+
 class TextGeneration(Task):
     """Asks the model with a template filled from the row's columns.
 
@@ -152,16 +174,8 @@ class TextGeneration(Task):
                 raise ValueError(
                     f"the template prints a column that is empty (None): {', '.join(empty)}"
                 ) from None
-        messages: ChatType = [{"role": "user", "content": content}]
         system_prompt = input.get("system_prompt") if self.use_system_prompt else None
-        if system_prompt is not None and not isinstance(system_prompt, str):
-            raise ValueError(
-                f"the column 'system_prompt' has {type(system_prompt).__name__}, expected text"
-            )
-        system_prompt = system_prompt or self.system_prompt
-        if system_prompt:
-            messages.insert(0, {"role": "system", "content": system_prompt})
-        return messages
+        return chat_of(content, system_prompt, self.system_prompt)
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The answer as it is."""

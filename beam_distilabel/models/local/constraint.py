@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from beam_distilabel.errors import EngineError, GenerationError
+
+FORMATS = ("json", "regex", "choice")
+"""The formats of `structured_output` that models in the worker's process take."""
 
 _KNOWN_GRAMMARS = 256
 
@@ -94,9 +98,17 @@ class Constraints:
         from llguidance import LLMatcher
 
         schema = structure["schema"]
+        if structure["format"] not in FORMATS:
+            raise GenerationError(
+                f"structured_output has the format {structure['format']!r}; this LLM takes "
+                f"{' or '.join(map(repr, FORMATS))}.",
+                "refused",
+            )
         try:
             if structure["format"] == "regex":
                 grammar = LLMatcher.grammar_from_regex(schema)
+            elif structure["format"] == "choice":
+                grammar = LLMatcher.grammar_from_regex("|".join(map(re.escape, schema)))
             else:
                 whitespace = structure.get("whitespace_pattern")
                 grammar = LLMatcher.grammar_from_json_schema(

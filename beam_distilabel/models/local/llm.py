@@ -11,11 +11,12 @@ from typing_extensions import Self
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.local.constraint import FORMATS
+from beam_distilabel.models.structured_output import checked_structure, plain_structure
 from beam_distilabel.models.user_engine import failed_output
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType
+from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _PER_REQUEST = (
     "structured_output",
@@ -34,7 +35,7 @@ class LocalLLM(LLM):
             input that brings its own takes precedence.
     """
 
-    structured_output: RuntimeParameter[StructuredOutputType] | None = Field(
+    structured_output: RuntimeParameter[dict[str, Any]] | None = Field(
         default=None, description="The structure of all answers: a JSON schema or a regex."
     )
 
@@ -42,7 +43,7 @@ class LocalLLM(LLM):
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        plain_structure(self.structured_output)
+        checked_structure(self.structured_output, FORMATS, type(self).__name__)
 
     def load(self) -> None:
         """Load the model, or join the engine that has it.

@@ -56,6 +56,7 @@ def output_of(
     reasons: list[str | None] = []
     failures: list[dict[str, Any] | None] = []
     logprobs: list[Any] = []
+    reasoning: list[str | None] = []
     inputs: list[int] = []
     outputs: list[int] = []
     for answer in answers:
@@ -66,7 +67,9 @@ def output_of(
             failures.append(failure)
             texts.append(text if failure is None else None)
             reasons.append(choice.get("finish_reason"))
-            lengths.append(len(text or ""))
+            thoughts = _reasoning(choice)
+            reasoning.append(thoughts)
+            lengths.append(len(text or "") + len(thoughts or ""))
             candidates = _candidates(choice.get("logprobs"))
             if candidates is not None:
                 logprobs.append(candidates)
@@ -88,6 +91,8 @@ def output_of(
         output["failures"] = failures[:num_generations]
     if logprobs:
         output["logprobs"] = logprobs[:num_generations]
+    if any(thoughts is not None for thoughts in reasoning):
+        output["reasoning"] = reasoning[:num_generations]
     return output
 
 
@@ -125,7 +130,15 @@ def _text_of(
         refusal = f"the model refused: {message['refusal']}"
     elif reason == "content_filter":
         refusal = "the endpoint's content filter stopped the answer"
-    return text, failure_of(text, reason, schema, refusal)
+    reasons = _reasoning(choice) is not None
+    return text, failure_of(text, reason, schema, refusal, reasons)
+
+
+def _reasoning(choice: dict[str, Any]) -> str | None:
+    """What the model thought, under one of the two names that servers have for it."""
+    message = choice.get("message") or {}
+    text = message.get("reasoning_content") or message.get("reasoning")
+    return text if isinstance(text, str) else None
 
 
 def _usage(answer: dict[str, Any]) -> tuple[int, int] | None:

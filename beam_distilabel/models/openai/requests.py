@@ -98,8 +98,8 @@ def request_of(
     if schema is not None and schema.format == "json":
         body["response_format"] = schema.response_format
     elif schema is not None:
-        # Of vLLM's server; the protocol has no regular expressions.
-        body["structured_outputs"] = {"regex": schema.schema}
+        # Of vLLM's server; the protocol has no other format.
+        body["structured_outputs"] = {schema.format: schema.schema}
     elif arguments.response_format is not None:
         body["response_format"] = arguments.response_format
     return (COMPLETIONS if raw else CHAT), {**body, **(arguments.extra_body or {})}

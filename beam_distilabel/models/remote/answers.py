@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.models.answer_schema import ENDED_IN_REASONING, AnswerSchema
 from beam_distilabel.typing import GenerateOutput
 
 
@@ -54,10 +54,17 @@ def failure_of(
     finish_reason: str | None,
     schema: AnswerSchema | None,
     refusal: str | None = None,
+    reasoned: bool = False,
 ) -> dict[str, Any] | None:
-    """Why an answer is of no use, None if it is of use; the arguments are `output_of_one`'s."""
+    """Why an answer is of no use, None if it is of use; the arguments are `output_of_one`'s.
+
+    Args:
+        reasoned: whether the model reasoned before the answer.
+    """
     if refusal:
         return _failure("refused", refusal, text)
+    if text is None and finish_reason == "length" and reasoned:
+        return _failure("parse", ENDED_IN_REASONING, text)
     if text is None:
         reason = f"the answer has no text (finish reason {finish_reason!r})"
         return _failure("engine", reason, text)

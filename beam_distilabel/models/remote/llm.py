@@ -40,7 +40,7 @@ from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
 from beam_distilabel.models.remote.retries import RetryPolicy, Trouble, send_until_answered
-from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.structured_output import checked_structure
 from beam_distilabel.models.user_engine import (
     AsyncLLMEngine,
     agenerate_many,
@@ -157,13 +157,7 @@ class RemoteLLM(AsyncLLM):
                 "would be dumped with it; give a key as `api_key`, and anything else as a header "
                 "where the class has `default_headers`."
             )
-        plain = plain_structure(self.structured_output)
-        if plain is not None and plain["format"] not in self.structure_formats:
-            formats = " or ".join(map(repr, self.structure_formats))
-            raise DistilabelUserError(
-                f"{type(self).__name__}: structured_output has the format {plain['format']!r}; "
-                f"this LLM takes {formats or 'none'}."
-            )
+        checked_structure(self.structured_output, self.structure_formats, type(self).__name__)
 
     # -- what subclasses define ------------------------------------------------------------------
 

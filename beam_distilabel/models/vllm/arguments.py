@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
@@ -47,7 +48,22 @@ def engine_arguments(spec: vLLM | vLLMEmbeddings, known: type, cpu: bool) -> dic
             defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
         if _can_sample_seeded({**fields, **extra}):
             extra["logits_processors"] = [*extra.get("logits_processors", ()), _SEEDED_SAMPLING]
-    return {**defaults, **fields, **extra}
+    arguments = {**defaults, **fields, **extra}
+    arguments["structured_outputs_config"] = _structured_outputs_config(arguments)
+    return arguments
+
+
+def _structured_outputs_config(arguments: dict[str, Any]) -> Any:
+    """With the backend that follows a schema or refuses it, where nothing else is asked for.
+
+    vLLM's own choice, xgrammar, lets control characters into strings that have a greatest length,
+    which is no JSON, and goes without what it doesn't know, such as `allOf` of two schemas.
+    """
+    config = arguments.get("structured_outputs_config") or {}
+    slow = arguments.get("tokenizer_mode") == "slow"  # guidance reads fast tokenizers only
+    if not isinstance(config, dict) or "backend" in config or slow:
+        return config
+    return {**config, "backend": "guidance"} if find_spec("llguidance") else config
 
 
 def samples_seeded(arguments: dict[str, Any]) -> bool:

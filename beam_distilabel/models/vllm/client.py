@@ -13,6 +13,7 @@ from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.llm import OpenAILLM
 from beam_distilabel.models.remote.llm import secret_from
+from beam_distilabel.models.structured_output import FORMATS
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
@@ -41,7 +42,7 @@ class ClientvLLM(OpenAILLM):
         use_magpie_template: whether to let the model write the user's turn next; needs `tokenizer`.
         magpie_pre_query_template: what the chat template puts before a user's message, or "llama3"
             or "qwen2".
-        structured_output: also `{"format": "regex", "schema": a regular expression}`.
+        structured_output: also with the formats "regex", "choice" and "grammar", as for `vLLM`.
 
     Example:
         >>> llm = ClientvLLM(base_url="http://localhost:8000/v1")
@@ -64,7 +65,7 @@ class ClientvLLM(OpenAILLM):
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
 
-    structure_formats: ClassVar[tuple[str, ...]] = ("json", "regex")
+    structure_formats: ClassVar[tuple[str, ...]] = FORMATS
 
     _api_key_env_var: str = PrivateAttr("VLLM_API_KEY")
     _tokenizer: Any = PrivateAttr(None)

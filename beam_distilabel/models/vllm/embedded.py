@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import threading
@@ -17,8 +18,11 @@ from beam_distilabel.errors import (
     EngineError,
     GenerationError,
 )
+from beam_distilabel.models.canary import Canary
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.statistics import EngineStatistics
+from beam_distilabel.models.vllm.adapters import Adapters
+from beam_distilabel.models.vllm.answers import read_answers
 from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
 from beam_distilabel.models.vllm.process import (
     ProcessOutput,
@@ -28,6 +32,7 @@ from beam_distilabel.models.vllm.process import (
     host_log,
 )
 from beam_distilabel.models.vllm.prompts import PromptRenderer, read_chat_template
+from beam_distilabel.models.vllm.reasoning import ReasoningSplitter
 from beam_distilabel.models.vllm.sampling import SamplingParamsMaker
 from beam_distilabel.models.vllm.statistics import of_scheduler_only, statistics_logger
 from beam_distilabel.typing import GenerateOutput
@@ -264,6 +269,9 @@ class VLLMEngine(EmbeddedEngine):
         super().__init__(llm)
         self._prompts: PromptRenderer | None = None
         self._sampling = SamplingParamsMaker()
+        self._canary = Canary()
+        self._adapters = Adapters()
+        self._reasoning: ReasoningSplitter | None = None
         self._chat_template: str | None = None
 
     async def start(self) -> None:
@@ -276,6 +284,11 @@ class VLLMEngine(EmbeddedEngine):
 
             self._sampling.seed_argument = SEED_ARGUMENT
         self._sampling.parse(self._spec.get_generation_kwargs())
+        structured = arguments["structured_outputs_config"]
+        if isinstance(structured, dict):  # vLLM takes no dict together with a reasoning parser
+            from vllm.config import StructuredOutputsConfig
+
+            arguments["structured_outputs_config"] = StructuredOutputsConfig(**structured)
 
     def _prepare(self, config: Any) -> None:
         self._prompts = PromptRenderer(
@@ -284,41 +297,77 @@ class VLLMEngine(EmbeddedEngine):
             self._chat_template,
             self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
         )
+        parser = config.structured_outputs_config.reasoning_parser
+        if parser:
+            tokenizer = self._llm.renderer.get_tokenizer()
+            self._reasoning = ReasoningSplitter(parser, tokenizer, config.model_config)
 
-    async def _answer(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
+    async def _answer(
+        self, llm: Any, request: GenerateRequest, canary: bool = False
+    ) -> GenerateOutput:
         assert self._prompts is not None
         prompt, structure = request.input, None
         if isinstance(prompt, tuple):
             prompt, structure = prompt
         arguments = self._sampling.parse(request.generation_kwargs)
+        schema = self._sampling.schema(structure)
+        options: dict[str, Any] = {}
+        if schema is not None:
+            if canary:
+                options["reasoning_ended"] = True
+            elif not self._canary.proven(self._incarnation):
+                await self._canary.prove(
+                    functools.partial(self._answer, llm, canary=True),
+                    f"{self.description} with {self._spec.model}",
+                    self._incarnation,
+                )
+        if arguments.lora is not None:
+            options["lora_request"] = await self._adapters.request(
+                llm, arguments.lora, self._incarnation
+            )
         engine_input, length = await self._prompts.render(prompt)
         # Greedy answers are all alike; vLLM refuses to make several.
         count = 1 if arguments.temperature == 0 else request.num_generations
         params = self._sampling.make(
-            request.generation_kwargs, count, request.seed, self._max_model_len - length, structure
+            request.generation_kwargs, count, request.seed, self._max_model_len - length, schema
         )
+        if self._reasoning is not None and self._reasoning.keeps_special_tokens:
+            params.skip_special_tokens = False
         self._requests += 1
-        answer = llm.generate(engine_input, params, f"{self._incarnation}-{self._requests}")
+        name = f"{self._incarnation}-{self._requests}"
+        answer = llm.generate(engine_input, params, name, **options)
         (result,) = [output async for output in answer]
         completions = sorted(result.outputs, key=lambda completion: completion.index)
         for completion in completions:
             if completion.finish_reason in ("abort", "error"):
-                raise GenerationError(f"vLLM ended the request early ({completion.finish_reason}).")
+                # What vLLM can't make a grammar of is found in its own process.
+                structured = schema is not None and completion.finish_reason == "error"
+                raise GenerationError(
+                    f"vLLM can't follow the structured output {str(schema.schema)[:300]!r}; its "
+                    "log has the reason."
+                    if schema is not None and structured
+                    else f"vLLM ended the request early ({completion.finish_reason}).",
+                    "refused" if structured else None,
+                )
         repeated = request.num_generations // count
-        texts = [completion.text for completion in completions] * repeated
+        completions *= repeated
+        output: GenerateOutput
+        if schema is None and self._reasoning is None:
+            output = {"generations": [completion.text for completion in completions]}
+        else:
+            output = read_answers(completions, schema, self._reasoning, params.structured_outputs)
         if arguments.echo:
             before = self._prompts.text(engine_input)
-            texts = [before + text for text in texts]
-        output: GenerateOutput = {
-            "generations": list(texts),
-            "statistics": {
-                "input_tokens": [length],
-                "output_tokens": [len(c.token_ids) for c in completions] * repeated,
-            },
-            "finish_reasons": [c.finish_reason for c in completions] * repeated,
+            output["generations"] = [
+                None if text is None else before + text for text in output["generations"]
+            ]
+        output["statistics"] = {
+            "input_tokens": [length],
+            "output_tokens": [len(c.token_ids) for c in completions],
         }
+        output["finish_reasons"] = [c.finish_reason for c in completions]
         if arguments.logprobs is not None:
-            output["logprobs"] = [_candidates(c.logprobs) for c in completions] * repeated
+            output["logprobs"] = [_candidates(c.logprobs) for c in completions]
         return output
 
 

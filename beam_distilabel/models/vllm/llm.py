@@ -14,14 +14,15 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
-from beam_distilabel.models.structured_output import plain_structure
+from beam_distilabel.models.structured_output import FORMATS, checked_structure, plain_structure
+from beam_distilabel.models.vllm.adapters import check_lora
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.sampling import parse_arguments
 from beam_distilabel.models.vllm.server import VLLMServerEngine
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.typing import FormattedInput, GenerateOutput, StructuredOutputType
+from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _ENGINE_FIELDS = (
     "model",
@@ -69,10 +70,13 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         chat_template: a Jinja template or a file with one; the tokenizer's own if None.
         seed: of the engine; rows get seeds of their own in a pipeline.
         extra_kwargs: any other argument of vLLM's `AsyncEngineArgs`, such as
-            `{"tensor_parallel_size": 2, "max_model_len": 8192}`.
+            `{"tensor_parallel_size": 2, "max_model_len": 8192}`. With `"reasoning_parser"` (vLLM's
+            names, such as "qwen3") the reasoning goes into `distilabel_metadata`, not the answer.
         structured_output: the structure of all answers: `{"format": "json", "schema": a pydantic
-            class or JSON schema}` or `{"format": "regex", "schema": a regular expression}`. An
-            input that brings its own takes precedence.
+            class or JSON schema}`, or the formats "regex" (a regular expression), "choice" (a list
+            of texts) or "grammar" (EBNF or Lark). An input that brings its own takes precedence.
+            Finished answers are checked, except for grammars: what doesn't fit is a failure of kind
+            `schema`.
         cuda_devices: the GPUs to use, by number among those that the worker sees
             (`CUDA_VISIBLE_DEVICES`); "auto" leaves the choice to vLLM.
         disable_cuda_device_placement: whether to ignore `cuda_devices`.
@@ -118,8 +122,8 @@ class vLLM(CudaDevicePlacementMixin, LLM):
     extra_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
         default_factory=dict, description="Any other argument of vLLM's `AsyncEngineArgs`."
     )
-    structured_output: RuntimeParameter[StructuredOutputType] | None = Field(
-        default=None, description="The structure of all answers: a JSON schema or a regex."
+    structured_output: RuntimeParameter[dict[str, Any]] | None = Field(
+        default=None, description="The structure of all answers: a JSON schema, a regex, ..."
     )
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
@@ -145,7 +149,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             raise DistilabelUserError(
                 "vLLM(skip_tokenizer_init=True) can't work: texts go in and out. Leave it False."
             )
-        plain_structure(self.structured_output)
+        checked_structure(self.structured_output, FORMATS, "vLLM")
         self._check_engine()
 
     def _check_engine(self) -> None:
@@ -214,6 +218,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         extra_sampling_params: dict[str, Any] | None = None,
         echo: bool = False,
         structured_output: dict[str, Any] | None = None,
+        lora: str | None = None,
     ) -> list[GenerateOutput]:
         """Answer every input; for use outside of a pipeline, after `load()`.
 
@@ -237,6 +242,8 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             extra_sampling_params: any other field of vLLM's `SamplingParams`.
             echo: whether to put the prompt before the answer.
             structured_output: instead of the LLM's own.
+            lora: the folder of a LoRA adapter, or its name on the Hugging Face Hub; needs
+                `extra_kwargs={"enable_lora": True, ...}`. With engine="url", its name at the server.
 
         Returns:
             One output per input, in order.
@@ -254,6 +261,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             structured_output or self.structured_output
         )
         parse_arguments(arguments)
+        self._check_lora(lora)
         engine = self._engine
         if engine is None:
             raise DistilabelUserError("Call `load()` of the vLLM before its `generate`.")
@@ -277,9 +285,15 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             kwargs["structured_output"] = structure
         return kwargs
 
+    def _check_lora(self, lora: str | None) -> None:
+        if self.engine != "url":  # whose adapters have names, like models
+            check_lora(lora, self.extra_kwargs)
+
     def check_generation_kwargs(self) -> None:
         super().check_generation_kwargs()
-        parse_arguments(self.get_generation_kwargs())
+        arguments = parse_arguments(self.get_generation_kwargs())
+        checked_structure(arguments.structured_output, FORMATS, "vLLM")
+        self._check_lora(arguments.lora)
 
     def fingerprint(self) -> str:
         # What goes with each request doesn't need another engine.

@@ -10,8 +10,8 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError, GenerationError
+from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.arguments import checked_arguments
-from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.runtime_parameters import closest
 
 _OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
@@ -41,6 +41,7 @@ class GenerationArguments:
     extra_sampling_params: dict[str, Any] | None = None
     echo: bool = False
     structured_output: dict[str, Any] | None = None
+    lora: str | None = None
 
 
 _adapter = TypeAdapter(GenerationArguments)
@@ -75,18 +76,29 @@ class SamplingParamsMaker:
         self._arguments: dict[str, Any] | None = None
         self._parsed = GenerationArguments()
         self._common: dict[str, Any] = {}
+        self._schema: AnswerSchema | None = None
 
     def parse(self, arguments: dict[str, Any]) -> GenerationArguments:
         """`arguments` checked; nearly every request has the same ones.
 
         Raises:
             DistilabelUserError: they are wrong.
+            GenerationError: their structured output is.
         """
         if arguments != self._arguments:
             parsed = parse_arguments(arguments)
+            schema = answer_schema(parsed.structured_output)
             self._common = _common(parsed)
-            self._parsed, self._arguments = parsed, dict(arguments)
+            self._parsed, self._arguments, self._schema = parsed, dict(arguments), schema
         return self._parsed
+
+    def schema(self, structure: Any) -> AnswerSchema | None:
+        """The structure to answer in: the input's own, else that of the last parsed arguments.
+
+        Raises:
+            GenerationError: it can't be used.
+        """
+        return answer_schema(structure) if structure else self._schema
 
     def make(
         self,
@@ -94,7 +106,7 @@ class SamplingParamsMaker:
         num_generations: int,
         seed: int | None,
         room: int,
-        structured_output: dict[str, Any] | None,
+        schema: AnswerSchema | None,
     ) -> Any:
         """The parameters of one request.
 
@@ -103,7 +115,7 @@ class SamplingParamsMaker:
             num_generations: how many answers; more than one needs a temperature.
             seed: vLLM adds the number of the generation to it; greedy sampling needs none.
             room: how many tokens the context has left for the answer.
-            structured_output: the structure to answer in, on top of the arguments' own.
+            schema: the structure to answer in.
 
         Raises:
             DistilabelUserError: the arguments are wrong.
@@ -117,9 +129,8 @@ class SamplingParamsMaker:
         if seed is not None and values["temperature"] > 0 and "seed" not in values:
             self._set_seed(values, num_generations, seed % _MAX_SEED)
         try:
-            structure = structured_output or self._parsed.structured_output
-            if structure:
-                values["structured_outputs"] = structured_outputs(structure)
+            if schema is not None:
+                values["structured_outputs"] = structured_outputs(schema)
             return SamplingParams(n=num_generations, **values)
         except (ValueError, TypeError) as error:
             raise GenerationError(f"vLLM refused the request: {error}", "refused") from error
@@ -166,17 +177,11 @@ def _common(parsed: GenerationArguments) -> dict[str, Any]:
     }
 
 
-def structured_outputs(structure: dict[str, Any]) -> Any:
-    """vLLM's own form of a `structured_output`."""
+def structured_outputs(schema: AnswerSchema) -> Any:
+    """vLLM's own form of a structure; a new object, since vLLM changes it."""
     from vllm.sampling_params import StructuredOutputsParams
 
-    try:
-        plain = plain_structure(structure)
-    except DistilabelUserError as error:
-        raise GenerationError(str(error), "refused") from error
-    assert plain is not None
-    if plain["format"] == "regex":
-        return StructuredOutputsParams(regex=plain["schema"])
-    return StructuredOutputsParams(
-        json=plain["schema"], whitespace_pattern=plain.get("whitespace_pattern")
-    )
+    if schema.format == "json":
+        whitespace = schema.structure.get("whitespace_pattern")
+        return StructuredOutputsParams(json=schema.schema, whitespace_pattern=whitespace)
+    return StructuredOutputsParams(**{schema.format: schema.schema})

@@ -7,6 +7,7 @@ protocol with vLLM's additional fields, `/tokenize` and `/detokenize`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,11 @@ from beam_distilabel.errors import (
     GenerationError,
     PromptTooLongError,
 )
+from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
+from beam_distilabel.models.canary import Canary
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
+from beam_distilabel.models.remote.answers import failure_of
 from beam_distilabel.models.remote.limits import Limits, Slot, endpoint
 from beam_distilabel.models.remote.retries import (
     RetryPolicy,
@@ -103,6 +107,7 @@ class VLLMUrlEngine(Engine):
         self._session: Any = None
         self._answered = False
         self._max_model_len: int | None = None
+        self._canary = Canary()
         self._arguments: dict[str, Any] | None = None
         self._parsed = GenerationArguments()
         self._common: dict[str, Any] = {}
@@ -157,7 +162,7 @@ class VLLMUrlEngine(Engine):
 
     # -- requests --------------------------------------------------------------------------------
 
-    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+    async def generate(self, request: GenerateRequest, canary: bool = False) -> GenerateOutput:
         prompt, structure = request.input, None
         if isinstance(prompt, tuple):
             prompt, structure = prompt
@@ -165,10 +170,14 @@ class VLLMUrlEngine(Engine):
         # Greedy answers are all alike.
         count = 1 if arguments.temperature == 0 else request.num_generations
         path, body = await self._prompt(prompt)
-        body |= {"model": self._llm.model, **self._common, **_logprobs(path, arguments.logprobs)}
-        structure = structure or arguments.structured_output
-        if structure:
-            body["structured_outputs"] = _structured_outputs(structure)
+        model = arguments.lora or self._llm.model
+        body |= {"model": model, **self._common, **_logprobs(path, arguments.logprobs)}
+        schema = answer_schema(structure or arguments.structured_output)
+        if schema is not None:
+            if not canary and not self._canary.proven():
+                ask = functools.partial(self.generate, canary=True)
+                await self._canary.prove(ask, f"{self.description} with {self._llm.model}")
+            body["structured_outputs"] = _structured_outputs(schema.structure)
         bodies = [dict(body) for _ in range(count)]
         if request.seed is not None and arguments.temperature > 0 and "seed" not in body:
             # As vLLM's engine does for several answers to one request.
@@ -181,7 +190,7 @@ class VLLMUrlEngine(Engine):
             for task in tasks:
                 task.cancel()
         before = await self._text(path, body) if arguments.echo else ""
-        return _output(path, answers, before, request.num_generations // count, arguments)
+        return _output(path, answers, before, request.num_generations // count, arguments, schema)
 
     def _parse(self, kwargs: dict[str, Any]) -> GenerationArguments:
         if kwargs != self._arguments:
@@ -343,39 +352,58 @@ def _logprobs(path: str, count: int | None) -> dict[str, Any]:
 
 
 def _structured_outputs(structure: dict[str, Any]) -> dict[str, Any]:
-    try:
-        plain = plain_structure(structure)
-    except DistilabelUserError as error:
-        raise GenerationError(str(error), "refused") from error
-    assert plain is not None
-    pattern = plain.get("whitespace_pattern")
+    pattern = structure.get("whitespace_pattern")
     return {
-        plain["format"]: plain["schema"],
+        structure["format"]: structure["schema"],
         **({"whitespace_pattern": pattern} if pattern else {}),
     }
 
 
 def _output(
-    path: str, answers: list[Any], before: str, repeated: int, arguments: GenerationArguments
+    path: str,
+    answers: list[Any],
+    before: str,
+    repeated: int,
+    arguments: GenerationArguments,
+    schema: AnswerSchema | None,
 ) -> GenerateOutput:
     choices = [answer["choices"][0] for answer in answers]
     is_chat = path == "chat/completions"
-    texts: list[str] = [
-        one["message"]["content"] or "" if is_chat else one["text"] for one in choices
+    messages = [one["message"] if is_chat else {"content": one["text"]} for one in choices]
+    thoughts = [one.get("reasoning") or one.get("reasoning_content") for one in messages]
+    failures = [
+        _failure(message["content"], choice["finish_reason"], schema, thought is not None)
+        for message, choice, thought in zip(messages, choices, thoughts, strict=True)
     ]
     output: GenerateOutput = {
-        "generations": [*(before + text for text in texts)] * repeated,
+        "generations": [
+            before + (message["content"] or "") if failure is None else None
+            for message, failure in zip(messages, failures, strict=True)
+        ]
+        * repeated,
         "statistics": {
             "input_tokens": [answers[0]["usage"]["prompt_tokens"]],
             "output_tokens": [one["usage"]["completion_tokens"] for one in answers] * repeated,
         },
         "finish_reasons": [one["finish_reason"] for one in choices] * repeated,
     }
+    if any(failures):
+        output["failures"] = failures * repeated
+    if any(thoughts):
+        output["reasoning"] = thoughts * repeated
     count = arguments.logprobs
     if count is not None:
         read = _chat_candidates if is_chat else _text_candidates
         output["logprobs"] = [read(one["logprobs"] or {}, count) for one in choices] * repeated
     return output
+
+
+def _failure(
+    text: str | None, finish_reason: str | None, schema: AnswerSchema | None, reasoned: bool
+) -> dict[str, Any] | None:
+    if schema is None and not (text is None and reasoned):
+        return None  # an answer may be empty
+    return failure_of(text or ("" if not reasoned else text), finish_reason, schema, None, reasoned)
 
 
 def _chat_candidates(logprobs: dict[str, Any], count: int) -> list[list[dict[str, Any]]]:

@@ -713,8 +713,21 @@ def test_the_client_of_vllm_sends_no_openai_key(
     assert "sk-for" not in str([one.headers for one in openai_server.received])
 
 
-def test_regular_expressions_go_to_vllm(openai_server: OpenAIServer) -> None:  # noqa: F811
-    structure = {"format": "regex", "schema": "answer to [ab]"}
+@pytest.mark.parametrize(
+    ("kind", "schema", "follows"),
+    [
+        ("regex", "answer to [ab]", False),
+        ("choice", ["answer to a", "answer to b"], False),
+        ("grammar", 'root ::= "answer to " [ab]', True),  # isn't checked
+    ],
+)
+def test_other_structures_go_to_vllm(
+    openai_server: OpenAIServer,  # noqa: F811
+    kind: str,
+    schema: Any,
+    follows: bool,
+) -> None:
+    structure = {"format": kind, "schema": schema}
     llm = ClientvLLM(
         model="tiny",
         base_url=openai_server.url,
@@ -723,9 +736,10 @@ def test_regular_expressions_go_to_vllm(openai_server: OpenAIServer) -> None:  #
     )
     (a, c) = ask(llm, chats("a", "c"))
     assert a["generations"] == ["answer to a"]
-    assert c["failures"][0]["kind"] == "schema"
+    assert follows == ("failures" not in c)
+    assert follows or c["failures"][0]["kind"] == "schema"
     bodies = [one.body["structured_outputs"] for one in openai_server.received]
-    assert bodies == [{"regex": "answer to [ab]"}] * 2
+    assert bodies == [{kind: schema}] * 2
 
 
 def test_a_tokenizer_of_ones_own_renders_chats(

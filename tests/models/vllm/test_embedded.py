@@ -164,7 +164,7 @@ def test_structured_output(tiny_llm: vLLM, tiny_model_path: Path) -> None:
         ([{"content": "x"}], {}, "render", "role"),
         (CHAT, {"top_p": 3.0}, "refused", "top_p"),
         ("", {}, "refused", "empty"),
-        ((CHAT, {"format": "regex", "schema": "["}), {}, "refused", "regex|grammar|Unclosed"),
+        ((CHAT, {"format": "regex", "schema": "["}), {}, "refused", "no regular expression"),
     ],
 )
 def test_a_refused_request_fails_alone(
