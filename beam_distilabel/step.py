@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.resources import parse_resource_hints
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 from beam_distilabel.artifacts import check_artifact, save as save_files
@@ -36,12 +37,22 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 class StepResources(RuntimeParametersMixin):
     """What one copy of a Step needs.
 
+    `memory` and `gpus` count towards the memory budget of a run, on top of what the models of this
+    package say of themselves. All but `replicas` become Beam's resource hints, which runners on
+    several hosts use to choose the hosts; Steps that share a model get the same.
+
     Attributes:
-        replicas: how many copies; the runner's parallelism decides, this is a lower bound there.
+        replicas: how many copies distilabel would make. Accepted without effect: the runner makes
+            as many as its parallelism allows, and each process has one engine per model.
         cpus: CPUs per copy.
         gpus: GPUs per copy.
         memory: bytes per copy.
-        resources: other resources by name.
+        resources: other resources by name. A GPU type such as "nvidia-l4" names the accelerator
+            that Dataflow is asked for; other names have no counterpart in Beam.
+
+    Example:
+        >>> StepResources(gpus=1, memory=2**30, resources={"nvidia-l4": 1}).resource_hints()
+        {'min_ram': 1073741824, 'accelerator': 'type:nvidia-l4;count:1;install-nvidia-driver'}
     """
 
     model_config = ConfigDict(validate_default=True, validate_assignment=True, extra="forbid")
@@ -61,6 +72,21 @@ class StepResources(RuntimeParametersMixin):
     resources: RuntimeParameter[dict[str, int]] | None = Field(
         default=None, description="Other resources of each copy: name to number."
     )
+
+    def resource_hints(self) -> dict[str, Any]:
+        """Beam's resource hints; those that a runner doesn't know it ignores."""
+        hints: dict[str, Any] = {}
+        if self.cpus:
+            hints["cpu_count"] = str(self.cpus)
+        if self.memory:
+            hints["min_ram"] = self.memory
+        kinds = [name for name in self.resources or {} if name.startswith("nvidia-")]
+        if kinds:
+            count = self.gpus or (self.resources or {})[kinds[0]]
+            hints["accelerator"] = f"type:{kinds[0]};count:{count};install-nvidia-driver"
+        elif self.gpus:
+            hints["accelerator"] = f"count:{self.gpus}"
+        return hints
 
 
 class StepResult(NamedTuple):
@@ -373,6 +399,13 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         return self._pipeline
 
     # -- Beam ------------------------------------------------------------------------------------
+
+    def get_resource_hints(self) -> dict[str, bytes]:
+        """Beam's hints: what `with_resource_hints` has set, and what `resources` say."""
+        hints: dict[str, bytes] = super().get_resource_hints()
+        for urn, value in parse_resource_hints(self.resources.resource_hints()).items():
+            hints.setdefault(urn, value)
+        return hints
 
     def apply_to(self, rows: Any) -> StepResult:
         """Apply the Step inside of `expand`: rows and failures."""

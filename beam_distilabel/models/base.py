@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt, PrivateAttr
 from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
+from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.user_engine import (
     AsyncLLMEngine,
     SyncLLMEngine,
@@ -72,6 +73,14 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
     def fingerprint(self) -> str:
         """Equal for models that can share an engine."""
         return fingerprint(self.identity())
+
+    def memory_need(self) -> MemoryNeed:
+        """What the model takes of this host while it is loaded; the default is nothing.
+
+        A run compares it with what there is before anything is loaded. For a model that doesn't
+        define it, `StepResources(memory=..., gpus=...)` of its Steps says it.
+        """
+        return MemoryNeed()
 
     def make_engine(self) -> Engine:
         """A new engine for this model, not opened yet."""

@@ -217,6 +217,12 @@ class Registry:
             if entry.uses[owner]:
                 self._give_back(fingerprint, entry, owner, entry.uses[owner])
 
+    def holds(self, fingerprint: str) -> bool:
+        """Whether the engine of `fingerprint` is open."""
+        with self._lock:
+            entry = self._entries.get(fingerprint)
+        return entry is not None and entry.engine is not None
+
     def close_all(self) -> None:
         """Close every engine, used or not; for the end of the process."""
         with self._lock:

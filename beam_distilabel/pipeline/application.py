@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
 from beam_distilabel.context import RunContext
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.needs import resources_of
 from beam_distilabel.pipeline.routing import MarkFork, RouteRows
 from beam_distilabel.step import WithFailures
 
@@ -19,6 +21,20 @@ class GraphOutputs(NamedTuple):
     failures: Any
 
 
+class AppliedSteps(NamedTuple):
+    """What Steps that were applied give.
+
+    Attributes:
+        sent: the PCollections that go on, by `stream_of`.
+        leaves: the rows of each leaf, by its name.
+        failures: one PCollection per Step.
+    """
+
+    sent: dict[str, Any]
+    leaves: dict[str, Any]
+    failures: list[Any]
+
+
 def apply_graph(graph: Graph, pcoll: Any, context: RunContext) -> GraphOutputs:
     """Apply every Step of a validated graph.
 
@@ -27,11 +43,42 @@ def apply_graph(graph: Graph, pcoll: Any, context: RunContext) -> GraphOutputs:
         pcoll: the Beam pipeline, or the rows that the roots receive.
         context: the run.
     """
-    sent: dict[tuple[str, str], Any] = {}
-    subsets: dict[str, Any] = {}
+    return as_outputs(graph, apply_steps(graph, graph.in_order(), pcoll, context, {}))
+
+
+def as_outputs(graph: Graph, applied: AppliedSteps) -> GraphOutputs:
+    """The leaves' rows as subsets, and all failures together."""
+    subsets = {subset: applied.leaves[leaf] for leaf, subset in graph.subsets().items()}
+    return GraphOutputs(subsets, tuple(applied.failures) | "All failures" >> beam.Flatten())
+
+
+def stream_of(graph: Graph, source: str, target: str) -> str:
+    """What names the rows that go from one Step to another: all successors get the same, unless
+    a router chooses."""
+    return f"{source}.{target}" if source in graph.routers else source
+
+
+def apply_steps(
+    graph: Graph,
+    names: Sequence[str],
+    pcoll: Any,
+    context: RunContext,
+    received: Mapping[str, Any],
+) -> AppliedSteps:
+    """Apply some of a graph's Steps.
+
+    Args:
+        graph: all Steps; each of those applied must be this application's own copy.
+        names: those to apply, predecessors first.
+        pcoll: the Beam pipeline, or the rows that the roots receive.
+        context: the run.
+        received: what Steps that aren't among them send, by `stream_of`.
+    """
+    sent: dict[str, Any] = dict(received)
+    leaves: dict[str, Any] = {}
     failures = []
-    names = graph.subsets()
-    for name in graph.in_order():
+    resources = resources_of(graph)
+    for name in names:
         step = graph.steps[name]
         predecessors = graph.predecessors(name)
         successors = graph.successors(name)
@@ -39,23 +86,23 @@ def apply_graph(graph: Graph, pcoll: Any, context: RunContext) -> GraphOutputs:
         step._shares_input = any(len(graph.successors(p)) > 1 for p in predecessors)
         if len(predecessors) > 1:
             step._join = graph.join_spec(name)
-        inputs = tuple(sent[predecessor, name] for predecessor in predecessors)
-        received = inputs if len(inputs) > 1 else inputs[0] if inputs else pcoll
-        result = received | name >> WithFailures(step)
+        inputs = tuple(sent[stream_of(graph, other, name)] for other in predecessors)
+        got = inputs if len(inputs) > 1 else inputs[0] if inputs else pcoll
+        applied = WithFailures(step).with_resource_hints(**resources[name].resource_hints())
+        result = got | name >> applied
         failures.append(result["failures"])
         rows = result["rows"]
-        if name in names:
-            subsets[names[name]] = rows
+        if not successors:
+            leaves[name] = rows
         elif name in graph.routers:
             route = RouteRows(
                 graph.routers[name], name, successors, graph.marks_fork(name), context.seed
             )
             routed = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(*successors)
             for successor in successors:
-                sent[name, successor] = routed[successor]
+                sent[stream_of(graph, name, successor)] = routed[successor]
         else:
             if graph.marks_fork(name):
                 rows = rows | f"{name}: fork" >> beam.ParDo(MarkFork())
-            for successor in successors:
-                sent[name, successor] = rows
-    return GraphOutputs(subsets, tuple(failures) | "All failures" >> beam.Flatten())
+            sent[name] = rows
+    return AppliedSteps(sent, leaves, failures)

@@ -25,7 +25,8 @@ from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
-from beam_distilabel.pipeline.validation import check_load_groups, set_parameters, validate
+from beam_distilabel.pipeline.stages import LoadStages, checked_groups, load_stages
+from beam_distilabel.pipeline.validation import set_parameters, validate
 from beam_distilabel.row import Row
 from beam_distilabel.step import RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
@@ -193,12 +194,15 @@ class Pipeline(beam.PTransform):
         options: Any = None,
         output_dir: str | os.PathLike[str] | None = None,
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
+        memory_budget: int | None = None,
     ) -> Distiset:
         """Run the pipeline to its end.
 
         Args:
             parameters: Step name to runtime parameters, nested as the Steps are.
-            load_groups: which Steps are loaded together; equal LLMs share one engine anyway.
+            load_groups: lists of Steps, or of their names, that are loaded together and apart from
+                all others, or "sequential_step_execution" for each Step alone: every group runs in
+                a Beam job of its own.
             use_cache: whether finished rows of an earlier run may be used again.
             storage_parameters: of distilabel; accepted and ignored: the runner passes the data.
             use_fs_to_pass_data: likewise.
@@ -212,12 +216,16 @@ class Pipeline(beam.PTransform):
             push_to_hub: publish the result at the end of the run, in one commit: a repository's
                 name, or a `HubTarget` or its arguments as a dict. Workers send their own shards;
                 `Distiset.push_to_hub` does it from this process instead.
+            memory_budget: the bytes of a worker's memory that models loaded at once may take
+                together. Where they would take more, the pipeline runs as several Beam jobs, one
+                after the other. Default is this host's available memory for the local runner, and
+                no limit for others. Of GPUs, each has all of its memory to give.
 
         Returns:
             The Distiset, which reads the run directory when it is asked.
 
         Raises:
-            PipelineValidationError: the pipeline can't run as it is.
+            PipelineValidationError: the pipeline can't run as it is, or a model doesn't fit.
             RunFailedError: the run failed; the cause is chained.
         """
         handle = self.submit(
@@ -233,6 +241,7 @@ class Pipeline(beam.PTransform):
             options=options,
             output_dir=output_dir,
             push_to_hub=push_to_hub,
+            memory_budget=memory_budget,
         )
         return handle.distiset()
 
@@ -251,6 +260,7 @@ class Pipeline(beam.PTransform):
         options: Any = None,
         output_dir: str | os.PathLike[str] | None = None,
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
+        memory_budget: int | None = None,
     ) -> RunHandle:
         """Start the run and return a handle; see `run` for the arguments."""
         if storage_parameters or use_fs_to_pass_data:
@@ -264,7 +274,7 @@ class Pipeline(beam.PTransform):
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, dataset_batch_size)
-        check_load_groups(graph, load_groups)
+        groups = checked_groups(graph, load_groups)
         validate(graph, has_input=False)
         del use_cache  # nothing of an earlier run is used again yet
         return start(
@@ -277,6 +287,8 @@ class Pipeline(beam.PTransform):
                 options=options,
                 logging_handlers=logging_handlers,
                 hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
+                load_groups=groups,
+                memory_budget=memory_budget,
             )
         )
 
@@ -329,6 +341,17 @@ class Pipeline(beam.PTransform):
             "there is no Ray runner here: to run on many machines use Flink or Dataflow, "
             '`pipeline.run(runner="FlinkRunner", options={...})`.'
         )
+
+    def get_load_stages(self, load_groups: Any = None) -> LoadStages:
+        """The stages in which the Steps are loaded, as distilabel does: (stages, last Steps).
+
+        Global Steps and `load_groups` are stages of their own. The jobs of a run are other ones:
+        they are cut at `load_groups` and where models don't fit together, not at global Steps.
+
+        Raises:
+            PipelineValidationError: `load_groups` doesn't fit the pipeline.
+        """
+        return load_stages(self._graph, checked_groups(self._graph, load_groups))
 
     def get_runtime_parameters_info(self) -> dict[str, list[dict[str, Any]]]:
         """Step name to its runtime parameters: name, optionality, description."""

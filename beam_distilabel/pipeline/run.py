@@ -1,4 +1,7 @@
-"""Running a pipeline: one Beam job from its loaders to the Distiset in the run directory."""
+"""Running a pipeline: from its loaders to the Distiset in the run directory.
+
+That is one Beam job, or several where not all models can be loaded at once (see `stages`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from logging import Handler
 from typing import Any
@@ -21,13 +24,18 @@ from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
-from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunFailedError
+from beam_distilabel.errors import (
+    DistilabelError,
+    DistilabelUserError,
+    RunCancelled,
+    RunFailedError,
+)
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import open_file
 from beam_distilabel.hub import HubTarget
 from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE, REPORT_FILE
 from beam_distilabel.models.engine import engines
-from beam_distilabel.pipeline.application import apply_graph
+from beam_distilabel.pipeline.application import GraphOutputs
 from beam_distilabel.pipeline.columns import (
     described_sources,
     prune_columns,
@@ -39,8 +47,11 @@ from beam_distilabel.pipeline.display import ProgressDisplay, show_report
 from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
+from beam_distilabel.pipeline.needs import Needs, budget_of_run
 from beam_distilabel.pipeline.report import RunFacts
-from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory
+from beam_distilabel.pipeline.run_directory import RUN_FILE, STAGES_FOLDER, RunDirectory
+from beam_distilabel.pipeline.stage_jobs import StageJobs
+from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress
 from beam_distilabel.runners import RunnerChoice, choose_runner
@@ -76,6 +87,8 @@ class RunRequest:
         logging_handlers: where messages go; None for the console.
         hub: where the result is published, by a worker at the end of the run.
         dry_run: whether nothing leaves the run directory.
+        load_groups: Steps by name that are loaded together, and apart from others.
+        memory_budget: see `Pipeline.run`.
     """
 
     name: str
@@ -87,6 +100,8 @@ class RunRequest:
     logging_handlers: list[Handler] | None = None
     hub: HubTarget | None = None
     dry_run: bool = False
+    load_groups: Sequence[Stage] = ()
+    memory_budget: int | None = None
 
 
 def start(request: RunRequest) -> RunHandle:
@@ -94,21 +109,38 @@ def start(request: RunRequest) -> RunHandle:
 
     Raises:
         DistilabelUserError: the directory isn't this pipeline's, or another run in this process
-            uses it.
+            uses it, or a model doesn't fit into the memory.
         ValueError: an option of the runner is unknown.
     """
     choice = choose_runner(request.runner, request.options)
+    stages = plan_jobs(request, choice.local)
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     record = {"beam_distilabel": __version__, "started": started, "state": "running"}
     _occupy(request.directory.path)
     try:
         request.directory.claim(request.name, record)
-        handle = RunHandle(request, choice, record)
+        handle = RunHandle(request, choice, record, stages)
         handle._thread.start()
     except BaseException:
         _occupied.discard(request.directory.path)
         raise
     return handle
+
+
+def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
+    """The Steps of each Beam job of a run.
+
+    Raises:
+        PipelineValidationError: a model needs more memory than there is.
+    """
+    # What this process holds already is not in its available memory any more.
+    measured = local and request.memory_budget is None
+    needs = Needs(request.graph, engines.holds) if measured else Needs(request.graph)
+    budget = budget_of_run(needs, request.memory_budget, local)
+    needs.check(budget)
+    return job_stages(
+        request.graph, request.load_groups, needs.keys, lambda keys: needs.fit(keys, budget)
+    )
 
 
 _occupied: set[str] = set()
@@ -133,11 +165,18 @@ class RunHandle:
         run_dir: the run directory.
     """
 
-    def __init__(self, request: RunRequest, choice: RunnerChoice, record: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        request: RunRequest,
+        choice: RunnerChoice,
+        record: dict[str, Any],
+        stages: Sequence[Stage],
+    ) -> None:
         self.run_dir = request.directory.path
         self._request = request
         self._choice = choice
         self._record = record
+        self._stages = stages
         self._state = "running"
         self._error: BaseException | None = None
         self._result: Any = None
@@ -167,8 +206,9 @@ class RunHandle:
                 return
             self._state = "cancelled"
             cancel(self.run_dir)
-        if self._result is not None and not self._choice.local:
-            self._result.cancel()
+        result = self._result
+        if result is not None and not self._choice.local:
+            result.cancel()
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for the end, at most `timeout` seconds; returns the state."""
@@ -238,19 +278,49 @@ class RunHandle:
                     self._ended.set()
 
     def _execute(self) -> RunFacts:
-        request, choice = self._request, self._choice
+        request = self._request
         directory = request.directory
-        job = beam.Pipeline(runner=choice.runner, options=choice.options)
-        context = RunContext(run_dir=directory.path, seed=SEED, dry_run=request.dry_run)
         facts = self._prepare()
-        outputs = apply_graph(request.graph, job, context)
+        context = RunContext(run_dir=directory.path, seed=SEED, dry_run=request.dry_run)
+        jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
+        done = threading.Event()
+        steps = request.graph.in_order()
+        shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
+        shower.start()
+        try:
+            for number, stage in enumerate(self._stages):
+                if len(self._stages) > 1:
+                    names = ", ".join(stage)
+                    logger.info("Job %d of %d: %s", number + 1, len(self._stages), names)
+                job = beam.Pipeline(runner=self._choice.runner, options=self._choice.options)
+                outputs = jobs.apply(job, number)
+                if outputs is not None:
+                    self._write(outputs, facts)
+                self._run_job(job)
+                if outputs is None:
+                    jobs.collect(number)
+        except BaseException:
+            pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
+            folders = [push_folder(directory.path, name) for name in pushes]
+            for path in (directory.file(DISTISET), directory.path, *folders):
+                remove_staging(path)
+            raise
+        finally:
+            done.set()
+            shower.join()
+        return facts
+
+    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> None:
+        """Write the failures and the Distiset, and publish it if that is asked for."""
+        request = self._request
+        directory = request.directory
         failures: Any = {
             FAILURES: outputs.failures | "Failure rows" >> beam.Map(Failure.to_row)
         } | "Write failures" >> WriteDistiset(directory.path, overwrite=True)
         hub = request.hub
         write = WriteDistiset(
             directory.file(DISTISET),
-            ordered=choice.local,
+            ordered=self._choice.local,
             overwrite=True,
             schemas=subset_schemas(request.graph),
             hub=hub,
@@ -262,29 +332,23 @@ class RunHandle:
             notes[COMMIT] = write.commits | "Commit's facts" >> beam.Map(dataclasses.asdict)
         for name, facts_of in notes.items():
             _ = facts_of | f"Note {name}" >> beam.Map(_note, directory.path, name)
-        steps = request.graph.in_order()
-        done = threading.Event()
-        shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
-        shower.start()
+
+    def _run_job(self, job: beam.Pipeline) -> None:
+        """Run one Beam job to its end; afterwards none of its engines is left in this process."""
+        run_dir = self._request.directory.path
         try:
-            with rare_collections() if choice.local else contextlib.nullcontext():
+            with rare_collections() if self._choice.local else contextlib.nullcontext():
+                if self._state == "cancelled":  # between two jobs
+                    raise RunCancelled("the run was cancelled")
                 self._result = job.run()
                 state = self._result.wait_until_finish()
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
-        except BaseException:
-            pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
-            folders = [push_folder(directory.path, name) for name in pushes]
-            for path in (directory.file(DISTISET), directory.path, *folders):
-                remove_staging(path)
-            raise
         finally:
-            done.set()
-            shower.join()
+            self._result = None
             # A job that failed has torn nothing down; its engines hold the accelerator.
-            engines.release_all(directory.path)
-            forget(directory.path)
-        return facts
+            engines.release_all(run_dir)
+            forget(run_dir)
 
     def _prepare(self) -> RunFacts:
         """Pin the sources, check what can be checked, and note it in the run's record."""
@@ -323,9 +387,11 @@ class RunHandle:
         manifest, failed, commit = (
             directory.read_json(_note_file(name)) or {} for name in (DISTISET, FAILURES, COMMIT)
         )
-        for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER):
+        for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER, STAGES_FOLDER):
             directory.clear(name)
         report = facts.report(manifest, failed)
+        if len(self._stages) > 1:
+            report["jobs"] = [list(stage) for stage in self._stages]
         if commit:
             report["published"] = commit
             self._record["published"] = commit

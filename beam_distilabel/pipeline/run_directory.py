@@ -14,6 +14,9 @@ from beam_distilabel.layout import is_local
 
 RUN_FILE = "run.json"
 
+STAGES_FOLDER = "stages"
+"""What the jobs of a run leave for the ones after them."""
+
 
 def default_cache_dir() -> Path:
     """`DISTILABEL_CACHE_DIR`, or `~/.cache/beam_distilabel`."""
@@ -70,7 +73,7 @@ class RunDirectory:
             )
         try:
             filesystem.makedirs(path, exist_ok=True)
-            for name in ("progress", STAGING_FOLDER):
+            for name in ("progress", STAGING_FOLDER, STAGES_FOLDER):
                 self.clear(name)
             self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
         except OSError as error:

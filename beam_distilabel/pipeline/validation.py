@@ -11,7 +11,7 @@ from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.row import RESERVED
 from beam_distilabel.runtime_parameters import missing_parameters
 from beam_distilabel.signatures import is_step_input, step_inputs, takes_many_inputs
-from beam_distilabel.step import GlobalStep, _Step, column_flags
+from beam_distilabel.step import _Step, column_flags
 from beam_distilabel.task import _Task, check_llm
 
 
@@ -218,33 +218,4 @@ def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
             raise PipelineValidationError(f"Step {name!r}: {error}") from error
 
 
-def check_load_groups(graph: Graph, load_groups: Any) -> None:
-    """Raise where `load_groups` doesn't fit the graph; on one engine per LLM they change nothing.
-
-    Raises:
-        PipelineValidationError: a Step is unknown, occurs twice, or is global and grouped.
-    """
-    if load_groups is None or load_groups == "sequential_step_execution":
-        return
-    if not isinstance(load_groups, (list, tuple)) or not all(
-        isinstance(group, (list, tuple)) for group in load_groups
-    ):
-        raise PipelineValidationError(
-            f"load_groups={load_groups!r}: expected a list of lists of Steps or "
-            "'sequential_step_execution'."
-        )
-    seen: set[str] = set()
-    for group in load_groups:
-        for member in group:
-            name = member if isinstance(member, str) else member.name
-            step = graph.get(name)
-            if name in seen:
-                raise PipelineValidationError(f"load_groups names Step {name!r} twice.")
-            seen.add(name)
-            if isinstance(step, GlobalStep) and len(group) > 1:
-                raise PipelineValidationError(
-                    f"load_groups puts the global Step {name!r} with others; it has to be alone."
-                )
-
-
-__all__ = ["available_columns", "check_load_groups", "set_parameters", "validate"]
+__all__ = ["available_columns", "set_parameters", "validate"]

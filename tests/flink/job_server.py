@@ -96,17 +96,19 @@ class FlinkJobServer:
 
     def pipeline(self, **options: Any) -> beam.Pipeline:
         """A pipeline to give to `run`; `options` are Beam's."""
-        return beam.Pipeline(
-            options=PipelineOptions(
-                flags=[],
-                runner="PortableRunner",
-                job_endpoint=self._endpoint,
-                environment_type="EXTERNAL",
-                environment_config=self._workers,
-                parallelism=self._parallelism,
-                sdk_worker_parallelism=self._parallelism,
-                **options,
-            )
+        return beam.Pipeline(options=self.options(**options))
+
+    def options(self, **options: Any) -> PipelineOptions:
+        """The options that lead a pipeline here, and more of Beam's."""
+        return PipelineOptions(
+            flags=[],
+            runner="PortableRunner",
+            job_endpoint=self._endpoint,
+            environment_type="EXTERNAL",
+            environment_config=self._workers,
+            parallelism=self._parallelism,
+            sdk_worker_parallelism=self._parallelism,
+            **options,
         )
 
     def run(self, pipeline: beam.Pipeline, seconds: float) -> None:

@@ -16,7 +16,7 @@ class CudaDevicePlacementMixin(BaseModel):
     """A model whose GPUs can be chosen.
 
     Attributes:
-        cuda_devices: the GPUs to use, by number; "auto" leaves the choice to vLLM.
+        cuda_devices: the GPUs to use, by number; "auto" takes those that are free.
         disable_cuda_device_placement: whether to ignore `cuda_devices`.
 
     Example:
@@ -25,11 +25,17 @@ class CudaDevicePlacementMixin(BaseModel):
     """
 
     cuda_devices: RuntimeParameter[list[int] | Literal["auto"]] = Field(
-        default="auto", description="The GPUs to use, by number; 'auto' leaves it to vLLM."
+        default="auto", description="The GPUs to use, by number; 'auto' takes free ones."
     )
     disable_cuda_device_placement: RuntimeParameter[bool] = Field(
         default=False, description="Whether to ignore `cuda_devices`."
     )
+
+    def chosen_devices(self) -> tuple[int, ...]:
+        """The numbers of the GPUs to use; none where they aren't chosen."""
+        if self.disable_cuda_device_placement or not isinstance(self.cuda_devices, list):
+            return ()
+        return tuple(self.cuda_devices)
 
     def device_environment(self) -> dict[str, str]:
         """The environment variables that choose the GPUs, for the process that calls this.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
     from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
-_CPU_KV_CACHE_BYTES = 2 * 2**30
+CPU_KV_CACHE_BYTES = 2 * 2**30
 
 _SEEDED_SAMPLING = "beam_distilabel.models.vllm.seeded_sampling:SeededSampling"
 
@@ -45,7 +45,7 @@ def engine_arguments(spec: vLLM | vLLMEmbeddings, known: type, cpu: bool) -> dic
         # compiling takes it minutes.
         defaults |= {"enforce_eager": True, "enable_chunked_prefill": False}
         if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
-            defaults["kv_cache_memory_bytes"] = _CPU_KV_CACHE_BYTES
+            defaults["kv_cache_memory_bytes"] = CPU_KV_CACHE_BYTES
         if _can_sample_seeded({**fields, **extra}):
             extra["logits_processors"] = [*extra.get("logits_processors", ()), _SEEDED_SAMPLING]
     arguments = {**defaults, **fields, **extra}

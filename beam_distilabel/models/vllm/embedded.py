@@ -24,6 +24,7 @@ from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm.adapters import Adapters
 from beam_distilabel.models.vllm.answers import read_answers
 from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
+from beam_distilabel.models.vllm.placement import Placement, place_engine
 from beam_distilabel.models.vllm.process import (
     ProcessOutput,
     end,
@@ -74,6 +75,7 @@ class EmbeddedEngine(Engine):
         self._stopped = False
         self._requests = 0
         self._logging = False
+        self._placement: Placement | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -91,7 +93,11 @@ class EmbeddedEngine(Engine):
     async def stop(self) -> None:
         self._stopped = True
         atexit.unregister(self.close)
-        self._stop_llm()
+        try:
+            self._stop_llm()
+        finally:
+            if self._placement is not None:
+                self._placement.release()
         if self._logging:
             self._logging = False
             host_log.release()
@@ -111,13 +117,15 @@ class EmbeddedEngine(Engine):
         return self._fatal is not None
 
     def _start_llm(self) -> None:
+        if self._placement is None:  # a restart keeps the GPUs
+            self._placement = place_engine(self._spec, ready_seconds())
+        settings = self._placement.environment
         output = self._output = ProcessOutput()
         defaults = {
             # A fork would inherit the locks of this process' other threads, Beam's among them.
             "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
             "VLLM_ENGINE_READY_TIMEOUT_S": str(int(ready_seconds())),
         }
-        settings = self._spec.device_environment()
         try:
             with engine_start(output, defaults, settings), _deadline(output) as expired:
                 self._make_llm()

@@ -10,7 +10,9 @@ from pydantic import Field, PositiveInt, PrivateAttr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.embeddings.base import Embeddings
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
+from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.pooling import PoolingEngine
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
@@ -118,6 +120,9 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, Embeddings):
 
         outputs: list[Any] = engine.call(encode_all())
         return [output["generations"][0] for output in outputs]
+
+    def memory_need(self) -> MemoryNeed:
+        return engine_need(self)
 
     def make_engine(self) -> Engine:
         return PoolingEngine(self)

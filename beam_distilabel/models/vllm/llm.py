@@ -13,10 +13,12 @@ from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.structured_output import FORMATS, checked_structure, plain_structure
 from beam_distilabel.models.vllm.adapters import check_lora
 from beam_distilabel.models.vllm.embedded import VLLMEngine
+from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.sampling import parse_arguments
 from beam_distilabel.models.vllm.server import VLLMServerEngine
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
@@ -78,7 +80,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             Finished answers are checked, except for grammars: what doesn't fit is a failure of kind
             `schema`.
         cuda_devices: the GPUs to use, by number among those that the worker sees
-            (`CUDA_VISIBLE_DEVICES`); "auto" leaves the choice to vLLM.
+            (`CUDA_VISIBLE_DEVICES`); "auto" takes those that are free.
         disable_cuda_device_placement: whether to ignore `cuda_devices`.
         use_magpie_template: whether to let the model write the user's turn next.
         magpie_pre_query_template: what the model's chat template puts before a user's message, or
@@ -316,6 +318,9 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         if self.engine == "url":
             return VLLMUrlEngine(self)
         return VLLMEngine(self)
+
+    def memory_need(self) -> MemoryNeed:
+        return engine_need(self)
 
     def engine_fields(self) -> dict[str, Any]:
         """The arguments of vLLM's engine that are fields here."""

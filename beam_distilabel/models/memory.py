@@ -1,0 +1,136 @@
+"""What models need to be loaded, and what a host has for them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from beam_distilabel.models.devices import Gpu, place
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryNeed:
+    """What a model takes while it is loaded; nothing by default, as a remote one.
+
+    Attributes:
+        memory: bytes of the host's memory.
+        gpus: how many GPUs.
+        share: how much of the memory of each, 0 to 1.
+        devices: the numbers of the GPUs, where they are chosen already.
+    """
+
+    memory: int = 0
+    gpus: int = 0
+    share: float = 1.0
+    devices: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.memory or self.gpus)
+
+    def at_least(self, memory: int, gpus: int) -> MemoryNeed:
+        """This need, raised to what a Step was said to need."""
+        return dataclasses.replace(self, memory=max(self.memory, memory), gpus=max(self.gpus, gpus))
+
+    def __str__(self) -> str:
+        parts = []
+        if self.memory:
+            parts.append(f"{_amount(self.memory)} of memory")
+        if self.gpus:
+            of = f" ({', '.join(map(str, self.devices))})" if self.devices else ""
+            parts.append(f"{self.share:.0%} of {self.gpus} GPU{'s' * (self.gpus > 1)}{of}")
+        return " and ".join(parts) or "nothing"
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryBudget:
+    """What the models of one job may take together.
+
+    Attributes:
+        memory: bytes of the host's memory; None where that isn't known, and so not checked.
+        gpus: the GPUs, each with all of its memory; none where they aren't known.
+    """
+
+    memory: int | None = None
+    gpus: tuple[Gpu, ...] = ()
+
+    def fits(self, needs: Iterable[MemoryNeed]) -> bool:
+        """Whether models with these needs can be loaded at once.
+
+        Example:
+            >>> MemoryBudget(memory=10).fits([MemoryNeed(memory=6), MemoryNeed(memory=5)])
+            False
+        """
+        needs = list(needs)
+        if self.memory is not None and sum(need.memory for need in needs) > self.memory:
+            return False
+        if not self.gpus:
+            return True
+        free = {str(number): 1.0 for number in range(len(self.gpus))}
+        # Those that can't choose come first.
+        for need in sorted(needs, key=lambda need: not need.devices):
+            if need.gpus:
+                only = [str(device) for device in need.devices]
+                placed = place(free, need.gpus, need.share, only)
+                if placed is None:
+                    return False
+                for name in placed:
+                    free[name] -= need.share
+        return True
+
+    def __str__(self) -> str:
+        parts = []
+        if self.memory is not None:
+            parts.append(f"{_amount(self.memory)} of memory")
+        if self.gpus:
+            parts.append(f"the GPUs {', '.join(gpu.number for gpu in self.gpus)}")
+        return " and ".join(parts) or "unknown"
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that this process could still get; None where the system doesn't say."""
+    free = _meminfo()
+    limit = _cgroup_free()
+    known = [amount for amount in (free, limit) if amount is not None]
+    return min(known) if known else None
+
+
+def _meminfo() -> int | None:
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        return None
+    except OSError:
+        try:
+            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (ValueError, OSError, AttributeError):
+            return None
+
+
+def _cgroup_free() -> int | None:
+    """What is left of a container's limit (cgroup v2)."""
+    folder = CGROUP
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+        statistics = dict(
+            line.split() for line in (folder / "memory.stat").read_text().splitlines()
+        )
+    except (OSError, ValueError):
+        return None
+    if not limit.isdigit():
+        return None
+    # Cached files are given up when memory is asked for.
+    return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
+
+
+def _amount(size: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.2f} {name}"
+    return f"{size} bytes"

@@ -1,0 +1,101 @@
+"""What a vLLM engine needs to be loaded."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from beam_distilabel.models.devices import visible_gpus
+from beam_distilabel.models.memory import MemoryNeed
+from beam_distilabel.models.vllm.arguments import CPU_KV_CACHE_BYTES
+
+if TYPE_CHECKING:
+    from beam_distilabel.models.vllm import vLLM
+    from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
+
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
+_GPU_SHARE = 0.92  # vLLM's default, for a driver where vLLM isn't installed
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+
+
+def engine_need(llm: vLLM | vLLMEmbeddings) -> MemoryNeed:
+    """What the engine of `llm` takes on this host.
+
+    On GPUs that is vLLM's `gpu_memory_utilization` of each, on CPU the files of the weights, as far
+    as they are on this host, and the KV cache.
+    """
+    if getattr(llm, "engine", "embedded") == "url":
+        return MemoryNeed()
+    extra = llm.extra_kwargs or {}
+    workers = 1
+    for name in _PARALLEL:
+        workers *= int(extra.get(name) or 1)
+    if runs_on_gpus():
+        return MemoryNeed(
+            gpus=max(workers, len(llm.chosen_devices())),
+            share=float(extra.get("gpu_memory_utilization") or default_share()),
+            devices=llm.chosen_devices(),
+        )
+    cache = extra.get("kv_cache_memory_bytes")
+    if not cache:
+        space = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE") or 0) * 2**30
+        cache = space or CPU_KV_CACHE_BYTES
+    weights = 0 if extra.get("load_format") == "dummy" else weight_bytes(llm.model, llm.revision)
+    return MemoryNeed(memory=weights + int(cache) * workers)
+
+
+def runs_on_gpus() -> bool:
+    """Whether vLLM would run on this host's GPUs: there are some, and it isn't the CPU build."""
+    return bool(visible_gpus()) and not _is_cpu_build()
+
+
+def _is_cpu_build() -> bool:
+    try:
+        return "cpu" in metadata.version("vllm")
+    except metadata.PackageNotFoundError:
+        try:
+            return bool(metadata.version("vllm-cpu"))
+        except metadata.PackageNotFoundError:
+            return False
+
+
+def default_share() -> float:
+    """vLLM's own default of `gpu_memory_utilization`."""
+    try:
+        from vllm.config import CacheConfig
+    except ImportError:
+        return _GPU_SHARE
+    default: Any = getattr(CacheConfig(), "gpu_memory_utilization", _GPU_SHARE)
+    return float(default)
+
+
+def weight_bytes(model: str, revision: str | None) -> int:
+    """The size of the files with a model's weights; 0 where they aren't on this host yet."""
+    folder = Path(os.path.expanduser(model))
+    if folder.is_file():
+        return folder.stat().st_size
+    if not folder.is_dir():
+        cached = _cached_folder(model, revision)
+        if cached is None:
+            return 0
+        folder = cached
+    sizes = {
+        suffix: sum(file.stat().st_size for file in folder.glob(f"*{suffix}"))
+        for suffix in _WEIGHTS
+    }
+    # A model may come in several formats, of which one is loaded.
+    return next((size for size in sizes.values() if size), 0)
+
+
+def _cached_folder(model: str, revision: str | None) -> Path | None:
+    """The folder of a model of the Hub that has been downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None

@@ -1,0 +1,103 @@
+"""Needs and budgets: whether models fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_distilabel.models.devices import Gpu
+from beam_distilabel.models.memory import MemoryBudget, MemoryNeed, available_memory
+from beam_distilabel.models.vllm import memory as vllm_memory, vLLM
+
+GPUS = (Gpu("0", "GPU-aaaa"), Gpu("1", "GPU-bbbb"))
+
+
+def gpu(count: int = 1, share: float = 0.92, *devices: int) -> MemoryNeed:
+    return MemoryNeed(gpus=count, share=share, devices=devices)
+
+
+@pytest.mark.parametrize(
+    ("needs", "fits"),
+    [
+        ([], True),
+        ([gpu(), gpu()], True),
+        ([gpu(), gpu(), gpu()], False),
+        ([gpu(2), gpu()], False),
+        ([gpu(2, 0.5), gpu(1, 0.5), gpu(1, 0.5)], True),
+        ([gpu(3)], False),
+        ([gpu(1, 0.92, 0), gpu(1, 0.92, 0)], False),
+        ([gpu(1, 0.92, 0), gpu(1, 0.92, 1)], True),
+        # What may go anywhere leaves to others what they need.
+        ([gpu(), gpu(1, 0.92, 0)], True),
+        ([gpu(1, 0.5, 7)], False),
+        ([gpu(1, 0.3), gpu(1, 0.3), gpu(1, 0.4), gpu(1, 0.7)], True),
+    ],
+)
+def test_gpus(needs: list[MemoryNeed], fits: bool) -> None:
+    assert MemoryBudget(gpus=GPUS).fits(needs) is fits
+
+
+def test_memory() -> None:
+    budget = MemoryBudget(memory=100)
+    assert budget.fits([MemoryNeed(memory=60), MemoryNeed(memory=40)])
+    assert not budget.fits([MemoryNeed(memory=60), MemoryNeed(memory=41)])
+    assert budget.fits([MemoryNeed(gpus=8)])  # nothing is known of GPUs
+    assert MemoryBudget().fits([MemoryNeed(memory=2**60)])
+
+
+def test_this_hosts_memory() -> None:
+    available = available_memory()
+    assert available is not None and 2**24 < available < 2**50
+
+
+def test_a_container_may_have_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from beam_distilabel.models import memory
+
+    for name, text in (
+        ("memory.max", "1000\n"),
+        ("memory.current", "400\n"),
+        ("memory.stat", "anon 300\ninactive_file 50\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert available_memory() == 650
+    (tmp_path / "memory.max").write_text("max\n")
+    without_limit = available_memory()
+    assert without_limit is not None and without_limit > 2**24
+
+
+def make_model(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(bytes(1000))
+    (folder / "pytorch_model.bin").write_bytes(bytes(3000))
+    return str(folder)
+
+
+def test_what_a_vllm_needs_on_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_memory, "runs_on_gpus", lambda: False)
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE", raising=False)
+    model = make_model(tmp_path / "model")
+
+    def memory(**extra: Any) -> int:
+        return vLLM(model=model, extra_kwargs=extra).memory_need().memory
+
+    assert memory() == 1000 + 2 * 2**30
+    assert memory(kv_cache_memory_bytes=5) == 1005
+    assert memory(load_format="dummy", kv_cache_memory_bytes=5) == 5
+    assert memory(kv_cache_memory_bytes=5, tensor_parallel_size=2) == 1010
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "3")
+    assert memory() == 1000 + 3 * 2**30
+    assert vLLM(model="someone/not-on-this-host").memory_need().memory == 3 * 2**30
+
+
+def test_what_a_vllm_needs_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_memory, "runs_on_gpus", lambda: True)
+    monkeypatch.setattr(vllm_memory, "default_share", lambda: 0.9)
+    assert vLLM(model="m").memory_need() == gpu(1, 0.9)
+    extra = {"tensor_parallel_size": 2, "pipeline_parallel_size": 2, "gpu_memory_utilization": 0.4}
+    assert vLLM(model="m", extra_kwargs=extra).memory_need() == gpu(4, 0.4)
+    assert vLLM(model="m", cuda_devices=[1]).memory_need() == gpu(1, 0.9, 1)
+    ignored = vLLM(model="m", cuda_devices=[1], disable_cuda_device_placement=True)
+    assert ignored.memory_need() == gpu(1, 0.9)
