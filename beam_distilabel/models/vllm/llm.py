@@ -245,7 +245,8 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             echo: whether to put the prompt before the answer.
             structured_output: instead of the LLM's own.
             lora: the folder of a LoRA adapter, or its name on the Hugging Face Hub; needs
-                `extra_kwargs={"enable_lora": True, ...}`. With engine="url", its name at the server.
+                `extra_kwargs={"enable_lora": True, ...}`. With engine="url" its name at the
+                server.
 
         Returns:
             One output per input, in order.

@@ -31,7 +31,6 @@ from beam_distilabel.models.remote.retries import (
     retry_after_seconds,
     send_until_answered,
 )
-from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.vllm.sampling import GenerationArguments, parse_arguments
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.typing import GenerateOutput

@@ -33,6 +33,7 @@ class Server:
     def __init__(self) -> None:
         self.script: list[Any] = []
         self.bodies: list[Any] = []
+        self.follows = True
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
@@ -42,6 +43,7 @@ class Server:
         application = web.Application()
         application.router.add_get("/v1/models", self._models)
         application.router.add_post("/v1/chat/completions", self._complete)
+        application.router.add_post("/v1/completions", self._follow)
         self.runner = web.AppRunner(application)
         await self.runner.setup()
         site = web.TCPSite(self.runner, "127.0.0.1", 0)
@@ -58,6 +60,18 @@ class Server:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return web.json_response({"error": f"no key like {KEY}"}, status=401)
         return web.json_response({"data": [{"id": "m", "max_model_len": 64}]})
+
+    async def _follow(self, request: web.Request) -> web.Response:
+        """Says the first choice, or ignores what it doesn't know, as servers of old do."""
+        body = await request.json()
+        self.bodies.append(body)
+        text = body["structured_outputs"]["choice"][0] if self.follows else "Hello!"
+        return web.json_response(
+            {
+                "choices": [{"text": text, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": 1},
+            }
+        )
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.json())
@@ -126,6 +140,29 @@ def test_what_is_sent(server: Server, engine: VLLMUrlEngine) -> None:
     assert body["stop"] == ["x"] and body["min_tokens"] == 2 and body["top_k"] == -1
     with pytest.raises(DistilabelUserError, match="Did you mean 'ignore_eos'"):
         ask(engine, extra_sampling_params={"ignore_eoss": True})
+
+
+def test_structures_are_checked_after_a_canary(server: Server, engine: VLLMUrlEngine) -> None:
+    def asked(*choices: str) -> Any:
+        structure = {"format": "choice", "schema": list(choices)}
+        return engine.call(engine.generate(GenerateRequest((CHAT, structure), 1, {}, 7)))
+
+    server.follows = False
+    with pytest.raises(EngineError, match="vllm at http.* ignores structured output"):
+        asked("yes")
+    server.follows = True
+    assert asked("yes", "no")["generations"] == ["yes"]
+    other = asked("no")
+    assert other["generations"] == [None]
+    assert (other["failures"][0]["kind"], other["failures"][0]["raw_output"]) == ("schema", "yes")
+    # Two canaries, the first of which was ignored, and the two requests.
+    assert [*server.bodies[2]["structured_outputs"].values()] == [["yes", "no"]]
+    assert len(server.bodies) == 4
+
+
+def test_an_adapter_is_a_model_of_the_server(server: Server, engine: VLLMUrlEngine) -> None:
+    engine.call(engine.generate(GenerateRequest(CHAT, 1, {"lora": "adapter"}, 7)))
+    assert server.bodies[-1]["model"] == "adapter"
 
 
 @pytest.mark.parametrize(
