@@ -92,6 +92,7 @@ setup(
             "anthropic>=2.12",
             "build>=1.6",
             "cohere>=7.3",
+            "cryptography>=50.0",
             "google-genai>=3.4",
             "groq>=1.7",
             "httpx2>=2.16",

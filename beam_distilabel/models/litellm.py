@@ -150,6 +150,8 @@ class LiteLLM(RemoteLLM):
             return Trouble("too_long", f"the endpoint refused the request: {text}")
         if isinstance(error, litellm.ContentPolicyViolationError):
             return Trouble("refused", f"the endpoint's content filter refused the prompt: {text}")
+        if _has_no_credit(error, text):
+            return Trouble("rate_limit", f"the endpoint: {text}", whole=not self._answered)
         headers = {
             str(name).lower(): str(value)
             for source in (
@@ -283,3 +285,11 @@ class LiteLLM(RemoteLLM):
         super().check_generation_kwargs()
         arguments = self.get_generation_kwargs()
         checked_arguments(_adapter, _Arguments, arguments, type(self).__name__)
+
+
+def _has_no_credit(error: Exception, text: str) -> bool:
+    """Whether waiting won't help. `litellm` passes on the words of OpenAI's error and not its code;
+    others say the same of quotas per minute."""
+    return getattr(error, "llm_provider", None) in ("openai", "azure") and (
+        "exceeded your current quota" in text or "insufficient_quota" in text
+    )

@@ -58,7 +58,7 @@ class VertexServer(OpenAIServer):
                 "promptFeedback": {"blockReason": "SAFETY"},
                 "usageMetadata": {"promptTokenCount": sent, "totalTokenCount": sent},
             }
-        words = (self.answer(body, 0) or "").split(" ")
+        words = (self.answer({**body, "prompt": self.prompt_of(body)}, 0) or "").split(" ")
         limit = body.get("generationConfig", {}).get("maxOutputTokens") or 1000
         text = " ".join(words[:limit])
         made = len(words[:limit])

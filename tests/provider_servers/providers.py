@@ -86,7 +86,8 @@ def _anthropic_image(body: dict[str, Any]) -> Any:
 
 def _vertex_image(body: dict[str, Any]) -> Any:
     image = body["contents"][-1]["parts"][1]["inlineData"]
-    return f"data:{image['mimeType']};base64,{image['data']}"
+    kind = image.get("mimeType") or image["mime_type"]  # the API takes either name
+    return f"data:{kind};base64,{image['data']}"
 
 
 _COMMON = {

@@ -238,3 +238,16 @@ def test_what_was_used_up_is_remembered_between_runs() -> None:
     endpoint.join(limits)
     with pytest.raises((asyncio.TimeoutError, TimeoutError)):
         asyncio.run(ask(0.05))
+
+
+def test_time_in_which_several_are_held_back_counts_once() -> None:
+    now = [0.0]
+    endpoint = Endpoint(clock=lambda: now[0])
+    with endpoint.held_back():
+        now[0] = 2.0
+        with endpoint.held_back():
+            now[0] = 3.0
+            assert endpoint.throttled_seconds == 3.0
+        now[0] = 4.0
+    now[0] = 9.0
+    assert endpoint.throttled_seconds == 4.0
