@@ -140,8 +140,8 @@ def _type_info(fields: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def known_classes(base: type) -> dict[str, list[type]]:
     """The subclasses of `base` in this process by name, built-in ones included."""
-    import beam_distilabel.models.embeddings
     import beam_distilabel.models.llms
+    import beam_distilabel.models.vllm.embeddings
     import beam_distilabel.steps.tasks  # noqa: F401
 
     classes: dict[str, list[type]] = {}
