@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveInt, PrivateAttr, field_validator
 from typing_extensions import Self
 
 from beam_distilabel.errors import (
@@ -71,6 +71,14 @@ class MixtureOfAgentsLLM(AsyncLLM):
     rounds: PositiveInt = 1
 
     _engine: Engine | None = PrivateAttr(None)
+
+    @field_validator("proposers_llms", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        # distilabel's files have the list as a dict: position to member.
+        if isinstance(value, dict) and all(str(key).isdecimal() for key in value):
+            return [value[key] for key in sorted(value, key=int)]
+        return value
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)

@@ -68,7 +68,10 @@ def rendered(llm: MagpieChatTemplateMixin, tokenizer: Any, input: Any) -> Prompt
     if not input:
         if not user_is_next:
             raise GenerationError("the chat has no message.", "render")
-        return Prompt(llm.apply_magpie_pre_query_template("", input), True)
+        text = llm.apply_magpie_pre_query_template("", input)
+        # A template that was given in full may begin with the tokenizer's first token.
+        begins = getattr(tokenizer, "bos_token", None)
+        return Prompt(text, not (begins and text.startswith(begins)))
     if getattr(tokenizer, "chat_template", None) is None:
         if len(input) > 1 or user_is_next or not isinstance(input[0].get("content"), str):
             raise EngineError(

@@ -20,6 +20,7 @@ from beam_distilabel.models.local.constraint import Constraints
 from beam_distilabel.models.local.outputs import Answer, output_of
 from beam_distilabel.models.structured_output import plain_structure
 from beam_distilabel.models.transformers.arguments import GenerationArguments, parse_arguments
+from beam_distilabel.models.transformers.processors import processors
 from beam_distilabel.models.vllm.arguments import check_model_path
 from beam_distilabel.models.vllm.prompts import read_chat_template
 from beam_distilabel.row import seed_from
@@ -255,8 +256,6 @@ class TransformersBackend:
     ) -> list[Answer]:
         import torch
         from transformers import GenerationConfig
-
-        from beam_distilabel.models.transformers.processors import processors
 
         ids, mask = self.padded([sequence.tokens for sequence in sequences])
         constraints = [

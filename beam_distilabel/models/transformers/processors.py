@@ -10,20 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from transformers import (
-    LogitsProcessor,
-    LogitsProcessorList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
-
 from beam_distilabel.models.local.constraint import Constraint
 from beam_distilabel.models.transformers.arguments import GenerationArguments
 
 
-class RepetitionPenalty(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
+class RepetitionPenalty:
     """Makes the tokens of the prompt and the answer less likely, those of the padding not.
 
     Args:
@@ -31,11 +22,13 @@ class RepetitionPenalty(LogitsProcessor):  # type: ignore[misc]  # skipped by my
         attention_mask: of the prompts, 0 on the padding, which is on the left.
     """
 
-    def __init__(self, penalty: float, attention_mask: torch.Tensor) -> None:
+    def __init__(self, penalty: float, attention_mask: Any) -> None:
         self._penalty = penalty
         self._padding = attention_mask == 0
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
         width = self._padding.shape[1]
         prompt = input_ids[:, :width]
         # The last token of the prompt is never padding, and punished once however often it comes.
@@ -46,7 +39,7 @@ class RepetitionPenalty(LogitsProcessor):  # type: ignore[misc]  # skipped by my
         return scores.scatter(1, tokens, known)
 
 
-class Structure(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
+class Structure:
     """Leaves the tokens that the structure of each answer allows.
 
     Args:
@@ -60,7 +53,9 @@ class Structure(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
         self._open = [True] * len(constraints)
         self._begun = False
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
         if self._begun:
             for row, token in enumerate(input_ids[:, -1].tolist()):
                 if self._open[row]:
@@ -76,7 +71,7 @@ class Structure(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
         return scores.masked_fill(~allowed.to(scores.device), float("-inf"))
 
 
-class Choice(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
+class Choice:
     """Chooses each answer's next token by its own generator.
 
     The greatest of p / e, with e drawn from the exponential distribution, is a sample of p.
@@ -87,9 +82,13 @@ class Choice(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
     """
 
     def __init__(self, seeds: Sequence[int], device: Any) -> None:
+        import torch
+
         self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        import torch
+
         chances = torch.softmax(scores.float(), dim=-1)
         noise = torch.empty_like(chances)
         for row, generator in enumerate(self._generators):
@@ -99,11 +98,11 @@ class Choice(LogitsProcessor):  # type: ignore[misc]  # skipped by mypy
 
 def processors(
     arguments: GenerationArguments,
-    attention_mask: torch.Tensor,
+    attention_mask: Any,
     constraints: Sequence[Constraint],
     ends: Sequence[int],
     seeds: Sequence[int],
-) -> LogitsProcessorList:
+) -> Any:
     """What is done to the logits of a batch, in order.
 
     Args:
@@ -113,6 +112,13 @@ def processors(
         ends: the tokens that end an answer.
         seeds: one per answer.
     """
+    from transformers import (
+        LogitsProcessorList,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
     chosen = LogitsProcessorList()
     if arguments.repetition_penalty != 1.0:
         chosen.append(RepetitionPenalty(arguments.repetition_penalty, attention_mask))
