@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from beam_distilabel.errors import GenerationError
@@ -50,10 +51,18 @@ REQUESTS: dict[str, GenerateRequest] = {
 }
 
 
-def answers(engine: Engine) -> dict[str, Any]:
-    """What `engine` answers to each of `REQUESTS`; of failures, what they have in common."""
+def answers(engine: Engine, greedy: bool = False) -> dict[str, Any]:
+    """What `engine` answers to each of `REQUESTS`; of failures, what they have in common.
+
+    Args:
+        engine: is open.
+        greedy: whether to sample nothing: a server of others may draw otherwise with our seeds.
+    """
     found: dict[str, Any] = {}
     for name, request in REQUESTS.items():
+        if greedy:
+            kwargs = {**request.generation_kwargs, "temperature": 0.0}
+            request = dataclasses.replace(request, generation_kwargs=kwargs)
         try:
             found[name] = engine.call(engine.generate(request))
         except GenerationError as error:
