@@ -39,7 +39,7 @@ class StepProgress:
     Attributes:
         latencies: the seconds of the latest requests; who publishes them takes them out.
         kinds: kind of failure to how often it occurred.
-        statistics: of the engine, where it keeps any: an object with `summary()`.
+        statistics: of the engine, where it keeps any: an object with `name` and `summary()`.
     """
 
     __slots__ = (
@@ -113,8 +113,8 @@ class Recorder:
     """Adds up the counts of one process for one run and writes them to its file."""
 
     def __init__(self, run_dir: str) -> None:
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._path = f"{run_dir.rstrip('/')}/progress/{self._name}.json"
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self._path = f"{run_dir.rstrip('/')}/progress/{name}"
         self._steps: list[StepProgress] = []
         self._lock = threading.Lock()
         self._due = 0.0
@@ -153,8 +153,8 @@ class Recorder:
     def _load_of(self, progress: StepProgress) -> dict[str, Any]:
         if progress.statistics is None:
             return {}
-        # Copies of a DoFn share their engine: under one name it counts once.
-        return {f"{self._name}-{id(progress.statistics)}": progress.statistics.summary()}
+        # Copies of a DoFn share their engine, processes may: under one name it counts once.
+        return {progress.statistics.name: progress.statistics.summary()}
 
     def _record(self) -> dict[str, dict[str, Any]]:
         record: dict[str, dict[str, Any]] = {}

@@ -35,7 +35,8 @@ from beam_distilabel.steps import KeepColumns
 modules = [
     module.name
     for module in pkgutil.walk_packages(beam_distilabel.__path__, "beam_distilabel.")
-    if not module.name.endswith("__main__")
+    # vLLM imports the latter in its own process; nothing here does without it.
+    if not module.name.endswith(("__main__", ".seeded_sampling"))
 ]
 for module in modules:
     importlib.import_module(module)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+import uuid
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -11,6 +15,7 @@ class EngineStatistics:
     """Kept up to date on the engine's loop, read by any thread.
 
     Attributes:
+        name: of the engine, unlike any other's.
         running: requests that are being answered.
         waiting: requests that wait for a slot.
         kv_cache_usage: the part of the KV cache that is in use, 0 to 1.
@@ -22,6 +27,7 @@ class EngineStatistics:
     """
 
     def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self.running = 0
         self.waiting = 0
         self.kv_cache_usage = 0.0
@@ -85,3 +91,25 @@ class EngineStatistics:
             "first_tokens": self.first_tokens,
             "first_token_seconds": round(self.first_token_seconds, 3),
         }
+
+
+class MirroredStatistics(EngineStatistics):
+    """The statistics of an engine in another process, as it tells them.
+
+    Its tokens are counted where it runs: several processes may mirror it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, Any] = super().summary()
+
+    def tell(self, name: str, summary: Mapping[str, Any]) -> None:
+        """Take over what the engine called `name` tells (its `summary`)."""
+        self.name = name
+        self._told = dict(summary)
+        self.running = summary["running"]
+        self.waiting = summary["waiting"]
+        self.kv_cache_usage = summary["kv_cache_usage"]
+
+    def summary(self) -> dict[str, Any]:
+        return self._told

@@ -166,14 +166,15 @@ class EmbeddedEngine(Engine):
         host_log.configure(lambda: configure_logging(engine_args.create_logging_config()))
         config = engine_args.create_engine_config(context)
         statistics = self.statistics = self.statistics or EngineStatistics()
-        llm = self._llm = AsyncLLM.from_vllm_config(
+        # Never in a local variable: frames that vLLM keeps would keep it alive.
+        self._llm = AsyncLLM.from_vllm_config(
             config,
             usage_context=context,
             stat_loggers=[statistics_logger(statistics)],
             disable_log_stats=True,
         )
         if engine_args.disable_log_stats:
-            of_scheduler_only(llm)
+            of_scheduler_only(self._llm)
         model_config = self._llm.model_config
         self._max_model_len = model_config.max_model_len
         self._prepare(config)

@@ -16,6 +16,7 @@ from beam_distilabel.errors import (
     PromptTooLongError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.statistics import MirroredStatistics
 from beam_distilabel.models.vllm.arguments import check_model_path
 from beam_distilabel.models.vllm.embedded import MAX_RESTARTS
 from beam_distilabel.models.vllm.process import family
@@ -78,6 +79,7 @@ class VLLMServerEngine(Engine):
         self.description = "vllm"
         self._model = llm.model
         self._spec = spec or server_spec(llm)
+        self.statistics = self._mirror = MirroredStatistics()
         self._link: _Link | None = None
         self._incarnation = 0
         self._restarting = asyncio.Lock()
@@ -111,7 +113,7 @@ class VLLMServerEngine(Engine):
                 "`pip install 'beam-distilabel[vllm]'` (GPU) or `'beam-distilabel[cpu]'`."
             ) from error
         reader, writer = await asyncio.open_unix_connection(sock=connection)
-        self._link = _Link(reader, writer, about["pid"])
+        self._link = _Link(reader, writer, about["pid"], self._mirror)
         self._incarnation += 1
         self.max_in_flight = about["max_in_flight"]
         self.description = f"{about['description']}, server"
@@ -175,10 +177,15 @@ class _Link:
     """One connection, over which any number of requests are under way."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        pid: int,
+        mirror: MirroredStatistics,
     ) -> None:
         self.pid = pid
         self.closed = False
+        self._mirror = mirror
         self._reader = reader
         self._writer = writer
         self._asked = 0
@@ -235,6 +242,9 @@ class _Link:
     async def _receive(self) -> None:
         try:
             while (message := await read_message(self._reader)) is not None:
+                if message[0] == "load":
+                    self._mirror.tell(*message[1:])
+                    continue
                 future = self._waiting.get(message[1])
                 if future is not None and not future.done():
                     future.set_result(message)

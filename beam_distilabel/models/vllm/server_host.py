@@ -19,7 +19,11 @@ from typing import Any, Protocol
 
 from beam_distilabel.errors import DistilabelError, EngineError, GenerationError
 from beam_distilabel.models.engine import GenerateRequest
+from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm.server_protocol import packed, read_message
+
+TELL_SECONDS = 0.5
+"""How often users are told the engine's load."""
 
 
 class HostedEngine(Protocol):
@@ -27,6 +31,7 @@ class HostedEngine(Protocol):
 
     description: str
     max_in_flight: int
+    statistics: EngineStatistics | None
 
     @property
     def dead(self) -> bool:
@@ -62,7 +67,20 @@ class EngineHost:
         listener.bind(self._path)
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, backlog=1024)
         ready()
-        await self._over.wait()
+        telling = asyncio.ensure_future(self._tell())
+        try:
+            await self._over.wait()
+        finally:
+            telling.cancel()
+
+    async def _tell(self) -> None:
+        """Let the users know the engine's load."""
+        statistics = self._engine.statistics
+        while statistics is not None:
+            message = packed(["load", statistics.name, statistics.summary()])
+            for writer in self._users:
+                writer.write(message)
+            await asyncio.sleep(TELL_SECONDS)
 
     def launched(self) -> None:
         """Whoever started this process is connected, or dead: users alone keep it from now on."""

@@ -2,6 +2,7 @@
 
 A user says `["ask", number, input, structure, num_generations, generation_kwargs, seed]`,
 `["cancel", number]` and `["bye"]`. The server says `["hello", about]` first, then, in any order,
+`["load", name, summary]` of its engine's statistics now and then, and
 `["answer", number, output]`, `["failed", number, kind, message]`, `["wrong", number, message]` and
 `["error", number, message, dead]`.
 """

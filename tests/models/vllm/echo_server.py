@@ -19,6 +19,7 @@ from beam_distilabel.errors import (
     PromptTooLongError,
 )
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm import server_host
 from beam_distilabel.models.vllm.server_process import ServerSpec
 
@@ -35,6 +36,7 @@ class EchoEngine(Engine):
         self._fields = fields
         self._waiting = 0
         self.dead = False
+        self.statistics = EngineStatistics()
 
     async def start(self) -> None:
         how = self._fields.get("start")
@@ -53,6 +55,8 @@ class EchoEngine(Engine):
 
     async def generate(self, request: GenerateRequest) -> Any:
         prompt = request.input
+        assert self.statistics is not None
+        self.statistics.scheduled(running=3, waiting=1, kv_cache_usage=0.5)
         if prompt == "too long":
             raise PromptTooLongError("9 tokens")
         if prompt == "refuse":

@@ -103,6 +103,22 @@ def test_engines_started_at_once_share_a_server() -> None:
         one.close()
 
 
+def test_users_are_told_the_load() -> None:
+    async def told(one: VLLMServerEngine) -> dict[str, Any]:
+        while not one.statistics or not one.statistics.running:
+            await asyncio.sleep(0.01)
+        return one.statistics.summary()
+
+    with engine() as one, engine() as two:
+        ask(one)
+        for user in (one, two):
+            summary = user.call(asyncio.wait_for(told(user), 30))
+            assert (summary["running"], summary["waiting"]) == (3, 1)
+            assert summary["peak_kv_cache_usage"] == 0.5
+        # One engine, whoever tells of it.
+        assert one.statistics and two.statistics and one.statistics.name == two.statistics.name
+
+
 def test_a_request_fails_alone() -> None:
     failures: list[tuple[Any, type[Exception], str]] = [
         ("too long", PromptTooLongError, "9 tokens"),
