@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, TypeAdapter
@@ -18,6 +19,9 @@ _OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
 """Sampling parameters that can't be in `extra_sampling_params`: they are set otherwise."""
 
 _MAX_SEED = 2**62
+
+_REMEMBERED = 1024
+"""Different arguments that are known at a time: those of several Tasks, or one per length."""
 
 
 @dataclass(config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
@@ -63,8 +67,16 @@ def parse_arguments(arguments: dict[str, Any]) -> GenerationArguments:
     return parsed
 
 
+class _Checked(NamedTuple):
+    """What arguments came to: checked, as vLLM's parameters, and the structure among them."""
+
+    parsed: GenerationArguments
+    common: dict[str, Any]
+    schema: AnswerSchema | None
+
+
 class SamplingParamsMaker:
-    """Makes vLLM's `SamplingParams`; remembers what the last arguments came to.
+    """Makes vLLM's `SamplingParams`; remembers what the latest arguments came to.
 
     Attributes:
         seed_argument: where the engine has a seeded sampling of its own, the key of
@@ -74,9 +86,8 @@ class SamplingParamsMaker:
     def __init__(self) -> None:
         self.seed_argument: str | None = None
         self._arguments: dict[str, Any] | None = None
-        self._parsed = GenerationArguments()
-        self._common: dict[str, Any] = {}
-        self._schema: AnswerSchema | None = None
+        self._known: dict[str, _Checked] = {}
+        self._last = _Checked(GenerationArguments(), {}, None)
 
     def parse(self, arguments: dict[str, Any]) -> GenerationArguments:
         """`arguments` checked; nearly every request has the same ones.
@@ -86,11 +97,20 @@ class SamplingParamsMaker:
             GenerationError: their structured output is.
         """
         if arguments != self._arguments:
-            parsed = parse_arguments(arguments)
-            schema = answer_schema(parsed.structured_output)
-            self._common = _common(parsed)
-            self._parsed, self._arguments, self._schema = parsed, dict(arguments), schema
-        return self._parsed
+            self._last, self._arguments = self._checked(arguments), dict(arguments)
+        return self._last.parsed
+
+    def _checked(self, arguments: dict[str, Any]) -> _Checked:
+        try:
+            key = json.dumps(arguments, sort_keys=True)
+        except (TypeError, ValueError):
+            return _check(arguments)  # a class in it, for example: no text tells it from another
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[key] = _check(arguments)
+        return known
 
     def schema(self, structure: Any) -> AnswerSchema | None:
         """The structure to answer in: the input's own, else that of the last parsed arguments.
@@ -98,7 +118,7 @@ class SamplingParamsMaker:
         Raises:
             GenerationError: it can't be used.
         """
-        return answer_schema(structure) if structure else self._schema
+        return answer_schema(structure) if structure else self._last.schema
 
     def make(
         self,
@@ -124,7 +144,7 @@ class SamplingParamsMaker:
         from vllm.sampling_params import SamplingParams
 
         self.parse(arguments)
-        values = dict(self._common)
+        values = dict(self._last.common)
         values["max_tokens"] = min(values["max_tokens"], room)
         if seed is not None and values["temperature"] > 0 and "seed" not in values:
             self._set_seed(values, num_generations, seed % _MAX_SEED)
@@ -141,6 +161,11 @@ class SamplingParamsMaker:
             values["seed"] = seed
         if self.seed_argument is not None:
             values["extra_args"] = {**values.get("extra_args", {}), self.seed_argument: seed}
+
+
+def _check(arguments: dict[str, Any]) -> _Checked:
+    parsed = parse_arguments(arguments)
+    return _Checked(parsed, _common(parsed), answer_schema(parsed.structured_output))
 
 
 def _common(parsed: GenerationArguments) -> dict[str, Any]:
