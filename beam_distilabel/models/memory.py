@@ -11,6 +11,8 @@ from beam_distilabel.models.devices import Gpu, place
 
 CGROUP = Path("/sys/fs/cgroup")
 
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
+
 
 @dataclasses.dataclass(frozen=True)
 class MemoryNeed:
@@ -134,3 +136,33 @@ def _amount(size: int) -> str:
         if size >= unit:
             return f"{size / unit:.2f} {name}"
     return f"{size} bytes"
+
+
+def weight_bytes(model: str, revision: str | None) -> int:
+    """The size of the files with a model's weights; 0 where they aren't on this host yet."""
+    folder = Path(os.path.expanduser(model))
+    if folder.is_file():
+        return folder.stat().st_size
+    if not folder.is_dir():
+        cached = _cached_folder(model, revision)
+        if cached is None:
+            return 0
+        folder = cached
+    sizes = {
+        suffix: sum(file.stat().st_size for file in folder.glob(f"*{suffix}"))
+        for suffix in _WEIGHTS
+    }
+    # A model may come in several formats, of which one is loaded.
+    return next((size for size in sizes.values() if size), 0)
+
+
+def _cached_folder(model: str, revision: str | None) -> Path | None:
+    """The folder of a model of the Hub that has been downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None

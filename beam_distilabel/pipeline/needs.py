@@ -140,6 +140,8 @@ def models_of(step: Any) -> list[EngineModel]:
 def _models(value: Any) -> Iterator[EngineModel]:
     if isinstance(value, EngineModel):
         yield value
+        for name in type(value).model_fields:  # a model of several has members
+            yield from _models(getattr(value, name))
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _models(item)

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 
+from beam_distilabel.models import (
+    LlamaCppLLM,
+    MixtureOfAgentsLLM,
+    OpenAILLM,
+    TransformersLLM,
+)
 from beam_distilabel.models.devices import Gpu
 from beam_distilabel.models.memory import MemoryBudget, MemoryNeed, available_memory
 from beam_distilabel.models.vllm import memory as vllm_memory, vLLM
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.needs import Needs
+from beam_distilabel.steps.tasks import TextGeneration
 
 GPUS = (Gpu("0", "GPU-aaaa"), Gpu("1", "GPU-bbbb"))
 
@@ -101,3 +110,24 @@ def test_what_a_vllm_needs_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vLLM(model="m", cuda_devices=[1]).memory_need() == gpu(1, 0.9, 1)
     ignored = vLLM(model="m", cuda_devices=[1], disable_cuda_device_placement=True)
     assert ignored.memory_need() == gpu(1, 0.9)
+
+
+def test_what_models_in_the_workers_process_need(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 300)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 700)  # the same weights again
+    assert TransformersLLM(model=str(tmp_path)).memory_need() == MemoryNeed(memory=300)
+    weights = tmp_path / "model.gguf"
+    weights.write_bytes(b"x" * 90)
+    assert LlamaCppLLM(model_path=weights).memory_need() == MemoryNeed(memory=90)
+
+
+def test_the_members_of_a_model_are_what_a_step_loads(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 300)
+    member = TransformersLLM(model=str(tmp_path))
+    mixture = MixtureOfAgentsLLM(
+        aggregator_llm=member, proposers_llms=[member, OpenAILLM(model="m", api_key="key")]
+    )
+    graph = Graph()
+    graph.add(TextGeneration(name="ask", llm=mixture))
+    (loaded,) = Needs(graph).loaded.values()
+    assert (loaded.need, loaded.steps) == (MemoryNeed(memory=300), ["ask"])

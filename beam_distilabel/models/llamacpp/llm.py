@@ -11,6 +11,7 @@ from beam_distilabel.models.llamacpp.arguments import GenerationArguments, parse
 from beam_distilabel.models.local.engine import BatchEngine
 from beam_distilabel.models.local.llm import LocalLLM
 from beam_distilabel.models.magpie import MagpieChatTemplateMixin
+from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
@@ -133,6 +134,10 @@ class LlamaCppLLM(LocalLLM, MagpieChatTemplateMixin):
     @classmethod
     def _how_it_is_run(cls) -> tuple[str, ...]:
         return ("n_gpu_layers", "n_batch", "verbose")
+
+    def memory_need(self) -> MemoryNeed:
+        """The file of the weights."""
+        return MemoryNeed(memory=weight_bytes(str(self.model_path), None))
 
     def make_engine(self) -> Engine:
         from beam_distilabel.models.llamacpp.backend import LlamaCppBackend

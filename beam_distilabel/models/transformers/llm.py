@@ -12,6 +12,7 @@ from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.local.engine import BatchEngine
 from beam_distilabel.models.local.llm import LocalLLM
 from beam_distilabel.models.magpie import MagpieChatTemplateMixin
+from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.models.transformers.arguments import GenerationArguments, parse_arguments
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput, HiddenState
@@ -198,6 +199,10 @@ class TransformersLLM(LocalLLM, MagpieChatTemplateMixin):
     @classmethod
     def _how_it_is_run(cls) -> tuple[str, ...]:
         return ("batch_size", "device", "device_map", "cuda_devices")
+
+    def memory_need(self) -> MemoryNeed:
+        """The files of the weights, as far as they are on this host."""
+        return MemoryNeed(memory=weight_bytes(self.model, self.revision))
 
     def make_engine(self) -> Engine:
         from beam_distilabel.models.transformers.backend import TransformersBackend

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beam_distilabel.models.devices import visible_gpus
-from beam_distilabel.models.memory import MemoryNeed
+from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.models.vllm.arguments import CPU_KV_CACHE_BYTES
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
     from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 _GPU_SHARE = 0.92  # vLLM's default, for a driver where vLLM isn't installed
 _PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
@@ -69,33 +67,3 @@ def default_share() -> float:
         return _GPU_SHARE
     default: Any = getattr(CacheConfig(), "gpu_memory_utilization", _GPU_SHARE)
     return float(default)
-
-
-def weight_bytes(model: str, revision: str | None) -> int:
-    """The size of the files with a model's weights; 0 where they aren't on this host yet."""
-    folder = Path(os.path.expanduser(model))
-    if folder.is_file():
-        return folder.stat().st_size
-    if not folder.is_dir():
-        cached = _cached_folder(model, revision)
-        if cached is None:
-            return 0
-        folder = cached
-    sizes = {
-        suffix: sum(file.stat().st_size for file in folder.glob(f"*{suffix}"))
-        for suffix in _WEIGHTS
-    }
-    # A model may come in several formats, of which one is loaded.
-    return next((size for size in sizes.values() if size), 0)
-
-
-def _cached_folder(model: str, revision: str | None) -> Path | None:
-    """The folder of a model of the Hub that has been downloaded."""
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(model, "config.json", revision=revision)
-    except HFValidationError:
-        return None
-    return Path(found).parent if isinstance(found, str) else None
