@@ -7,11 +7,11 @@ soon as there is room, what has finished is passed on at once, and only the end 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from operator import itemgetter
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -20,7 +20,9 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult, RunInf
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
+from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.metrics import StepMetrics
+from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 from beam_distilabel.progress import step_progress
 
@@ -88,7 +90,10 @@ class PromptRollout:
         self._metrics.publish(force=end)
 
     def prefix(self, element: Any) -> str:
-        return text_of(element)
+        try:
+            return text_of(element)
+        except Exception:
+            return ""  # the engine refuses it, and says why
 
     async def run(self, element: Any) -> list[PredictionResult]:
         began = time.perf_counter()
@@ -101,18 +106,17 @@ class PromptRollout:
 
 
 class ContinuousRunInference(RunInference):
-    """`RunInference` for handlers whose engine is asynchronous.
+    """`RunInference` for models whose engine is asynchronous.
 
     Args:
-        model_handler: an LLM of this package, or any ModelHandler whose `load_model()` returns an
-            `Engine`.
+        model_handler: an LLM or Embeddings of this package, or derived of them.
         rollout: what to do for each element; the default asks the model once per prompt and gives
             PredictionResults.
         max_in_flight: how many elements are under way at once: of one worker thread, and, as what
             the engine says, of all that use it. The default is what the engine says.
-        prefix_affinity: whether to order elements by their prompts before they start, as far as
-            `AFFINITY_WINDOW` times `max_in_flight` of them are there, so that those with a common
-            beginning meet in the engine's prefix cache. Their results come later by that.
+        prefix_affinity: whether elements that wait for room are ordered by their prompts, up to
+            `AFFINITY_WINDOW` times `max_in_flight` of them, so that those with a common beginning
+            meet in the engine's prefix cache.
         tags: the side outputs of the rollout; with any, `expand` returns the tagged outputs with
             the main one under `rows`.
         inference_args: generation arguments, for the default rollout.
@@ -137,13 +141,33 @@ class ContinuousRunInference(RunInference):
         prefix_affinity: bool = False,
         tags: tuple[str, ...] = (),
         inference_args: dict[str, Any] | None = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(model_handler, inference_args=inference_args, **kwargs)
+        if not isinstance(model_handler, EngineModel):
+            raise DistilabelUserError(
+                f"ContinuousRunInference takes LLMs and Embeddings of this package, not "
+                f"{type(model_handler).__name__}; wrapped handlers (KeyedModelHandler, "
+                "with_preprocess_fn...) work in Beam's RunInference."
+            )
+        if max_in_flight is not None and max_in_flight < 1:
+            raise DistilabelUserError(
+                f"ContinuousRunInference: max_in_flight is {max_in_flight}; 1 is the least."
+            )
+        super().__init__(model_handler, inference_args=inference_args)
         self._rollout: Rollout = rollout or PromptRollout(model_handler, inference_args)
         self._max_in_flight = max_in_flight
         self._prefix_affinity = prefix_affinity
         self._tags = tags
+
+    def with_exception_handling(self, *args: Any, **kwargs: Any) -> Any:
+        """Not needed: a prompt that fails costs itself, and its result has the `failure`.
+
+        Raises:
+            DistilabelUserError: always.
+        """
+        raise DistilabelUserError(
+            "ContinuousRunInference has no with_exception_handling: a prompt that fails costs "
+            "itself alone, and `result.inference['failure']` has the kind and the message."
+        )
 
     def expand(self, pcoll: Any) -> Any:
         self._model_handler.validate_inference_args(self._inference_args)
@@ -155,6 +179,31 @@ class ContinuousRunInference(RunInference):
         if self._tags:
             return pcoll | "Rollouts" >> rollouts.with_outputs(*self._tags, main="rows")
         return pcoll | "Rollouts" >> rollouts
+
+
+class _InOrder:
+    """Gives elements by their keys in ascending runs, while others keep coming.
+
+    What comes too late for the run under way is for the next one (replacement selection).
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, str, int, WindowedValue]] = []
+        self._run = 0
+        self._last = ""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def push(self, key: str, value: WindowedValue) -> None:
+        self._count += 1  # of equal keys the first comes first, and values are never compared
+        run = self._run if key >= self._last else self._run + 1
+        heapq.heappush(self._heap, (run, key, self._count, value))
+
+    def pop(self) -> WindowedValue:
+        self._run, self._last, _, value = heapq.heappop(self._heap)
+        return value
 
 
 class _RunRollouts(beam.DoFn):
@@ -206,7 +255,7 @@ class _RunRollouts(beam.DoFn):
         self._start_is_due = False
         self._signal_is_due = False
         self._in_flight = 0
-        self._held: list[tuple[str, WindowedValue]] = []
+        self._held = _InOrder()
 
     def start_bundle(self) -> None:
         # What a failed bundle left under way belongs to nobody.
@@ -226,12 +275,16 @@ class _RunRollouts(beam.DoFn):
         if not self._window:
             yield from self._feed(windowed)
             return
-        self._held.append((self._rollout.prefix(windowed.value), windowed))
-        if len(self._held) >= self._window:
+        self._held.push(self._rollout.prefix(windowed.value), windowed)
+        if self._outbox:
+            yield from self._collect(wait=False)
+        # The engine gets what it has room for; only what waits anyway is put in order.
+        while self._held and (self._has_room() or len(self._held) >= self._window):
             yield from self._feed_held()
 
     def finish_bundle(self) -> Iterator[Any]:
-        yield from self._feed_held()
+        while self._held:
+            yield from self._feed_held()
         while self._in_flight:
             yield from self._collect(wait=True)
         self._rollout.flush(end=True)
@@ -239,26 +292,30 @@ class _RunRollouts(beam.DoFn):
     # -- on the runner's thread ------------------------------------------------------------------
 
     def _feed_held(self) -> Iterator[Any]:
-        held, self._held = self._held, []
-        held.sort(key=itemgetter(0))
-        for _, windowed in held:
-            yield from self._feed(windowed)
+        while not self._has_room():
+            yield from self._collect(wait=True)
+        self._begin(self._held.pop())
 
     def _feed(self, windowed: WindowedValue) -> Iterator[Any]:
+        self._begin(windowed)
+        if self._outbox:
+            yield from self._collect(wait=False)
+        while not self._has_room():
+            yield from self._collect(wait=True)
+
+    def _begin(self, windowed: WindowedValue) -> None:
         self._inbox.append(windowed)
         self._in_flight += 1
         self._engine.enter()
         if not self._start_is_due:
             self._start_is_due = True
             self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
-        if self._outbox:
-            yield from self._collect(wait=False)
-        while self._in_flight >= self._max_in_flight or self._engine_is_full():
-            yield from self._collect(wait=True)
 
-    def _engine_is_full(self) -> bool:
-        # Of other threads' elements; each thread may have one, so that all get on.
-        return self._engine.in_flight >= self._engine.max_in_flight and self._in_flight > 1
+    def _has_room(self) -> bool:
+        if self._in_flight >= self._max_in_flight:
+            return False
+        # Full of other threads' elements; each thread may have one, so that all get on.
+        return self._engine.in_flight < self._engine.max_in_flight or not self._in_flight
 
     def _collect(self, wait: bool) -> Iterator[Any]:
         if wait and not self._outbox:

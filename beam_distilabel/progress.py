@@ -102,6 +102,11 @@ class StepProgress:
                 raise RunCancelled("the run was cancelled")
             self._recorder.flush(force)
 
+    def write(self) -> None:
+        """Write the process' record, whether it is due or the run is cancelled."""
+        if self._recorder is not None:
+            self._recorder.flush(force=True)
+
 
 def _total(counts: Any) -> int:
     if isinstance(counts, int):
@@ -120,6 +125,7 @@ class Recorder:
         self._due = 0.0
         self._trailing: threading.Timer | None = None
         self.cancelled = False
+        self.closed = False
 
     def step(self, name: str) -> StepProgress:
         """A new counter for one DoFn copy of the Step `name`."""
@@ -129,6 +135,8 @@ class Recorder:
         return progress
 
     def flush(self, force: bool = False) -> None:
+        if self.closed:
+            return
         now = time.monotonic()
         if now < self._due and not force:
             if self._trailing is None:
@@ -197,6 +205,7 @@ def forget(run_dir: str) -> None:
     recorder = discard(run_dir)
     if recorder is not None:
         recorder.flush(force=True)
+        recorder.closed = True  # the folder may be another run's from now on
 
 
 def settle(run_dir: str) -> None:
@@ -232,7 +241,7 @@ def combined_load(loads: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     """What the engines of a Step tell together; None where none tells anything.
 
     Returns:
-        `running`, `waiting` and `mean_running` (requests, of all engines), `kv_cache_usage` and
+        `restarts`, `running`, `waiting` and `mean_running` (of all engines), `kv_cache_usage` and
         `peak_kv_cache_usage` (0 to 1, of the fullest), `prefix_hit_rate` and
         `mean_first_token_seconds` (None where unknown).
     """
@@ -247,7 +256,7 @@ def combined_load(loads: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         return round(total(part) / total(whole), 4) if total(whole) else None
 
     return {
-        **{name: total(name) for name in ("running", "waiting", "mean_running")},
+        **{name: total(name) for name in ("restarts", "running", "waiting", "mean_running")},
         **{
             name: max(engine[name] for engine in engines)
             for name in ("kv_cache_usage", "peak_kv_cache_usage")

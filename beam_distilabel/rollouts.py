@@ -113,6 +113,8 @@ class TaskRollout:
         self._copies_input = task._shares_input
 
     def teardown(self) -> None:
+        # The process may end before the record is due.
+        self._progress.write()
         self._task.unload()
 
     def flush(self, end: bool = False) -> None:
@@ -121,7 +123,8 @@ class TaskRollout:
 
     def prefix(self, element: Row) -> str:
         try:
-            return text_of(self._task.format_input(self._task._map_inputs(dict(element))))
+            # User code may change its row, which is still to be asked.
+            return text_of(self._task.format_input(self._task._map_inputs(copied(element))))
         except Exception:
             return ""  # the rollout meets it again, and says so
 

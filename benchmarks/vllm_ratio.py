@@ -49,8 +49,9 @@ from beam_distilabel.models.vllm import vLLM
 RATIO_WANTED = 0.95
 OCCUPANCY_WANTED = 0.9
 
-TOKENS = {"fixed": 133_120, "varying": 260_000}
-"""Tokens per run. With varying lengths more: the last long answers shouldn't be most of it."""
+TOKENS = {"fixed": 266_240, "varying": 260_000}
+"""Tokens per run: so many that neither Beam's start and end (0.3 s) nor the last long answers are
+much of it."""
 
 SLOTS = {"fixed": 256, "varying": 64}
 

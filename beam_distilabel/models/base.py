@@ -82,6 +82,13 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         """
         return MemoryNeed()
 
+    def check_start(self) -> None:
+        """Raise what can be known of a failing start without starting; on the workers' host.
+
+        Raises:
+            DistilabelError: the engine can't start.
+        """
+
     def make_engine(self) -> Engine:
         """A new engine for this model, not opened yet."""
         return SyncLLMEngine(self)

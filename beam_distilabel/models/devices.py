@@ -11,6 +11,7 @@ import contextlib
 import csv
 import functools
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -27,6 +28,8 @@ VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 CLAIM_SECONDS = 60.0
 """How long a GPU is waited for that another process holds; a job before may be about to end."""
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
 _ROUNDING = 1e-6
@@ -252,9 +255,13 @@ def _default_path() -> Path:
 def _read(path: Path) -> list[Holder]:
     try:
         entries = json.loads(path.read_text())
+        return [Holder(**{**entry, "gpus": tuple(entry["gpus"])}) for entry in entries]
     except FileNotFoundError:
         return []
-    return [Holder(**{**entry, "gpus": tuple(entry["gpus"])}) for entry in entries]
+    except (ValueError, TypeError, KeyError) as error:
+        # Of another version, or damaged: what it said is lost, but engines can start.
+        logger.warning("%s can't be read (%s) and is begun anew", path, error)
+        return []
 
 
 def _own(what: str, share: float, gpus: tuple[str, ...]) -> Holder:

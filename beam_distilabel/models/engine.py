@@ -13,7 +13,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
 
 from beam_distilabel.errors import EngineError, GenerationError
@@ -90,6 +90,16 @@ class Engine:
             self.in_flight -= count
 
     @property
+    def start_seconds(self) -> float | None:
+        """In how many seconds `start` has to be done; None for any number."""
+        return None
+
+    @property
+    def dead(self) -> bool:
+        """Whether it can answer no request any more; another one takes its place."""
+        return False
+
+    @property
     def throttled_seconds(self) -> float:
         """For how long a busy endpoint has held requests back so far."""
         return 0.0
@@ -101,15 +111,38 @@ class Engine:
     def open(self) -> None:
         """Start the loop's thread and the engine; returns when it can answer."""
         self._thread.start()
+        starting = self.submit(self.start())
         try:
-            self.call(self.start())
+            starting.result(self.start_seconds)
+        except FutureTimeoutError:
+            if starting.done():  # it is the start's own error
+                self._close_failed()
+                raise
+            self._abandon(starting)
+            raise EngineError(
+                f"{type(self).__name__} was not ready after {self.start_seconds:g} s, and its "
+                "start can't be stopped: something that it loads does not answer."
+            ) from None
         except BaseException:
-            try:
-                self.close()
-            except Exception:
-                # Why it couldn't start says more than what half of it says when it is stopped.
-                logging.getLogger(__name__).exception("stopping the engine failed as well")
+            self._close_failed()
             raise
+
+    def _close_failed(self) -> None:
+        try:
+            self.close()
+        except Exception:
+            # Why it couldn't start says more than what half of it says when it is stopped.
+            logging.getLogger(__name__).exception("stopping the engine failed as well")
+
+    def _abandon(self, starting: Future[None]) -> None:
+        """Leave a start that hangs to itself; should it end one day, the engine is stopped."""
+        self._closed = True
+
+        def stop(_: Any) -> None:
+            asyncio.run_coroutine_threadsafe(self.stop(), self.loop)
+
+        starting.add_done_callback(stop)
+        starting.cancel()
 
     def close(self) -> None:
         """Stop the engine and its thread."""
@@ -170,6 +203,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._replaced: list[tuple[str, _Entry]] = []
         self._lock = threading.Lock()
         self._owner = threading.local()
 
@@ -191,7 +225,12 @@ class Registry:
         """
         owner = self._current_owner()
         with self._lock:
-            entry = self._entries.setdefault(fingerprint, _Entry())
+            entry = self._entries.get(fingerprint)
+            dead = entry is not None and entry.engine is not None and entry.engine.dead
+            if entry is None or dead:
+                if entry is not None:  # its users give it back as ever
+                    self._replaced.append((fingerprint, entry))
+                entry = self._entries[fingerprint] = _Entry()
             entry.uses[owner] += 1
         try:
             with entry.lock:
@@ -226,7 +265,8 @@ class Registry:
     def close_all(self) -> None:
         """Close every engine, used or not; for the end of the process."""
         with self._lock:
-            entries, self._entries = list(self._entries.values()), {}
+            entries = [*self._entries.values(), *(entry for _, entry in self._replaced)]
+            self._entries, self._replaced = {}, []
         for entry in entries:
             if entry.engine is not None:
                 entry.engine.close()
@@ -236,17 +276,28 @@ class Registry:
 
     def _entries_now(self) -> list[tuple[str, _Entry]]:
         with self._lock:
-            return list(self._entries.items())
+            return [*self._entries.items(), *self._replaced]
 
     def _give_back(self, fingerprint: str, entry: _Entry, owner: str | None, count: int) -> None:
         with self._lock:
             entry.uses[owner] -= count
             if entry.uses.total() > 0:
                 return
-            if self._entries.get(fingerprint) is entry:
-                del self._entries[fingerprint]
-        if entry.engine is not None:
-            entry.engine.close()
+        try:
+            # Whoever comes meanwhile waits, so that no two equal engines run at once.
+            with entry.lock:
+                with self._lock:
+                    if entry.uses.total() > 0:
+                        return
+                    engine, entry.engine = entry.engine, None
+                if engine is not None:
+                    engine.close()
+        finally:
+            with self._lock:
+                if entry.uses.total() <= 0:
+                    self._replaced = [one for one in self._replaced if one[1] is not entry]
+                    if self._entries.get(fingerprint) is entry:
+                        del self._entries[fingerprint]
 
 
 engines = Registry()

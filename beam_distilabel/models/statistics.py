@@ -16,6 +16,7 @@ class EngineStatistics:
 
     Attributes:
         name: of the engine, unlike any other's.
+        restarts: how often the engine died and was started anew.
         running: requests that are being answered.
         waiting: requests that wait for a slot.
         kv_cache_usage: the part of the KV cache that is in use, 0 to 1.
@@ -28,6 +29,7 @@ class EngineStatistics:
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.restarts = 0
         self.running = 0
         self.waiting = 0
         self.kv_cache_usage = 0.0
@@ -81,6 +83,7 @@ class EngineStatistics:
     def summary(self) -> dict[str, Any]:
         """For progress records and the report."""
         return {
+            "restarts": self.restarts,
             "running": self.running,
             "waiting": self.waiting,
             "mean_running": round(self.mean_running, 1),

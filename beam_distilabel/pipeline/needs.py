@@ -112,9 +112,11 @@ def budget_of_run(needs: Needs, memory_budget: int | None, local: bool) -> Memor
         memory_budget: bytes of a worker host's memory, where the user says.
         local: whether the workers are in this process, so that this host's numbers are theirs.
     """
-    if memory_budget is not None and memory_budget <= 0:
+    whole = isinstance(memory_budget, int) and not isinstance(memory_budget, bool)
+    if memory_budget is not None and not (whole and memory_budget > 0):
         raise PipelineValidationError(
-            f"memory_budget={memory_budget} has to be a positive number of bytes."
+            f"memory_budget={memory_budget!r} has to be a positive whole number of bytes, such as "
+            "16 * 2**30."
         )
     memory = memory_budget
     gpus: tuple[Gpu, ...] = ()

@@ -27,6 +27,7 @@ from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
     DistilabelError,
     DistilabelUserError,
+    PipelineValidationError,
     RunCancelled,
     RunFailedError,
 )
@@ -47,7 +48,7 @@ from beam_distilabel.pipeline.display import ProgressDisplay, show_report
 from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.logs import logging_to
-from beam_distilabel.pipeline.needs import Needs, budget_of_run
+from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.run_directory import RUN_FILE, STAGES_FOLDER, RunDirectory
 from beam_distilabel.pipeline.stage_jobs import StageJobs
@@ -138,9 +139,18 @@ def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
     needs = Needs(request.graph, engines.holds) if measured else Needs(request.graph)
     budget = budget_of_run(needs, request.memory_budget, local)
     needs.check(budget)
-    return job_stages(
+    stages = job_stages(
         request.graph, request.load_groups, needs.keys, lambda keys: needs.fit(keys, budget)
     )
+    if local and len(stages) > 1:
+        # A later job's mistake would be found when the earlier ones are paid.
+        for name, step in request.graph.steps.items():
+            for model in models_of(step):
+                try:
+                    model.check_start()
+                except DistilabelError as error:
+                    raise PipelineValidationError(f"Step {name!r}: {error}") from error
+    return stages
 
 
 _occupied: set[str] = set()
@@ -300,6 +310,7 @@ class RunHandle:
                 if outputs is None:
                     jobs.collect(number)
         except BaseException:
+            directory.clear(STAGES_FOLDER)
             pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
             folders = [push_folder(directory.path, name) for name in pushes]
             for path in (directory.file(DISTISET), directory.path, *folders):

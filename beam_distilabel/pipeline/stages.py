@@ -63,7 +63,7 @@ def checked_groups(graph: Graph, load_groups: Any) -> list[Stage]:
     groups: list[Stage] = []
     seen: set[str] = set()
     for group in load_groups:
-        names = [member if isinstance(member, str) else member.name for member in group]
+        names = [_name_of(member) for member in group]
         for name in names:
             step = graph.get(name)
             if name in seen:
@@ -77,6 +77,15 @@ def checked_groups(graph: Graph, load_groups: Any) -> list[Stage]:
             groups.append(sorted(names, key=position.__getitem__))
     _arranged(graph, groups)
     return groups
+
+
+def _name_of(member: Any) -> str:
+    name = member if isinstance(member, str) else getattr(member, "name", None)
+    if not isinstance(name, str):
+        raise PipelineValidationError(
+            f"load_groups has {member!r}; expected Steps or the names of Steps."
+        )
+    return name
 
 
 def load_stages(graph: Graph, groups: Sequence[Stage]) -> LoadStages:

@@ -227,3 +227,75 @@ def test_llms_of_different_classes_do_not_share() -> None:
 def test_an_llm_that_cannot_be_loaded_is_not_registered() -> None:
     with pytest.raises(EngineError, match=r"BrokenLLM.load\(\) failed: RuntimeError: no accel"):
         BrokenLLM(tag=new_name()).load_model()
+
+
+# ---------------------------------------------------------------------------------- ends and starts
+
+
+class Mortal(Counted):
+    """Dead when it is told to be."""
+
+    is_dead = False
+
+    @property
+    def dead(self) -> bool:
+        return self.is_dead
+
+
+def test_a_dead_engine_is_replaced_and_closed_by_its_last_user() -> None:
+    registry, life = Registry(), []  # type: ignore[var-annotated]
+    first = registry.acquire("one", lambda: Mortal(life))
+    assert isinstance(first, Mortal)
+    first.is_dead = True
+    second = registry.acquire("one", lambda: Mortal(life))
+    assert second is not first and life == ["start", "start"]
+    registry.release(first)
+    assert life == ["start", "start", "stop"]
+    assert registry.holds("one")
+    registry.release(second)
+    assert life.count("stop") == 2 and not registry.holds("one")
+
+
+def test_an_engine_is_gone_before_an_equal_one_starts() -> None:
+    registry, life = Registry(), []  # type: ignore[var-annotated]
+    closing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Counted):
+        async def stop(self) -> None:
+            closing.set()
+            go_on.wait(30)
+            await super().stop()
+
+    first = registry.acquire("one", lambda: Slow(life))
+    with ThreadPoolExecutor(2) as pool:
+        released = pool.submit(registry.release, first)
+        assert closing.wait(30)
+        acquired = pool.submit(registry.acquire, "one", lambda: Counted(life))
+        go_on.set()
+        released.result(30)
+        second = acquired.result(30)
+    assert life == ["start", "stop", "start"]
+    registry.release(second)
+    assert life[-1] == "stop" and not registry.holds("one")
+
+
+def test_a_start_that_hangs_ends_at_its_deadline() -> None:
+    go_on, stopped = threading.Event(), threading.Event()
+
+    class Hangs(Engine):
+        @property
+        def start_seconds(self) -> float:
+            return 0.05
+
+        async def start(self) -> None:
+            go_on.wait(30)  # as what blocks the loop
+
+        async def stop(self) -> None:
+            stopped.set()
+
+    engine = Hangs()
+    with pytest.raises(EngineError, match=r"Hangs was not ready after 0.05 s"):
+        engine.open()
+    engine.close()  # nothing is left to close, and nothing waits
+    go_on.set()
+    assert stopped.wait(30)  # should it start after all, it is stopped

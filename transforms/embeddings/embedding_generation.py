@@ -110,7 +110,8 @@ class _Encode:
         self._unnamed = Unnamed()
 
     def teardown(self) -> None:
-        """The engine is released by whoever acquired it."""
+        # The process may end before the record is due.
+        self._progress.write()
 
     def flush(self, end: bool = False) -> None:
         self._metrics.publish(force=end)

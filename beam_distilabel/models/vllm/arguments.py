@@ -80,6 +80,21 @@ def _can_sample_seeded(arguments: dict[str, Any]) -> bool:
     return not arguments.get("speculative_config") and not processed
 
 
+def check_engine(spec: vLLM | vLLMEmbeddings) -> None:
+    """Raise where the engine can't start, as far as that is known without starting it.
+
+    Raises:
+        EngineError: the model isn't there.
+        DistilabelUserError: vLLM's engine doesn't take an argument.
+    """
+    check_model_path(spec.model)
+    if find_spec("vllm") is not None:
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.platforms import current_platform
+
+        engine_arguments(spec, AsyncEngineArgs, current_platform.is_cpu())
+
+
 def check_model_path(path: str, whose: str = "vLLM") -> None:
     """Raise where `path` can only be a folder and isn't there: the Hub would be asked for it.
 

@@ -50,7 +50,14 @@ READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
 _SHUTDOWN_SECONDS = 20.0
 
 MAX_RESTARTS = 3
-"""How often a dead engine is started anew before the error is raised."""
+"""How often a dead engine is started anew before the error is raised; counted from anew where it
+has answered as many requests as it takes at once."""
+
+_MAX_DEATHS = 2
+"""How many engines may die under a request before it is given up."""
+
+_GRACE_SECONDS = 30.0
+"""How much longer than the deadline a start may take to notice it, and to say why it was late."""
 
 
 class EmbeddedEngine(Engine):
@@ -70,6 +77,9 @@ class EmbeddedEngine(Engine):
         self._output: ProcessOutput | None = None
         self._max_model_len = 0
         self._incarnation = 0
+        self._restarts = 0
+        self._answered = 0  # since the latest start
+        self._suspects = asyncio.Lock()
         self._restarting = asyncio.Lock()
         self._fatal: EngineError | None = None
         self._stopped = False
@@ -110,6 +120,10 @@ class EmbeddedEngine(Engine):
     def process_ids(self) -> list[int]:
         """The processes that the engine consists of, besides this one."""
         return [process.pid for process in family(self._output.pids)] if self._output else []
+
+    @property
+    def start_seconds(self) -> float | None:
+        return ready_seconds() + _GRACE_SECONDS
 
     @property
     def dead(self) -> bool:
@@ -202,13 +216,22 @@ class EmbeddedEngine(Engine):
             if self._stopped or incarnation != self._incarnation:
                 return  # somebody else has done it
             cause = self._output.error() if self._output else ""
-            restarts = self._incarnation - 1
-            if restarts >= MAX_RESTARTS:
+            if self._answered >= self.max_in_flight:
+                self._restarts = 0
+            if self._restarts >= MAX_RESTARTS:
                 self._fatal = EngineError(
-                    f"vLLM's engine for {self._spec.model!r} died {restarts + 1} times. {cause}"
+                    f"vLLM's engine for {self._spec.model!r} died {self._restarts + 1} times. "
+                    f"{cause}"
                 )
                 self._stop_llm()
                 raise self._fatal
+            logger.warning(
+                "%s with %s died; it is started anew", self.description, self._spec.model
+            )
+            self._restarts += 1
+            self._answered = 0
+            if self.statistics is not None:
+                self.statistics.restarts += 1
             self._stop_llm()
             try:
                 self._start_llm()
@@ -219,34 +242,49 @@ class EmbeddedEngine(Engine):
     # -- requests --------------------------------------------------------------------------------
 
     async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        deaths = 0
+        while True:
+            # What two engines died under may be why: such requests are sent one at a time.
+            async with self._suspects if deaths > 1 else contextlib.nullcontext():
+                if self._stopped:
+                    raise EngineError("The vLLM engine is closed.")
+                llm, incarnation = self._llm, self._incarnation
+                try:
+                    if llm is not None:
+                        return await self._attempt(llm, request)
+                except EngineDeadError:
+                    deaths += 1
+            # The processes have to be seen to be gone before new ones take their memory.
+            await self._restart(incarnation)
+            if deaths > _MAX_DEATHS:
+                raise GenerationError(
+                    f"vLLM's engine died {deaths} times while it answered this; its log has the "
+                    "reason."
+                )
+
+    async def _attempt(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
         from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        while True:
-            if self._stopped:
-                raise EngineError("The vLLM engine is closed.")
-            llm, incarnation = self._llm, self._incarnation
-            if llm is None:
-                await self._restart(incarnation)
-                continue
-            try:
-                return await self._answer(llm, request)
-            except EngineDeadError:
-                pass
-            except DistilabelError:
-                raise
-            except Exception as error:
-                if not llm.errored:
-                    cause = error.__cause__ or error
-                    refused = isinstance(cause, (VLLMClientError, ValueError, TypeError))
-                    raise GenerationError(
-                        f"vLLM refused the request: {cause}"
-                        if refused
-                        else f"{type(cause).__name__}: {cause}",
-                        "refused" if refused else "engine",
-                    ) from error
-            # The processes have to be seen to be gone before new ones take their memory.
-            await self._restart(incarnation)
+        try:
+            output = await self._answer(llm, request)
+        except (DistilabelError, EngineDeadError):
+            raise
+        except Exception as error:
+            if llm.errored:
+                raise EngineDeadError() from error
+            cause = error.__cause__ or error
+            refused = isinstance(cause, (VLLMClientError, ValueError, TypeError))
+            raise GenerationError(
+                f"vLLM refused the request: {cause}"
+                if refused
+                else f"{type(cause).__name__}: {cause}",
+                "refused" if refused else "engine",
+            ) from error
+        self._answered += 1
+        return output
 
     async def _answer(self, llm: Any, request: GenerateRequest) -> GenerateOutput:
         """Answer with `llm`, vLLM's `AsyncLLM`; what it raises is told apart by the caller."""

@@ -17,6 +17,7 @@ from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.structured_output import FORMATS, checked_structure, plain_structure
 from beam_distilabel.models.vllm.adapters import check_lora
+from beam_distilabel.models.vllm.arguments import check_engine
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.sampling import parse_arguments
@@ -312,6 +313,10 @@ class vLLM(CudaDevicePlacementMixin, LLM):
     def not_identity(cls) -> frozenset[str]:
         # The same model answers, wherever it runs.
         return super().not_identity() | {"engine"}
+
+    def check_start(self) -> None:
+        if self.engine != "url":
+            check_engine(self)
 
     def make_engine(self) -> Engine:
         if self.engine == "server":

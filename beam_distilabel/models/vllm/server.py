@@ -86,6 +86,10 @@ class VLLMServerEngine(Engine):
         self._fatal: EngineError | None = None
         self._stopped = False
 
+    @property
+    def dead(self) -> bool:
+        return self._fatal is not None
+
     # -- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:

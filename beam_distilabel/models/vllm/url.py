@@ -42,6 +42,9 @@ POLICY = RetryPolicy(max_retries=6, timeout=1800.0, deadline=3600.0)
 """How long and how often one request is tried: a server that is away for half a minute is waited
 for, and an answer may take half an hour."""
 
+_FIRST = RetryPolicy(max_retries=6, timeout=10.0, deadline=60.0)
+"""The same of the first request, for the models that the server has."""
+
 _ALWAYS_SENT = (
     "presence_penalty",
     "frequency_penalty",
@@ -135,7 +138,7 @@ class VLLMUrlEngine(Engine):
         self._endpoint.join(self._limits)
         self._joined = True
         try:
-            models = (await self._ask("GET", f"{self._base}/models", None))["data"]
+            models = (await self._ask("GET", f"{self._base}/models", None, _FIRST))["data"]
             known = {str(model["id"]): model for model in models}
         except GenerationError as error:
             raise EngineError(f"vLLM can't ask {self._base} for its models: {error}") from error
@@ -257,7 +260,9 @@ class VLLMUrlEngine(Engine):
         body = {"model": self._llm.model, "tokens": tokens}
         return str((await self._ask("POST", f"{self._root}/detokenize", body))["prompt"])
 
-    async def _ask(self, method: str, url: str, body: dict[str, Any] | None) -> Any:
+    async def _ask(
+        self, method: str, url: str, body: dict[str, Any] | None, policy: RetryPolicy = POLICY
+    ) -> Any:
         try:
             data = orjson.dumps(body) if body is not None else None
         except TypeError as error:
@@ -278,7 +283,7 @@ class VLLMUrlEngine(Engine):
                 self._answered = True
                 return answer
 
-        return await send_until_answered(send, self._explain, self._endpoint, 0, POLICY)
+        return await send_until_answered(send, self._explain, self._endpoint, 0, policy)
 
     def _explain(self, error: Exception) -> Trouble:
         import aiohttp
