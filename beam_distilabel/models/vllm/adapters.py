@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
@@ -21,6 +23,38 @@ def check_lora(lora: str | None, extra_kwargs: dict[str, Any] | None) -> None:
             "adapters: `vLLM(extra_kwargs={'enable_lora': True, 'max_lora_rank': 16})`, with "
             "'max_loras' for how many are used at once (1)."
         )
+
+
+class Turns:
+    """Lets requests of one kind run together, and of two kinds never.
+
+    vLLM's CPU kernels give requests without an adapter the last adapter's weights where one batch
+    has both: `lora/ops/torch_ops/lora_ops.py` takes the mark -1, for none, as an index.
+    """
+
+    def __init__(self) -> None:
+        self._kind: bool | None = None
+        self._running = 0
+        self._changed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, kind: bool) -> AsyncIterator[None]:
+        """Wait until no request of the other kind runs, and run with those of the same kind."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._running or self._kind is kind)
+            self._kind = kind
+            self._running += 1
+        try:
+            yield
+        finally:
+            # Not awaited: a cancelled request has to leave too.
+            self._running -= 1
+            if not self._running:
+                self._waking = asyncio.ensure_future(self._wake())
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
 
 class Adapters:

@@ -21,7 +21,7 @@ from beam_distilabel.errors import (
 from beam_distilabel.models.canary import Canary
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.statistics import EngineStatistics
-from beam_distilabel.models.vllm.adapters import Adapters
+from beam_distilabel.models.vllm.adapters import Adapters, Turns
 from beam_distilabel.models.vllm.answers import read_answers
 from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
 from beam_distilabel.models.vllm.placement import Placement, place_engine
@@ -318,6 +318,7 @@ class VLLMEngine(EmbeddedEngine):
         self._sampling = SamplingParamsMaker()
         self._canary = Canary()
         self._adapters = Adapters()
+        self._turns: Turns | None = None
         self._reasoning: ReasoningSplitter | None = None
         self._chat_template: str | None = None
 
@@ -344,6 +345,8 @@ class VLLMEngine(EmbeddedEngine):
             self._chat_template,
             self._spec.magpie_pre_query_template if self._spec.use_magpie_template else None,
         )
+        if config.lora_config is not None and config.device_config.device_type == "cpu":
+            self._turns = self._turns or Turns()
         parser = config.structured_outputs_config.reasoning_parser
         if parser:
             tokenizer = self._llm.renderer.get_tokenizer()
@@ -383,7 +386,9 @@ class VLLMEngine(EmbeddedEngine):
         self._requests += 1
         name = f"{self._incarnation}-{self._requests}"
         answer = llm.generate(engine_input, params, name, **options)
-        (result,) = [output async for output in answer]
+        turn = self._turns.turn(arguments.lora is None) if self._turns else contextlib.nullcontext()
+        async with turn:
+            (result,) = [output async for output in answer]
         completions = sorted(result.outputs, key=lambda completion: completion.index)
         for completion in completions:
             if completion.finish_reason in ("abort", "error"):

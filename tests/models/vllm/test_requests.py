@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def test_tasks_use_adapters_of_their_own_on_one_engine(llm: vLLM, folder: Path) 
         (text,) = {row[METADATA]["reasoning_ask"] for row in rows}
         said.append(text)
     assert len(set(said)) == 3 and None not in said
+
+
+def test_adapters_and_none_at_once(engine: VLLMEngine, folder: Path) -> None:
+    adapters = [None, str(folder / "one"), str(folder / "two")]
+    alone = [ask(engine, CHAT, lora=lora, **GREEDY)["reasoning"] for lora in adapters]
+    assert len({str(text) for text in alone}) == 3
+
+    async def ask_all() -> list[Any]:
+        kwargs = [{"lora": lora, **GREEDY} for lora in adapters * 4]
+        requests = [engine.generate(GenerateRequest(CHAT, 1, one, 1)) for one in kwargs]
+        return [output["reasoning"] for output in await asyncio.gather(*requests)]
+
+    assert engine.call(ask_all()) == alone * 4
 
 
 @pytest.mark.parametrize(
