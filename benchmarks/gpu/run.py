@@ -6,10 +6,11 @@
 The shape is that of datatrove's inference benchmark (examples/inference/benchmark in its
 repository): documents of FineWeb-Edu rewritten as tutorials, a context of 8,192 tokens, answers of
 at most 4,096, greedy, vLLM with 256 slots, 8,192 tokens per step and its default share of the
-memory. Neither documents nor weights are fetched: documents are made-up words, log-normal in length with a mean of
-about 1,000 tokens as in FineWeb-Edu; the weights are random, so the answers' lengths are drawn too,
-log-normal with a mean of about 800 tokens, and both ways get the same ones. Absolute figures can
-therefore be compared with datatrove's table in order of magnitude only; the ratio is the result.
+memory. Neither documents nor weights are fetched: documents are made-up words, log-normal in length
+with a mean of about 1,000 tokens as in FineWeb-Edu; the weights are random, so the answers' lengths
+are drawn too, log-normal with a mean of about 800 tokens, and both ways get the same ones. Absolute
+figures can therefore be compared with datatrove's table in order of magnitude only; the ratio is
+the result.
 
 Ours is `rows | Task(llm=vLLM(...))` on the in-memory runner, whole run; the peer is `LLM.chat` with
 the same arguments. Each has the GPU for itself: the ways take turns, and an engine is loaded before
