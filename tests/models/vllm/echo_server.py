@@ -30,12 +30,12 @@ class EchoEngine(Engine):
     """Answers with its process' id and the prompt."""
 
     max_in_flight = 7
+    dead = False
 
     def __init__(self, fields: dict[str, Any]) -> None:
         super().__init__()
         self._fields = fields
         self._waiting = 0
-        self.dead = False
         self.statistics = EngineStatistics()
 
     async def start(self) -> None:
