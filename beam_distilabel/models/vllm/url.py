@@ -261,7 +261,7 @@ class VLLMUrlEngine(Engine):
         return str((await self._ask("POST", f"{self._root}/detokenize", body))["prompt"])
 
     async def _ask(
-        self, method: str, url: str, body: dict[str, Any] | None, policy: RetryPolicy = POLICY
+        self, method: str, url: str, body: dict[str, Any] | None, policy: RetryPolicy | None = None
     ) -> Any:
         try:
             data = orjson.dumps(body) if body is not None else None
@@ -283,7 +283,7 @@ class VLLMUrlEngine(Engine):
                 self._answered = True
                 return answer
 
-        return await send_until_answered(send, self._explain, self._endpoint, 0, policy)
+        return await send_until_answered(send, self._explain, self._endpoint, 0, policy or POLICY)
 
     def _explain(self, error: Exception) -> Trouble:
         import aiohttp
