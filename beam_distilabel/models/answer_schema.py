@@ -257,7 +257,17 @@ _CLASSES = {
     r"\w": _WORD,
     r"\W": _OTHER,
 }
-_TOKEN = re.compile(r"\\.|[\[\]]", re.DOTALL)
+_POSIX = {
+    "[:alnum:]": "0-9A-Za-z",
+    "[:alpha:]": "A-Za-z",
+    "[:digit:]": "0-9",
+    "[:lower:]": "a-z",
+    "[:space:]": r"\t-\r ",
+    "[:upper:]": "A-Z",
+    "[:word:]": "0-9A-Za-z_",
+    "[:xdigit:]": "0-9A-Fa-f",
+}
+_TOKEN = re.compile(rf"\\.|{'|'.join(map(re.escape, _POSIX))}|[\[\]]", re.DOTALL)
 
 
 def _unicode(pattern: str) -> str:
@@ -274,13 +284,14 @@ def _unicode(pattern: str) -> str:
     def replaced(found: re.Match[str]) -> str:
         nonlocal within
         token = found[0]
-        if token in "[]":
-            within = token == "["
+        if within and token in _POSIX:
+            return _POSIX[token]
+        if not token.startswith("\\"):
+            within = token[0] == "[" and len(token) == 1
             return token
-        known = _CLASSES.get(token)
-        if known is None:
-            return token
-        return known if within or known.count("{") == 1 else f"[{known}]"
+        if not within and token in (r"\w", r"\W"):
+            return f"[{_WORD}]" if token == r"\w" else f"[^{_WORD}]"
+        return _CLASSES.get(token, token)
 
     return _TOKEN.sub(replaced, pattern)
 

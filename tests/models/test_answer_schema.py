@@ -239,6 +239,27 @@ def test_the_dialect_of_regular_expressions_is_that_of_the_engine(pattern: str, 
 
 
 @pytest.mark.parametrize(
+    "pattern",
+    [r"\d", r"\D", r"[^\d]", r"\w", r"\W", r"[\w-]", r"[^\w]", r"\s", r"\S", r"[^\s]", r"[^a\n]"]
+    + [f"[[:{name}:]-]" for name in "alnum alpha digit lower space upper word xdigit".split()]
+    + [r"\p{Greek}", "(?i)k", r"[\x41-\x43]", r"\u0042", r"[^\]]", r"\[", "^a$"],
+)
+def test_every_character_is_judged_as_by_the_engine(pattern: str) -> None:
+    llguidance = pytest.importorskip("llguidance")
+    matcher = llguidance.LLMatcher(
+        llguidance.LLTokenizer("byte"), llguidance.LLMatcher.grammar_from_regex(pattern)
+    )
+    right = 0
+    for char in map(chr, [*range(1, 0x700), *range(0x1F00, 0x2070), *range(0x24A0, 0x24E0)]):
+        matcher.reset()
+        encoded = list(char.encode())
+        engine = matcher.try_consume_tokens(encoded) == len(encoded) and matcher.is_accepting()
+        assert engine == (problem({"format": "regex", "schema": pattern}, char) is None), char
+        right += engine
+    assert right
+
+
+@pytest.mark.parametrize(
     "text",
     ["NaN", "[Infinity]", "-Infinity", "1e400", r'"\ud800"', r'{"\udfff": 1}', "[" * 100_000],
 )
