@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from beam_distilabel.models.answer_schema import answer_schema
+from beam_distilabel.models.remote.answers import failure_of
 from beam_distilabel.models.vllm.answers import read_answers
 
 
@@ -37,3 +38,6 @@ def test_an_answer_that_ended_in_reasoning(
     assert none is None and failure is not None
     assert failure["kind"] == "parse" and message in failure["message"]
     assert failure["raw_output"] == text
+    told_apart = failure_of(None, reason, None, reasoned=True)
+    assert told_apart is not None
+    assert (told_apart["kind"], told_apart["message"]) == ("parse", failure["message"])
