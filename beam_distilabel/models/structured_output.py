@@ -10,8 +10,15 @@ from beam_distilabel.errors import DistilabelUserError, GenerationError
 
 FORMATS = ("json", "regex", "choice", "grammar")
 
-_VALUES = frozenset(("const", "default", "enum", "examples"))
-"""What has values, not schemas: None is one of them."""
+VALUES = frozenset(("const", "default", "enum", "examples"))
+"""Keywords of JSON Schema that have values, not schemas: None is one of them."""
+
+SCHEMA_MAPS = frozenset(
+    ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
+)
+"""Keywords with schemas by name; the names are no keywords."""
+
+_ANNOTATIONS = frozenset(("$comment", "$schema", "default", "description", "examples", "title"))
 
 
 def plain_structure(structure: Any) -> dict[str, Any] | None:
@@ -61,7 +68,12 @@ def checked_structure(structure: Any, formats: Sequence[str], whose: str) -> dic
     """
     from beam_distilabel.models.answer_schema import answer_schema
 
-    plain = plain_structure(structure)
+    try:
+        plain = plain_structure(structure)
+    except RecursionError:
+        raise DistilabelUserError(
+            f"{whose}: structured_output's schema is nested too deeply."
+        ) from None
     if plain is None:
         return None
     if plain["format"] not in formats:
@@ -104,16 +116,22 @@ def without_nulls(schema: Any) -> Any:
         ({'enum': [None, 1]}, {'const': None})
     """
     if isinstance(schema, dict):
-        given = {
-            key: value if key in _VALUES else without_nulls(value)
-            for key, value in schema.items()
-            if value is not None
-        }
-        # On its own it says that the answer is null.
-        return {"const": None} if not given and "const" in schema else given
+        given = {key: _given(key, value) for key, value in schema.items() if value is not None}
+        # Where nothing else restricts, it says that the answer is null.
+        if "const" in schema and schema["const"] is None and _ANNOTATIONS.issuperset(given):
+            given["const"] = None
+        return given
     if isinstance(schema, (list, tuple)):
         return [without_nulls(item) for item in schema]
     return schema
+
+
+def _given(key: str, value: Any) -> Any:
+    if key in VALUES:
+        return value
+    if key in SCHEMA_MAPS and isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return without_nulls(value)
 
 
 def _regex(schema: Any) -> str:

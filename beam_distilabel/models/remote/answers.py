@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_distilabel.models.answer_schema import ENDED_IN_REASONING, AnswerSchema
+from beam_distilabel.models.answer_schema import (
+    ENDED_IN_REASONING,
+    ONLY_REASONING,
+    AnswerSchema,
+)
 from beam_distilabel.typing import GenerateOutput
 
 
@@ -65,6 +69,8 @@ def failure_of(
         return _failure("refused", refusal, text)
     if text is None and finish_reason == "length" and reasoned:
         return _failure("parse", ENDED_IN_REASONING, text)
+    if text is None and finish_reason == "stop" and reasoned:
+        return _failure("parse", ONLY_REASONING, text)
     if text is None:
         reason = f"the answer has no text (finish reason {finish_reason!r})"
         return _failure("engine", reason, text)

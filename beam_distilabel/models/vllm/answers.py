@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from beam_distilabel.models.answer_schema import ENDED_IN_REASONING, AnswerSchema
+from beam_distilabel.models.answer_schema import (
+    ENDED_IN_REASONING,
+    ONLY_REASONING,
+    AnswerSchema,
+)
 from beam_distilabel.models.vllm.reasoning import ReasoningSplitter
 from beam_distilabel.typing import GenerateOutput
 
@@ -35,10 +39,10 @@ def read_answers(
         if splitter is not None:
             thought, text = splitter.split(completion.text)
         cut = completion.finish_reason == "length"
-        if text is None and cut and thought:
-            problem, kind = ENDED_IN_REASONING, "parse"
+        if text is None:
+            problem, kind = ENDED_IN_REASONING if cut else ONLY_REASONING, "parse"
         elif schema is not None and not cut:
-            problem = schema.problem(text or "")
+            problem = schema.problem(text)
             if problem is not None:
                 problem += _limits_of(structured_outputs)
         failures.append(

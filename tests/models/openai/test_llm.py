@@ -397,7 +397,7 @@ def test_structured_output_is_asked_for_and_checked(
     assert columns(rows_of(distiset), "generation") == [('{"name": "Ada", "age": 36}',), (None,)]
     (failure,) = failures_of(tmp_path)
     assert (failure["kind"], failure["raw_output"]) == ("schema", '{"name": "bad", "age": "old"}')
-    assert "$.age: 'old' is not of type 'integer'" in failure["message"]
+    assert '$.age: "old" is not of type "integer"' in failure["message"]
     asked = openai_server.received[0].body["response_format"]
     assert asked["type"] == "json_schema"
     assert (asked["json_schema"]["name"], asked["json_schema"]["strict"]) == ("Person", True)
