@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
@@ -15,6 +16,7 @@ from beam_distilabel.models.arguments import checked_arguments
 from beam_distilabel.models.openai.answers import checked_answer, output_of, total_tokens
 from beam_distilabel.models.remote.errors import explain_sdk, explain_status, safe_message
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
+from beam_distilabel.models.remote.litellm_clients import follow_no_redirects
 from beam_distilabel.models.remote.llm import RemoteLLM
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import UNSET_LENGTH_TOKENS
@@ -116,9 +118,13 @@ class LiteLLM(RemoteLLM):
         """Make ready to ask; nothing is sent yet.
 
         Raises:
-            EngineError: the package `litellm` isn't installed.
+            EngineError: the package `litellm` isn't installed, or is one that can't be kept from
+                following redirects.
         """
+        # Or it fetches its list of prices from the internet when it is imported.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         super().load()
+        follow_no_redirects()
         import litellm
 
         litellm.telemetry = False

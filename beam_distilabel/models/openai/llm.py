@@ -27,6 +27,7 @@ from beam_distilabel.models.openai.requests import (
 )
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM, secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -104,9 +105,13 @@ class OpenAILLM(RemoteLLM):
 
     def make_client(self) -> Any:
         """A client of the OpenAI SDK; it belongs to one event loop."""
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        return AsyncOpenAI(base_url=self.base_url, **self._client_arguments())
+        return AsyncOpenAI(
+            base_url=self.base_url,
+            http_client=not_followed(DefaultAsyncHttpxClient()),
+            **self._client_arguments(),
+        )
 
     def _client_arguments(self) -> dict[str, Any]:
         assert self.api_key is not None

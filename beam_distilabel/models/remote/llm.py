@@ -39,6 +39,7 @@ from beam_distilabel.models.base import AsyncLLM
 from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
+from beam_distilabel.models.remote.redirects import explain_redirect, redirect_behind
 from beam_distilabel.models.remote.retries import RetryPolicy, Trouble, send_until_answered
 from beam_distilabel.models.structured_output import checked_structure
 from beam_distilabel.models.user_engine import (
@@ -166,7 +167,8 @@ class RemoteLLM(AsyncLLM):
         return self._url()
 
     def make_client(self) -> Any:
-        """A client of the SDK, without retries of its own; it belongs to one event loop."""
+        """A client of the SDK, without retries of its own, that follows no redirects (see
+        `beam_distilabel.models.remote.redirects`); it belongs to one event loop."""
         raise NotImplementedError
 
     async def close_client(self, client: Any) -> None:
@@ -352,9 +354,13 @@ class RemoteLLM(AsyncLLM):
             self._answered = True
             return answer
 
-        return await send_until_answered(
-            attempt, explain or self.explain, self._endpoint, tokens, policy
-        )
+        def explained(error: Exception) -> Trouble:
+            redirect = redirect_behind(error)
+            if redirect is not None:
+                return explain_redirect(redirect, self._answered)
+            return (explain or self.explain)(error)
+
+        return await send_until_answered(attempt, explained, self._endpoint, tokens, policy)
 
     def _timeout(self) -> float:
         return self.timeout or float(type(self).model_fields["timeout"].default)

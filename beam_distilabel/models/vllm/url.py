@@ -25,6 +25,7 @@ from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.remote.answers import failure_of
 from beam_distilabel.models.remote.limits import Limits, Slot, endpoint
+from beam_distilabel.models.remote.redirects import explain_redirect, redirect_behind, redirected
 from beam_distilabel.models.remote.retries import (
     RetryPolicy,
     Trouble,
@@ -271,8 +272,14 @@ class VLLMUrlEngine(Engine):
         async def send(slot: Slot) -> Any:
             if self._session is None:
                 raise EngineError("The vLLM engine is closed.")
-            async with self._session.request(method, url, data=data) as response:
+            async with self._session.request(
+                method, url, data=data, allow_redirects=False
+            ) as response:
                 content = await response.read()
+                location = response.headers.get("Location")
+                redirect = redirected(response.status, response.url, location)
+                if redirect is not None:
+                    raise redirect
                 if response.status >= 400:
                     raise _StatusError(
                         response.status,
@@ -292,6 +299,9 @@ class VLLMUrlEngine(Engine):
         if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "***")
         whole = not self._answered
+        redirect = redirect_behind(error)
+        if redirect is not None:
+            return explain_redirect(redirect, self._answered)
         if isinstance(error, _StatusError):
             return _explain_status(
                 error, f"vLLM refused the request ({error.status}): {text}", whole

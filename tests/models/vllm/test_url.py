@@ -81,6 +81,10 @@ class Server:
             request.transport.abort()
         if what == "garbage":
             return web.Response(text="<html>")
+        if what == "redirect":
+            raise web.HTTPTemporaryRedirect("http://elsewhere.example/v1/chat/completions")
+        if isinstance(what, dict):
+            return web.json_response(**what)
         if isinstance(what, int):
             return web.json_response({"error": {"message": f"status {what}"}}, status=what)
         return web.json_response(
@@ -128,6 +132,13 @@ def test_what_may_yet_be_answered_is_asked_again(server: Server, engine: VLLMUrl
         ask(engine)
     assert failure.value.kind == "refused"
     assert ask(engine)["generations"] == ["yes"]
+
+
+def test_a_redirect_is_not_followed(server: Server, engine: VLLMUrlEngine) -> None:
+    server.script = ["redirect"]
+    with pytest.raises(GenerationError, match="to http://elsewhere.example, which") as failure:
+        ask(engine)
+    assert failure.value.kind == "refused" and len(server.bodies) == 1
 
 
 def test_what_is_sent(server: Server, engine: VLLMUrlEngine) -> None:
