@@ -17,7 +17,12 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.openai.answers import checked_answer, output_of, total_tokens
+from beam_distilabel.models.openai.answers import (
+    checked_answer,
+    output_of,
+    total_tokens,
+    with_failures,
+)
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.requests import (
     CHAT,
@@ -236,7 +241,10 @@ class OpenAILLM(RemoteLLM):
             else:
                 body.pop("n", None)
             tokens = expected + missing * parsed.max_new_tokens
-            answers.append(await self._send(path, body, parsed, tokens))
+            try:
+                answers.append(await self._send(path, body, parsed, tokens))
+            except GenerationError as error:
+                return with_failures(answers, missing, error, num_generations, schema)
             missing -= len(answers[-1]["choices"])
         return output_of(answers, num_generations, schema)
 

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -37,6 +36,7 @@ from beam_distilabel.errors import (
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
 from beam_distilabel.models.engine import Engine
+from beam_distilabel.models.remote.addresses import check_query
 from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
 from beam_distilabel.models.remote.redirects import explain_redirect, redirect_behind
@@ -107,9 +107,6 @@ class RemoteLLM(AsyncLLM):
         True
     """
 
-    # An error about a field would otherwise show them all, the API key as it was given among them.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     max_retries: RuntimeParameter[NonNegativeInt] = Field(
         default=6, description="The attempts after the first one."
     )
@@ -158,6 +155,7 @@ class RemoteLLM(AsyncLLM):
                 "would be dumped with it; give a key as `api_key`, and anything else as a header "
                 "where the class has `default_headers`."
             )
+        check_query(self._url(), self.url_name, type(self).__name__)
         checked_structure(self.structured_output, self.structure_formats, type(self).__name__)
 
     # -- what subclasses define ------------------------------------------------------------------

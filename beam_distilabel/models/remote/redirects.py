@@ -6,6 +6,9 @@ Prompts and keys are for the address that the user gave. HTTP clients that follo
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -29,6 +32,11 @@ class Redirected(Exception):
             f"the endpoint redirects ({status}) to {host}, which isn't followed: prompts and keys "
             "go to the given address only. If it is right, give it as the address."
         )
+
+
+_seen: contextvars.ContextVar[list[Redirected] | None] = contextvars.ContextVar(
+    "redirects", default=None
+)
 
 
 def redirected(status: int, url: Any, location: str | None) -> Redirected | None:
@@ -65,7 +73,25 @@ async def refuse(response: Any) -> None:
     location = response.headers.get("location")
     error = redirected(response.status_code, response.request.url, location)
     if error is not None:
+        known = _seen.get()
+        if known is not None:
+            known.append(error)
         raise error
+
+
+@contextlib.contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise the redirect that an error within was made of: for SDKs that break the chain."""
+    seen: list[Redirected] = []
+    token = _seen.set(seen)
+    try:
+        yield
+    except Exception:
+        if seen:
+            raise seen[0] from None
+        raise
+    finally:
+        _seen.reset(token)
 
 
 def not_followed(client: C) -> C:
