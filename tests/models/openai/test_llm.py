@@ -358,6 +358,21 @@ def test_what_came_is_kept_where_a_later_request_fails(
     assert output["statistics"]["output_tokens"][1:] == [0, 0]
 
 
+def test_a_failure_says_how_often_it_was_tried(
+    openai_server: OpenAIServer,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    openai_server.faults.append(Fault("error", "^b$", times=None, retry_after=None))
+    llm = llm_of(openai_server, max_retries=1)
+    (output,) = ask(llm, chats("b"))
+    assert output["failures"][0]["attempts"] == 2
+    with Pipeline("tried") as pipeline:
+        TextGeneration(llm=llm, name="ask")
+    pipeline.run(dataset=[{"instruction": "a"}, {"instruction": "b"}], output_dir=tmp_path / "run")
+    (failure,) = failures_of(tmp_path / "run")
+    assert (failure["row"]["instruction"], failure["attempts"]) == ("b", 2)
+
+
 def test_models_that_call_the_length_otherwise(
     openai_server: OpenAIServer,  # noqa: F811
 ) -> None:
