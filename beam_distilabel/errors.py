@@ -49,9 +49,11 @@ class GenerationError(DistilabelError):
 
     Attributes:
         kind: one of `beam_distilabel.failures.FailureKind`.
+        attempts: how often the request was tried.
     """
 
     kind = "engine"
+    attempts = 1
 
     def __init__(self, message: str, kind: str | None = None) -> None:
         super().__init__(message)

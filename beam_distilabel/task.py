@@ -309,7 +309,8 @@ class _Task(_Step):
             raise
         except Exception as error:
             kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
-            failure = Failure(self.unique_name, kind, message_of(error), row)
+            attempts = getattr(error, "attempts", 1)
+            failure = Failure(self.unique_name, kind, message_of(error), row, attempts)
             return self._failed_rows(row, failure, sent)
         return self._finished_rows(row, outputs, sent)
 

@@ -15,6 +15,7 @@ from beam_distilabel.models.remote.answers import MalformedAnswer, output_of_one
 from beam_distilabel.models.remote.errors import explain_sdk
 from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.remote.messages import Image, parts_of, split_system
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -99,13 +100,13 @@ class AnthropicLLM(SingleAnswerLLM):
 
     def make_client(self) -> Any:
         """A client of the Anthropic SDK; it belongs to one event loop."""
-        from anthropic import AsyncAnthropic
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
         return AsyncAnthropic(
             api_key=self._key(),
             base_url=self.base_url,
             timeout=self.timeout,
-            http_client=self.http_client,
+            http_client=self.http_client or not_followed(DefaultAsyncHttpxClient()),
             # Its retries know neither our limits nor a deadline.
             max_retries=0,
         )

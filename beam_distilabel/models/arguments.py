@@ -7,10 +7,27 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.runtime_parameters import closest
 
 T = TypeVar("T")
+
+
+def _is_secret(path: tuple[int | str, ...]) -> bool:
+    """Whether what is at this place has a name like "api_key", or is within what has."""
+    return any(isinstance(name, str) and names_secret(name) for name in path)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: "***" if names_secret(str(name)) else _without_secrets(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_secrets(item) for item in value)
+    return value
 
 
 def checked_arguments(
@@ -35,7 +52,8 @@ def checked_arguments(
         for detail in error.errors():
             name = str(detail["loc"][0]) if detail["loc"] else "?"
             hint = closest(name, known) if name not in known else ""
-            problems.append(f"{name}={detail.get('input')!r}: {detail['msg']}.{hint}")
+            shown = "***" if _is_secret(detail["loc"]) else repr(_without_secrets(detail["input"]))
+            problems.append(f"{name}={shown}: {detail['msg']}.{hint}")
         raise DistilabelUserError(
             f"{whose}'s generation arguments are wrong: {'; '.join(problems)}"
         ) from None

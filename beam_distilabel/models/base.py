@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr
 
 from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
@@ -36,6 +36,9 @@ STOCK_BATCH_SIZE = 256
 
 class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandler):
     """What LLMs, embedding and image models share: a Beam ModelHandler with an Engine behind it."""
+
+    # An error about one field would otherwise show them all, an API key as it was given among them.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.llm"))
 

@@ -24,6 +24,7 @@ from beam_distilabel.models.remote.errors import (
     without,
 )
 from beam_distilabel.models.remote.llm import secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -102,6 +103,7 @@ class CohereLLM(SingleAnswerLLM):
 
     def make_client(self) -> Any:
         """A client of the Cohere SDK; it belongs to one event loop."""
+        import httpx
         from cohere import AsyncClientV2
 
         return AsyncClientV2(
@@ -109,6 +111,7 @@ class CohereLLM(SingleAnswerLLM):
             base_url=str(self.base_url).rstrip("/").removesuffix("/v1"),
             client_name=self.client_name,
             timeout=self.timeout,
+            httpx_client=not_followed(httpx.AsyncClient(timeout=self.timeout)),
             # Its retries know neither our limits nor a deadline.
             max_retries=0,
             log_warning_experimental_features=False,

@@ -13,6 +13,7 @@ from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.openai.answers import checked_answer, output_of
 from beam_distilabel.models.remote.errors import explain_sdk, safe_message
 from beam_distilabel.models.remote.llm import secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -74,12 +75,13 @@ class GroqLLM(SingleAnswerLLM):
 
     def make_client(self) -> Any:
         """A client of the Groq SDK; it belongs to one event loop."""
-        from groq import AsyncGroq
+        from groq import AsyncGroq, DefaultAsyncHttpxClient
 
         return AsyncGroq(
             base_url=self.base_url,
             api_key=self._key(),
             timeout=self.timeout,
+            http_client=not_followed(DefaultAsyncHttpxClient()),
             # Its retries know neither our limits nor a deadline.
             max_retries=0,
         )

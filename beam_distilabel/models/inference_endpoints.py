@@ -32,6 +32,7 @@ from beam_distilabel.models.remote.errors import (
 )
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM, secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -259,18 +260,22 @@ class InferenceEndpointsLLM(RemoteLLM, MagpieChatTemplateMixin):
 
     def make_client(self) -> Any:
         """A client of the Hub's SDK; it belongs to one event loop."""
-        from huggingface_hub import AsyncInferenceClient
+        from huggingface_hub import AsyncInferenceClient, get_async_session
 
         model: str | None = self.model_id
         if self.endpoint_name is not None:
             model = _endpoints[self.endpoint_namespace, self.endpoint_name][0]
         provider: Any = self.provider if self.model_id else None
-        return AsyncInferenceClient(
+        client = AsyncInferenceClient(
             model=model or self.base_url,
             provider=provider,
             token=self._key() or _NO_KEY,
             timeout=self._timeout(),
         )
+        # It takes no HTTP client.
+        session = client._async_client = not_followed(get_async_session())
+        client.exit_stack.push_async_callback(session.aclose)
+        return client
 
     def explain(self, error: Exception) -> Trouble:
         """What an error of one attempt means."""

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, Field, PositiveFloat, PrivateAttr, SecretStr, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.arguments import checked_arguments
-from beam_distilabel.models.openai.answers import checked_answer, output_of, total_tokens
+from beam_distilabel.models.openai.answers import (
+    checked_answer,
+    output_of,
+    total_tokens,
+    with_failures,
+)
 from beam_distilabel.models.remote.errors import explain_sdk, explain_status, safe_message
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
+from beam_distilabel.models.remote.litellm_clients import follow_no_redirects
 from beam_distilabel.models.remote.llm import RemoteLLM
+from beam_distilabel.models.remote.redirects import unwrapped
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import UNSET_LENGTH_TOKENS
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -45,6 +54,7 @@ class _Arguments:
 
 
 _adapter = TypeAdapter(_Arguments)
+_SHORTEST_SECRET = 8
 
 
 class LiteLLM(RemoteLLM):
@@ -110,15 +120,25 @@ class LiteLLM(RemoteLLM):
 
     def secrets(self) -> list[str]:
         given = (self.generation_kwargs or {}).get("api_key")
-        return [*super().secrets(), *([given] if isinstance(given, str) else [])]
+        # Which variable `litellm` takes depends on the provider; all that are keys may be it.
+        found = [
+            value
+            for name, value in os.environ.items()
+            if names_secret(name) and len(value) >= _SHORTEST_SECRET
+        ]
+        return [*super().secrets(), *([given] if isinstance(given, str) else []), *found]
 
     def load(self) -> None:
         """Make ready to ask; nothing is sent yet.
 
         Raises:
-            EngineError: the package `litellm` isn't installed.
+            EngineError: the package `litellm` isn't installed, or is one that can't be kept from
+                following redirects.
         """
+        # Or it fetches its list of prices from the internet when it is imported.
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         super().load()
+        follow_no_redirects()
         import litellm
 
         litellm.telemetry = False
@@ -236,7 +256,10 @@ class LiteLLM(RemoteLLM):
         answers: list[dict[str, Any]] = []
         missing = num_generations
         while missing > 0:
-            answers.append(await self._send(request, missing, expected + missing * each))
+            try:
+                answers.append(await self._send(request, missing, expected + missing * each))
+            except GenerationError as error:
+                return with_failures(answers, missing, error, num_generations, schema)
             missing -= len(answers[-1]["choices"])
         return output_of(answers, num_generations, schema)
 
@@ -272,7 +295,8 @@ class LiteLLM(RemoteLLM):
         async def send(slot: Slot) -> dict[str, Any]:
             several = {"n": count} if count > 1 else {}  # not every provider knows it
             drop = {"drop_params": True} if self._drop_params else {}
-            completion = await complete(**request, **several, **drop)
+            with unwrapped():
+                completion = await complete(**request, **several, **drop)
             answer = checked_answer(completion.model_dump())
             used = total_tokens(answer)
             if used is not None:

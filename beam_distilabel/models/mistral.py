@@ -21,6 +21,7 @@ from beam_distilabel.models.remote.errors import (
 )
 from beam_distilabel.models.remote.limits import Limits
 from beam_distilabel.models.remote.llm import secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -82,14 +83,21 @@ class MistralLLM(SingleAnswerLLM):
 
     def make_client(self) -> Any:
         """A client of the Mistral SDK; it belongs to one event loop."""
+        import httpx2
         from mistralai.client import Mistral
 
         # Without a `retry_config` it makes no retries, which would know neither our limits nor a
         # deadline.
         timeout_ms = int(self._timeout() * 1000)
-        return Mistral(api_key=self._key(), server_url=self.endpoint, timeout_ms=timeout_ms)
+        return Mistral(
+            api_key=self._key(),
+            server_url=self.endpoint,
+            timeout_ms=timeout_ms,
+            async_client=not_followed(httpx2.AsyncClient()),
+        )
 
     async def close_client(self, client: Any) -> None:
+        await client.sdk_configuration.async_client.aclose()
         await client.__aexit__(None, None, None)
 
     def explain(self, error: Exception) -> Trouble:

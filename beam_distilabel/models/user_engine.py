@@ -72,7 +72,7 @@ async def agenerate_many(
 
 def failed_output(error: GenerationError, num_generations: int) -> GenerateOutput:
     """The output of generations that failed."""
-    failure = {"kind": error.kind, "message": str(error), "attempts": 1}
+    failure = {"kind": error.kind, "message": str(error), "attempts": error.attempts}
     return {
         "generations": [None] * num_generations,
         "statistics": {},

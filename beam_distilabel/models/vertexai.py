@@ -27,6 +27,7 @@ from beam_distilabel.models.remote.errors import (
     without,
 )
 from beam_distilabel.models.remote.messages import Image, parts_of, split_system
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -115,10 +116,15 @@ class VertexAILLM(SingleAnswerLLM):
 
     def make_client(self) -> Any:
         """A client of the Google Gen AI SDK; it belongs to one event loop."""
+        import httpx2
         from google import genai
         from google.genai import types
 
-        options = types.HttpOptions(timeout=int(self._timeout() * 1000), base_url=self.base_url)
+        options = types.HttpOptions(
+            timeout=int(self._timeout() * 1000),
+            base_url=self.base_url,
+            httpx_async_client=not_followed(httpx2.AsyncClient(timeout=self._timeout())),
+        )
         if self.api_key is not None:
             return genai.Client(vertexai=True, api_key=self._key(), http_options=options)
         import google.auth
@@ -136,6 +142,7 @@ class VertexAILLM(SingleAnswerLLM):
 
     async def close_client(self, client: Any) -> None:
         await client.aio.aclose()
+        await client._api_client._async_httpx_client.aclose()  # it isn't the SDK's
         client.close()
 
     def explain(self, error: Exception) -> Trouble:

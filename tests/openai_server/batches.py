@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -22,6 +23,7 @@ class Batches:
         expiring: prompts that the next batch doesn't come to.
         failing: why the next batch fails as a whole.
         lose_answer_to_creation: how often a batch is made and its maker isn't told.
+        damaged: what becomes of a file of answers; None leaves it as it is.
         made: id to batch, in the order of making.
         files: id to content.
     """
@@ -31,6 +33,7 @@ class Batches:
         self.expiring: set[str] = set()
         self.failing: str | None = None
         self.lose_answer_to_creation = 0
+        self.damaged: Callable[[bytes], bytes] | None = None
         self.made: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}
         self._looked: dict[str, int] = {}
@@ -132,4 +135,5 @@ class Batches:
         # In no order, and no file where there is nothing to be in it.
         for name, lines in (("output_file_id", answers[::-1]), ("error_file_id", errors)):
             if lines:
-                batch[name] = self._store(b"".join(json.dumps(x).encode() + b"\n" for x in lines))
+                content = b"".join(json.dumps(x).encode() + b"\n" for x in lines)
+                batch[name] = self._store(self.damaged(content) if self.damaged else content)

@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.remote.answers import MalformedAnswer, failure_of
+from beam_distilabel.models.user_engine import failed_output, merge_outputs
 from beam_distilabel.typing import GenerateOutput
 
 
@@ -94,6 +96,31 @@ def output_of(
     if any(thoughts is not None for thoughts in reasoning):
         output["reasoning"] = reasoning[:num_generations]
     return output
+
+
+def with_failures(
+    answers: Sequence[dict[str, Any]],
+    missing: int,
+    error: GenerationError,
+    num_generations: int,
+    schema: AnswerSchema | None,
+) -> GenerateOutput:
+    """What came before a request failed, which isn't lost with it.
+
+    Args:
+        answers: as in `output_of`, with `missing` choices too few.
+        missing: how many generations failed.
+        error: why.
+        num_generations: how many were asked for.
+        schema: the structure that was asked for.
+
+    Raises:
+        GenerationError: nothing came.
+    """
+    if not answers:
+        raise error
+    came = output_of(answers, num_generations - missing, schema)
+    return merge_outputs([came, failed_output(error, missing)])
 
 
 def shared_out(total: int, weights: Sequence[int]) -> list[int]:

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.openai.llm import OpenAILLM
 from beam_distilabel.models.remote.llm import secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 
@@ -72,11 +73,12 @@ class AzureOpenAILLM(OpenAILLM):
 
     def make_client(self) -> Any:
         """A client of the OpenAI SDK; it belongs to one event loop."""
-        from openai import AsyncAzureOpenAI
+        from openai import AsyncAzureOpenAI, DefaultAsyncHttpxClient
 
         return AsyncAzureOpenAI(
             azure_endpoint=str(self.base_url),
             azure_deployment=self.model,
             api_version=self.api_version,
+            http_client=not_followed(DefaultAsyncHttpxClient()),
             **self._client_arguments(),
         )

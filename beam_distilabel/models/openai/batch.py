@@ -46,6 +46,7 @@ _NAME = "beam_distilabel"
 _EXPIRED = "batch_expired"
 _FEWER = "the endpoint made fewer answers than it was asked for"
 _LISTED = 100
+_SHOWN = 100
 
 _logger = logging.getLogger(__name__)
 
@@ -121,9 +122,13 @@ class OpenAIBatchEngine(RemoteEngine):
     async def _read_earlier(self) -> None:
         """Read what `jobs_ids` were answered."""
         for job in self._jobs:
-            for line in await self._lines_of(await self._done(job)):
-                if (line.get("error") or {}).get("code") != _EXPIRED:
-                    self._lines[line["custom_id"]] = line
+            lines, unread = await self._lines_of(await self._done(job))
+            for custom_id, line in lines.items():
+                if not _expired(line):
+                    self._lines[custom_id] = line
+            if unread:
+                # Their requests are sent, and paid for, again: nobody knows which ones they are.
+                _logger.warning("%s, such as: %s", _unread(job, len(unread)), unread[0])
 
     async def _send_when_quiet(self) -> None:
         while self._waiting:
@@ -183,14 +188,15 @@ class OpenAIBatchEngine(RemoteEngine):
 
     async def _answer(self, job_id: str, batch: list[_Waiting]) -> None:
         """Answer the requests of a batch when it is done; send again what it left."""
-        lines = {line["custom_id"]: line for line in await self._lines_of(await self._done(job_id))}
+        lines, unread = await self._lines_of(await self._done(job_id))
+        note = f" ({_unread(job_id, len(unread))}, such as: {unread[0]})" if unread else ""
         for one in batch:
             line = lines.get(one.custom_id)
             if line is None:
                 one.answer.set_exception(
-                    GenerationError(f"the batch {job_id} has no answer for the request")
+                    GenerationError(f"the batch {job_id} has no answer for the request{note}")
                 )
-            elif (line.get("error") or {}).get("code") == _EXPIRED:
+            elif _expired(line):
                 self._waiting.append(one)
             else:
                 one.answer.set_result(line)
@@ -216,9 +222,11 @@ class OpenAIBatchEngine(RemoteEngine):
                 raise DistilabelOfflineBatchGenerationNotFinishedException(self._jobs)
             await asyncio.sleep(self._every)
 
-    async def _lines_of(self, job: Any) -> list[dict[str, Any]]:
-        """The lines of a batch's files: answers and errors."""
-        lines = []
+    async def _lines_of(self, job: Any) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The lines of a batch's files, answers and errors, by their request's id; and the
+        beginnings of those that can't be read."""
+        lines: dict[str, dict[str, Any]] = {}
+        unread: list[str] = []
         for file_id in (job.output_file_id, job.error_file_id):
             if file_id:
 
@@ -226,8 +234,13 @@ class OpenAIBatchEngine(RemoteEngine):
                     return bytes((await client.files.content(file_id)).content)
 
                 content = await self._llm.call_service(read)
-                lines += [json.loads(line) for line in content.splitlines() if line.strip()]
-        return lines
+                for text in content.split(b"\n"):
+                    line = _read(text)
+                    if line is not None:
+                        lines[line["custom_id"]] = line
+                    elif text.strip():
+                        unread.append(repr(text[:_SHOWN].decode("utf-8", "replace")))
+        return lines, unread
 
 
 def _batches(waiting: list[_Waiting]) -> Iterator[list[_Waiting]]:
@@ -246,20 +259,48 @@ def _batches(waiting: list[_Waiting]) -> Iterator[list[_Waiting]]:
         yield batch
 
 
+def _read(text: bytes) -> dict[str, Any] | None:
+    """A line of a batch's file, None if it can't be told whose answer it is."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) and isinstance(line.get("custom_id"), str) else None
+
+
+def _unread(job: Any, count: int) -> str:
+    lines = "line" if count == 1 else "lines"
+    return f"{count} {lines} of the batch {getattr(job, 'id', job)} can't be read"
+
+
+def _expired(line: dict[str, Any]) -> bool:
+    return _error_in(line).get("code") == _EXPIRED
+
+
+def _error_in(values: dict[str, Any]) -> dict[str, Any]:
+    """What stands under "error"; of a text, what it says."""
+    error = values.get("error") or {}
+    return error if isinstance(error, dict) else {"message": str(error)}
+
+
 def _answer_of(line: dict[str, Any]) -> dict[str, Any]:
     """The answer in a line of a batch's file.
 
     Raises:
         GenerationError: the line has an error.
     """
-    response = line.get("response") or {}
-    body = response.get("body") or {}
+    given = line.get("response")
+    response = given if isinstance(given, dict) else {}
+    given = response.get("body")
+    body = given if isinstance(given, dict) else {}
     if response.get("status_code") == 200:
         try:
-            return checked_answer(body)
+            return checked_answer(given)
         except ValueError as problem:
             raise GenerationError(f"the answer in the batch can't be read: {problem}") from None
-    error = line.get("error") or body.get("error") or {}
+    error = _error_in(line) or _error_in(body)
+    if not error:
+        raise GenerationError(f"the line in the batch has no answer: {str(line)[:_SHOWN]}")
     code = str(error.get("code"))
     kind = "too_long" if code == "context_length_exceeded" else "refused"
     raise GenerationError(

@@ -17,7 +17,12 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.engine import Engine, GenerateRequest
-from beam_distilabel.models.openai.answers import checked_answer, output_of, total_tokens
+from beam_distilabel.models.openai.answers import (
+    checked_answer,
+    output_of,
+    total_tokens,
+    with_failures,
+)
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.requests import (
     CHAT,
@@ -27,6 +32,7 @@ from beam_distilabel.models.openai.requests import (
 )
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM, secret_from
+from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.typing import FormattedInput, GenerateOutput
@@ -104,9 +110,13 @@ class OpenAILLM(RemoteLLM):
 
     def make_client(self) -> Any:
         """A client of the OpenAI SDK; it belongs to one event loop."""
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-        return AsyncOpenAI(base_url=self.base_url, **self._client_arguments())
+        return AsyncOpenAI(
+            base_url=self.base_url,
+            http_client=not_followed(DefaultAsyncHttpxClient()),
+            **self._client_arguments(),
+        )
 
     def _client_arguments(self) -> dict[str, Any]:
         assert self.api_key is not None
@@ -231,7 +241,10 @@ class OpenAILLM(RemoteLLM):
             else:
                 body.pop("n", None)
             tokens = expected + missing * parsed.max_new_tokens
-            answers.append(await self._send(path, body, parsed, tokens))
+            try:
+                answers.append(await self._send(path, body, parsed, tokens))
+            except GenerationError as error:
+                return with_failures(answers, missing, error, num_generations, schema)
             missing -= len(answers[-1]["choices"])
         return output_of(answers, num_generations, schema)
 

@@ -18,7 +18,6 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -37,8 +36,10 @@ from beam_distilabel.errors import (
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
 from beam_distilabel.models.engine import Engine
+from beam_distilabel.models.remote.addresses import check_query
 from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
+from beam_distilabel.models.remote.redirects import explain_redirect, redirect_behind
 from beam_distilabel.models.remote.retries import RetryPolicy, Trouble, send_until_answered
 from beam_distilabel.models.structured_output import checked_structure
 from beam_distilabel.models.user_engine import (
@@ -106,9 +107,6 @@ class RemoteLLM(AsyncLLM):
         True
     """
 
-    # An error about a field would otherwise show them all, the API key as it was given among them.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     max_retries: RuntimeParameter[NonNegativeInt] = Field(
         default=6, description="The attempts after the first one."
     )
@@ -157,6 +155,7 @@ class RemoteLLM(AsyncLLM):
                 "would be dumped with it; give a key as `api_key`, and anything else as a header "
                 "where the class has `default_headers`."
             )
+        check_query(self._url(), self.url_name, type(self).__name__)
         checked_structure(self.structured_output, self.structure_formats, type(self).__name__)
 
     # -- what subclasses define ------------------------------------------------------------------
@@ -166,7 +165,8 @@ class RemoteLLM(AsyncLLM):
         return self._url()
 
     def make_client(self) -> Any:
-        """A client of the SDK, without retries of its own; it belongs to one event loop."""
+        """A client of the SDK, without retries of its own, that follows no redirects (see
+        `beam_distilabel.models.remote.redirects`); it belongs to one event loop."""
         raise NotImplementedError
 
     async def close_client(self, client: Any) -> None:
@@ -352,9 +352,13 @@ class RemoteLLM(AsyncLLM):
             self._answered = True
             return answer
 
-        return await send_until_answered(
-            attempt, explain or self.explain, self._endpoint, tokens, policy
-        )
+        def explained(error: Exception) -> Trouble:
+            redirect = redirect_behind(error)
+            if redirect is not None:
+                return explain_redirect(redirect, self._answered)
+            return (explain or self.explain)(error)
+
+        return await send_until_answered(attempt, explained, self._endpoint, tokens, policy)
 
     def _timeout(self) -> float:
         return self.timeout or float(type(self).model_fields["timeout"].default)

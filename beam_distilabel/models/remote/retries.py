@@ -54,13 +54,17 @@ class Trouble:
     after: float | None = None
     whole: bool = False
 
-    def error(self, note: str = "") -> DistilabelError:
-        """The error that costs one row, or ends the run."""
+    def error(self, attempts: int, note: str = "") -> DistilabelError:
+        """The error that costs one row, or ends the run, after so many attempts."""
         if self.whole:
             return EngineError(self.message + note)
+        message = self.message + note
         if self.kind == "too_long":
-            return PromptTooLongError(self.message + note)
-        return GenerationError(self.message + note, self.kind)
+            error: GenerationError = PromptTooLongError(message)
+        else:
+            error = GenerationError(message, self.kind)
+        error.attempts = attempts
+        return error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,17 +177,18 @@ async def send_until_answered(
             except Exception as error:
                 trouble = explain(error)
                 if not trouble.again:
-                    raise trouble.error() from None
+                    raise trouble.error(attempts) from None
             spent += time.monotonic() - began
         counted += not trouble.busy
         pause = pause_seconds(attempts, trouble.after)
         if counted > policy.max_retries:
-            raise trouble.error(f" (gave up after {attempts} attempts)")
+            raise trouble.error(attempts, f" (gave up after {attempts} attempts)")
         if spent + pause >= policy.total_seconds:
             wish = f", and asks to wait {trouble.after:.3g} s" if trouble.after else ""
             raise trouble.error(
+                attempts,
                 f" (gave up after {attempts} attempts in {spent:.3g} s{wish}; the deadline is "
-                f"{policy.total_seconds:.3g} s)"
+                f"{policy.total_seconds:.3g} s)",
             )
         if trouble.after:
             level = logging.INFO if trouble.after >= _LONG_PAUSE_SECONDS else logging.DEBUG

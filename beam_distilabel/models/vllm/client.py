@@ -98,7 +98,8 @@ class ClientvLLM(OpenAILLM):
         import openai
 
         arguments = {**self._client_arguments(), "max_retries": self.max_retries}
-        with openai.OpenAI(base_url=self.base_url, **arguments) as client:
+        http = openai.DefaultHttpxClient(follow_redirects=False)
+        with openai.OpenAI(base_url=self.base_url, http_client=http, **arguments) as client:
             try:
                 models = client.models.list().data
             except (openai.OpenAIError, ValueError) as error:

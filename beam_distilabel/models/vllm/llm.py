@@ -15,6 +15,7 @@ from beam_distilabel.models.base import LLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
+from beam_distilabel.models.remote.addresses import check_query
 from beam_distilabel.models.structured_output import FORMATS, checked_structure, plain_structure
 from beam_distilabel.models.vllm.adapters import check_lora
 from beam_distilabel.models.vllm.arguments import check_engine
@@ -166,6 +167,7 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         if self.api_key is None and os.getenv("VLLM_API_KEY"):
             self.api_key = SecretStr(os.environ["VLLM_API_KEY"])
         url = urlsplit(self.base_url or "")
+        check_query(str(self.base_url or ""), "base_url", "vLLM(engine='url')")
         if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:
             raise DistilabelUserError(
                 f"vLLM(engine='url') has base_url={self.base_url!r}; expected an address such as "

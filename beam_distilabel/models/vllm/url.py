@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -23,8 +24,10 @@ from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.canary import Canary
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
-from beam_distilabel.models.remote.answers import failure_of
+from beam_distilabel.models.openai.answers import checked_answer
+from beam_distilabel.models.remote.answers import MalformedAnswer, failure_of
 from beam_distilabel.models.remote.limits import Limits, Slot, endpoint
+from beam_distilabel.models.remote.redirects import explain_redirect, redirect_behind, redirected
 from beam_distilabel.models.remote.retries import (
     RetryPolicy,
     Trouble,
@@ -217,7 +220,7 @@ class VLLMUrlEngine(Engine):
     async def _completion(self, path: str, body: dict[str, Any]) -> Any:
         url = f"{self._base}/{path}"
         try:
-            answer = await self._ask("POST", url, body)
+            answer = await self._ask("POST", url, body, check=_completion_in)
         except GenerationError as error:
             if error.kind != "too_long" or self._max_model_len is None:
                 raise
@@ -231,8 +234,10 @@ class VLLMUrlEngine(Engine):
                 ) from error
             if room >= body["max_tokens"]:
                 raise GenerationError(str(error), "refused") from error
-            answer = await self._ask("POST", url, {**body, "max_tokens": room})
-        reason = answer["choices"][0]["finish_reason"]
+            answer = await self._ask(
+                "POST", url, {**body, "max_tokens": room}, check=_completion_in
+            )
+        reason = answer["choices"][0].get("finish_reason")
         if reason in ("abort", "error"):
             raise GenerationError(f"vLLM ended the request early ({reason}).")
         return answer
@@ -248,7 +253,8 @@ class VLLMUrlEngine(Engine):
 
     async def _tokens(self, what: dict[str, Any]) -> list[int]:
         body = {"model": self._llm.model, **what}
-        tokens: list[int] = (await self._ask("POST", f"{self._root}/tokenize", body))["tokens"]
+        check = functools.partial(_field_in, name="tokens", kind=list)
+        tokens: list[int] = await self._ask("POST", f"{self._root}/tokenize", body, check=check)
         return tokens
 
     async def _text(self, path: str, body: dict[str, Any]) -> str:
@@ -258,11 +264,18 @@ class VLLMUrlEngine(Engine):
             return prompt
         tokens = await self._prompt_tokens(path, body)
         body = {"model": self._llm.model, "tokens": tokens}
-        return str((await self._ask("POST", f"{self._root}/detokenize", body))["prompt"])
+        check = functools.partial(_field_in, name="prompt", kind=str)
+        return str(await self._ask("POST", f"{self._root}/detokenize", body, check=check))
 
     async def _ask(
-        self, method: str, url: str, body: dict[str, Any] | None, policy: RetryPolicy | None = None
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        policy: RetryPolicy | None = None,
+        check: Callable[[Any], Any] = lambda answer: answer,
     ) -> Any:
+        """What `check` makes of the answer; it raises MalformedAnswer, which is tried again."""
         try:
             data = orjson.dumps(body) if body is not None else None
         except TypeError as error:
@@ -271,15 +284,21 @@ class VLLMUrlEngine(Engine):
         async def send(slot: Slot) -> Any:
             if self._session is None:
                 raise EngineError("The vLLM engine is closed.")
-            async with self._session.request(method, url, data=data) as response:
+            async with self._session.request(
+                method, url, data=data, allow_redirects=False
+            ) as response:
                 content = await response.read()
+                location = response.headers.get("Location")
+                redirect = redirected(response.status, response.url, location)
+                if redirect is not None:
+                    raise redirect
                 if response.status >= 400:
                     raise _StatusError(
                         response.status,
                         _message(content),
                         retry_after_seconds(response.headers),
                     )
-                answer = orjson.loads(content)
+                answer = check(orjson.loads(content))
                 self._answered = True
                 return answer
 
@@ -292,6 +311,9 @@ class VLLMUrlEngine(Engine):
         if len(self._key) >= _SHORTEST_SECRET:
             text = text.replace(self._key, "***")
         whole = not self._answered
+        redirect = redirect_behind(error)
+        if redirect is not None:
+            return explain_redirect(redirect, self._answered)
         if isinstance(error, _StatusError):
             return _explain_status(
                 error, f"vLLM refused the request ({error.status}): {text}", whole
@@ -301,7 +323,7 @@ class VLLMUrlEngine(Engine):
         if isinstance(error, (aiohttp.ClientError, OSError)):
             message = f"the vLLM server at {self._base} can't be reached: {text}"
             return Trouble("engine", message, again=True, whole=whole)
-        if isinstance(error, orjson.JSONDecodeError):
+        if isinstance(error, (orjson.JSONDecodeError, MalformedAnswer)):
             return Trouble("engine", f"the vLLM server's answer can't be read: {text}", again=True)
         return Trouble("engine", text, whole=isinstance(error, EngineError))
 
@@ -325,6 +347,32 @@ def _message(content: bytes) -> str:
         return str(error.get("message") or error.get("detail") or error)
     except (ValueError, AttributeError):
         return content.decode("utf-8", "replace")
+
+
+def _completion_in(answer: Any) -> dict[str, Any]:
+    """`answer`, if it has all that an output is made of.
+
+    Raises:
+        MalformedAnswer: it hasn't.
+    """
+    checked = checked_answer(answer)
+    choice = checked["choices"][0]
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if text is not None and not isinstance(text, str):
+        raise MalformedAnswer(f"the answer's content is no text: {str(text)[:200]}")
+    usage = checked.get("usage")
+    counts = ("prompt_tokens", "completion_tokens")
+    if not isinstance(usage, dict) or not all(isinstance(usage.get(n), int) for n in counts):
+        raise MalformedAnswer(f"the answer has no token counts: {str(answer)[:200]}")
+    return {**checked, "choices": [{"finish_reason": None, **choice}]}
+
+
+def _field_in(answer: Any, name: str, kind: type) -> Any:
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, kind):
+        raise MalformedAnswer(f"the answer has no {name}: {str(answer)[:200]}")
+    return value
 
 
 def _common(parsed: GenerationArguments) -> dict[str, Any]:
@@ -398,7 +446,7 @@ def _output(
     count = arguments.logprobs
     if count is not None:
         read = _chat_candidates if is_chat else _text_candidates
-        output["logprobs"] = [read(one["logprobs"] or {}, count) for one in choices] * repeated
+        output["logprobs"] = [read(one.get("logprobs") or {}, count) for one in choices] * repeated
     return output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,49 @@ def test_fewer_answers_than_asked_for(openai_server: OpenAIServer) -> None:  # n
     llm.unload()
     assert output["generations"] == ["answer to a", None]
     assert "made fewer answers" in output["failures"][1]["message"]
+
+
+@pytest.mark.parametrize("come_back", [False, True])
+def test_an_unreadable_line_costs_its_own_row(
+    openai_server: OpenAIServer,  # noqa: F811
+    come_back: bool,
+) -> None:
+    def damaged(content: bytes) -> bytes:
+        lines = [json.loads(line) for line in content.splitlines()]
+        for line in lines:
+            prompt = line["id"].removeprefix("request-")
+            if prompt == "nobody's":
+                del line["custom_id"]
+            elif prompt in ("text", "null"):
+                line |= {"response": None, "error": {"text": "no luck", "null": None}[prompt]}
+            elif prompt in ("body", "list"):
+                line["response"]["body"] = {"body": "<html>", "list": []}[prompt]
+        made = [json.dumps(line).encode() for line in lines]
+        return b"\n".join([*made, b'{"half', b"null", b"[1]", b"\xff", b"[" * 100_000])
+
+    openai_server.batches.damaged = damaged
+    prompts = ["good", "nobody's", "text", "null", "body", "list", "good too"]
+    llm = llm_of(openai_server, offline_batch_generation_block_until_done=1)
+    if come_back:
+        prompts.remove("nobody's")  # it would be sent again
+        openai_server.batches.looks = None
+        llm = llm_of(openai_server)
+        llm.load()
+        with pytest.raises(NotFinished):
+            llm.generate_outputs(chats(*prompts))
+        llm.unload()
+        done(openai_server)
+    llm.load()
+    outputs = dict(zip(prompts, llm.generate_outputs(chats(*prompts)), strict=True))
+    llm.unload()
+    for prompt in ("good", "good too"):
+        assert outputs.pop(prompt)["generations"] == [f"answer to {prompt}"]
+    said = {prompt: output["failures"][0]["message"] for prompt, output in outputs.items()}
+    assert all(output["generations"] == [None] for output in outputs.values())
+    if not come_back:
+        assert "no answer for the request (6 lines" in said["nobody's"]
+    assert "no luck" in said["text"] and "has no answer" in said["null"]
+    assert "can't be read" in said["body"] and "can't be read" in said["list"]
 
 
 @pytest.mark.parametrize(

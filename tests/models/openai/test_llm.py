@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import pickle
@@ -24,6 +25,7 @@ from beam_distilabel.models.llms import (
     OpenAILLM,
     TogetherLLM,
 )
+from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.fakes import no_engine_is_left, open_engines, run  # noqa: F401
@@ -338,6 +340,39 @@ def test_servers_that_make_one_answer_at_a_time(
     assert len(openai_server.keys_by_prompt()["a"]) == 3
 
 
+def test_what_came_is_kept_where_a_later_request_fails(
+    openai_server: OpenAIServer,  # noqa: F811
+) -> None:
+    openai_server.max_choices = 1
+
+    def refuse_from_now_on(body: dict[str, Any], index: int) -> str:
+        openai_server.faults.append(Fault("content_filter", times=None))
+        return "the first"
+
+    openai_server.answer = refuse_from_now_on
+    (output,) = ask(llm_of(openai_server), chats("a"), n=3)
+    assert output["generations"] == ["the first", None, None]
+    first, *others = output["failures"]
+    assert first is None and [one["kind"] for one in others] == ["refused"] * 2
+    assert output["finish_reasons"] == ["stop", None, None]
+    assert output["statistics"]["output_tokens"][1:] == [0, 0]
+
+
+def test_a_failure_says_how_often_it_was_tried(
+    openai_server: OpenAIServer,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    openai_server.faults.append(Fault("error", "^b$", times=None, retry_after=None))
+    llm = llm_of(openai_server, max_retries=1)
+    (output,) = ask(llm, chats("b"))
+    assert output["failures"][0]["attempts"] == 2
+    with Pipeline("tried") as pipeline:
+        TextGeneration(llm=llm, name="ask")
+    pipeline.run(dataset=[{"instruction": "a"}, {"instruction": "b"}], output_dir=tmp_path / "run")
+    (failure,) = failures_of(tmp_path / "run")
+    assert (failure["row"]["instruction"], failure["attempts"]) == ("b", 2)
+
+
 def test_models_that_call_the_length_otherwise(
     openai_server: OpenAIServer,  # noqa: F811
 ) -> None:
@@ -488,6 +523,23 @@ def test_a_password_in_the_address_is_refused_and_not_shown() -> None:
     with pytest.raises(ValidationError, match="has a user or a password in it") as caught:
         OpenAILLM(model="m", api_key="k", base_url="https://me:hunter22@example.com/v1")
     assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["api_key", "api-key", "access_token", "key"])
+def test_a_key_in_the_query_is_refused_and_not_shown(name: str) -> None:
+    url = f"https://example.com/v1?api-version=1&{name}=hunter22"
+    for make in (OpenAILLM, functools.partial(vLLM, engine="url")):
+        with pytest.raises(ValidationError, match=f"has '{name}' in its query") as caught:
+            make(model="m", api_key="k", base_url=url)
+        assert "hunter22" not in str(caught.value)
+    assert OpenAILLM(model="m", api_key="k", base_url="https://a/v1?api-version=1")
+
+
+@pytest.mark.parametrize("fields", [{"apikey": "sk-mine"}, {"api_key": ["sk-mine"]}])
+def test_no_model_shows_a_key_in_an_error_about_a_field(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))) as caught:
+        vLLM(model="m", **fields)
+    assert "sk-mine" not in str(caught.value)
 
 
 @pytest.mark.parametrize("fields", [{"timeout": -1}, {"modle": "m"}, {"structured_output": {}}])

@@ -8,6 +8,7 @@ import logging
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.fakes import no_engine_is_left  # noqa: F401
+from tests.json_server import JsonServer, Reply
 from tests.openai_server import Chaos, Fault, OpenAIServer
 from tests.pipeline.running import columns, failures_of, rows_of
 from tests.provider_servers import Provider
@@ -161,6 +163,27 @@ def test_an_endpoint_that_can_answer_nobody_ends_the_run(
     with pytest.raises(EngineError, match=message) as caught:
         ask(provider.make(server, **fields), chats("a", "b"))
     assert "sk-" not in str(caught.value)
+
+
+def test_redirects_are_not_followed(
+    provider: Provider,  # noqa: F811
+    server: OpenAIServer,  # noqa: F811
+) -> None:
+    """Neither the key nor the prompt gets to another host; before an answer or after one."""
+    with JsonServer(lambda request: Reply({})) as other:
+        away = Reply({}, 307, {"location": f"{other.url}/v1/elsewhere"})
+        with JsonServer(lambda request: away) as given:
+            here: Any = SimpleNamespace(url=f"{given.url}/v1", origin=given.url, key="sk-mine")
+            with pytest.raises(EngineError, match=f"redirects .307. to {other.url}"):
+                ask(provider.make(here), chats("a"))
+            llm = provider.make(here)
+            llm.load()
+            llm._answered = True
+            (output,) = llm.generate_outputs(chats("a"), **llm.get_generation_kwargs())
+            llm.unload()
+        assert output["failures"][0]["kind"] == "refused"
+        assert len(given.received) == 2, "no attempt more"
+        assert other.received == []
 
 
 def test_what_is_paid_for_is_kept_when_a_generation_fails(

@@ -192,6 +192,14 @@ def test_a_wrong_key_ends_the_run(server: JsonServer) -> None:
     assert KEY not in str(caught.value)
 
 
+def test_a_redirect_is_not_followed(server: JsonServer) -> None:
+    with JsonServer(answer) as other:
+        server.troubles.append(Reply({}, 307, {"location": other.url}))
+        with pytest.raises(EngineError, match=f"redirects .307. to {other.url}"):
+            answered(server)
+        assert other.received == []
+
+
 def test_a_saved_token_goes_to_no_foreign_address(
     server: JsonServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from beam_distilabel.models.llms import (
     MistralLLM,
     VertexAILLM,
 )
+from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.messages import parts_of
 from beam_distilabel.models.user_engine import merge_outputs
 from tests.openai_server import Fault
@@ -251,7 +252,23 @@ def test_parts_that_no_message_has(part: Any) -> None:
         parts_of([part])
 
 
+@pytest.mark.parametrize("kwargs", [{"api_key": 12345678}, {"model_list": {"api_key": "sk-mine"}}])
+def test_no_message_about_a_wrong_argument_shows_a_key(kwargs: dict[str, Any]) -> None:
+    llm = LiteLLM(model="openai/m", generation_kwargs=kwargs)
+    with pytest.raises(DistilabelUserError, match=f"{next(iter(kwargs))}=") as caught:
+        llm.check_generation_kwargs()
+    text = str(caught.value)
+    assert "***" in text and "12345678" not in text and "sk-mine" not in text
+
+
+def test_litellm_masks_keys_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-the-environment")
+    llm = LiteLLM(model="openai/m")
+    trouble = Exception("no such key: a-key-of-the-environment")
+    assert safe_message(trouble, llm.secrets()) == "no such key: ***"
+
+
 def test_litellm_keeps_its_key_out_of_dumps() -> None:
     llm = LiteLLM(model="openai/m", api_key="sk-1", generation_kwargs={"api_key": "sk-2"})
     assert "sk-" not in json.dumps(llm.dump())
-    assert llm.secrets() == ["sk-1", "sk-2"]
+    assert llm.secrets()[:2] == ["sk-1", "sk-2"]

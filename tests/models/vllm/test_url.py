@@ -81,6 +81,10 @@ class Server:
             request.transport.abort()
         if what == "garbage":
             return web.Response(text="<html>")
+        if what == "redirect":
+            raise web.HTTPTemporaryRedirect("http://elsewhere.example/v1/chat/completions")
+        if isinstance(what, dict):
+            return web.json_response(**what)
         if isinstance(what, int):
             return web.json_response({"error": {"message": f"status {what}"}}, status=what)
         return web.json_response(
@@ -128,6 +132,41 @@ def test_what_may_yet_be_answered_is_asked_again(server: Server, engine: VLLMUrl
         ask(engine)
     assert failure.value.kind == "refused"
     assert ask(engine)["generations"] == ["yes"]
+
+
+def usage(**more: Any) -> dict[str, Any]:
+    return {"usage": {"prompt_tokens": 3, "completion_tokens": 1}, **more}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"error": {"message": "out of luck"}}, "no choices.*out of luck"),
+        (None, "no choices"),
+        ([], "no choices"),
+        (usage(), "no choices"),
+        (usage(choices=[]), "no choices"),
+        (usage(choices=[{"finish_reason": "stop"}]), "without a text"),
+        (usage(choices=[{"message": {"content": [{"type": "text"}]}}]), "is no text"),
+        ({"choices": [{"message": {"content": "yes"}}], "usage": None}, "no token counts"),
+    ],
+)
+def test_an_answer_of_another_protocol_is_asked_for_again(
+    server: Server, engine: VLLMUrlEngine, answer: Any, message: str
+) -> None:
+    server.script = [{"data": answer}]
+    assert ask(engine)["generations"] == ["yes"] and len(server.bodies) == 2
+    server.script = [{"data": answer}] * 4
+    with pytest.raises(GenerationError, match=f"can't be read: .*{message}") as failure:
+        ask(engine)
+    assert failure.value.kind == "engine"
+
+
+def test_a_redirect_is_not_followed(server: Server, engine: VLLMUrlEngine) -> None:
+    server.script = ["redirect"]
+    with pytest.raises(GenerationError, match="to http://elsewhere.example, which") as failure:
+        ask(engine)
+    assert failure.value.kind == "refused" and len(server.bodies) == 1
 
 
 def test_what_is_sent(server: Server, engine: VLLMUrlEngine) -> None:
