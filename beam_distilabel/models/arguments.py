@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -28,6 +29,22 @@ def _without_secrets(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_without_secrets(item) for item in value)
     return value
+
+
+_NO_ARGUMENTS = frozenset(("self", "input", "inputs", "num_generations", "__class__"))
+
+
+def given_arguments(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The generation arguments among the parameters of `generate` or `agenerate`.
+
+    Args:
+        namespace: its `locals()`, before it has any other variable.
+
+    Example:
+        >>> given_arguments({"self": None, "input": "Hi", "temperature": 0.5})
+        {'temperature': 0.5}
+    """
+    return {name: value for name, value in namespace.items() if name not in _NO_ARGUMENTS}
 
 
 def checked_arguments(

@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future, TimeoutError as FutureTimeoutError
 from typing import Any, TypeVar
 
@@ -169,6 +169,17 @@ class Engine:
             self.loop.run_forever()
         finally:
             self.loop.close()
+
+
+async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in order; where one raises, the others are ended before the error goes on."""
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()  # does nothing to those that have finished
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def answer(engine: Engine, request: GenerateRequest) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
 from beam_distilabel.models.answer_schema import AnswerSchema
-from beam_distilabel.models.arguments import checked_arguments
+from beam_distilabel.models.arguments import checked_arguments, given_arguments
 from beam_distilabel.models.local.chat import load_tokenizer, rendered
 from beam_distilabel.models.magpie import MagpieChatTemplateMixin
 from beam_distilabel.models.openai.answers import checked_answer, output_of
@@ -371,11 +371,7 @@ class InferenceEndpointsLLM(RemoteLLM, MagpieChatTemplateMixin):
             EngineError: no input can be answered.
             DistilabelUserError: an argument is wrong.
         """
-        given = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "input", "__class__")
-        }
+        given = given_arguments(locals())
         arguments = self._parsed(given)
         prompt, structure = input if isinstance(input, tuple) else (input, None)
         schema = self._schema(structure)

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
-from beam_distilabel.models.arguments import checked_arguments
+from beam_distilabel.models.arguments import checked_arguments, given_arguments
 from beam_distilabel.models.openai.answers import (
     checked_answer,
     output_of,
@@ -240,11 +240,7 @@ class LiteLLM(RemoteLLM):
             EngineError: no input can be answered.
             DistilabelUserError: an argument is wrong.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "input", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         parsed = checked_arguments(_adapter, _Arguments, arguments, type(self).__name__)
         chat, structure = input if isinstance(input, tuple) else (input, None)
         if isinstance(chat, str):

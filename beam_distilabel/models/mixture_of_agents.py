@@ -7,8 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, PositiveInt, PrivateAttr, field_validator
-from typing_extensions import Self
+from pydantic import Field, PositiveInt, field_validator
 
 from beam_distilabel.errors import (
     DistilabelUserError,
@@ -17,6 +16,7 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.base import LLM, AsyncLLM
 from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.openai.answers import shared_out
 from beam_distilabel.models.user_engine import failed_output, run_coroutine
 from beam_distilabel.row import fingerprint, seed_from
@@ -31,7 +31,7 @@ judgement: any of them may be mistaken or one-sided. Keep to what the user asked
 and language, and don't mention the other answers."""
 
 
-class MixtureOfAgentsLLM(AsyncLLM):
+class MixtureOfAgentsLLM(HoldsEngine, AsyncLLM):
     """Several LLMs propose answers, and one LLM makes the final answer of them.
 
     In each round all proposers answer at once. From the second round on they see what all of them
@@ -70,8 +70,6 @@ class MixtureOfAgentsLLM(AsyncLLM):
     proposers_llms: list[LLM] = Field(default_factory=list)
     rounds: PositiveInt = 1
 
-    _engine: Engine | None = PrivateAttr(None)
-
     @field_validator("proposers_llms", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
@@ -97,31 +95,6 @@ class MixtureOfAgentsLLM(AsyncLLM):
         """The proposers and the aggregator."""
         return [*self.proposers_llms, self.aggregator_llm]
 
-    # -- life ------------------------------------------------------------------------------------
-
-    def load(self) -> None:
-        """Start the engines of all members, or join those that equal LLMs use.
-
-        Raises:
-            EngineError: one can't start.
-        """
-        super().load()
-        if self._engine is None:
-            self._engine = self.load_model()
-
-    def unload(self) -> None:
-        """Leave the engines."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.release()
-        super().unload()
-
-    def copied(self) -> Self:
-        """A copy that isn't loaded, whether this one is or not."""
-        duplicate = super().copied()
-        duplicate._engine = None
-        return duplicate
-
     async def agenerate(  # type: ignore[override]
         self,
         input: FormattedInput,
@@ -141,12 +114,11 @@ class MixtureOfAgentsLLM(AsyncLLM):
             GenerationError: the input can't be answered.
             EngineError: a member's engine is dead.
         """
-        if self._engine is None:
-            raise DistilabelUserError("Call `load()` of the MixtureOfAgentsLLM first.")
+        engine = self.loaded_engine()
         given = {"aggregator_llm": aggregator_llm, "proposers_llms": proposers_llms}
         kwargs = {name: value for name, value in given.items() if value is not None}
         request = GenerateRequest(input, num_generations, kwargs)
-        return await asyncio.wrap_future(self._engine.submit(self._engine.generate(request)))
+        return await asyncio.wrap_future(engine.submit(engine.generate(request)))
 
     def generate(
         self, inputs: list[FormattedInput], num_generations: int = 1, **kwargs: Any

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.remote.answers import MalformedAnswer, output_of_one
 from beam_distilabel.models.remote.errors import (
     explain_status,
@@ -203,11 +204,7 @@ class VertexAILLM(SingleAnswerLLM):
             EngineError: no input can be answered.
             DistilabelUserError: an argument is wrong.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "input", "__class__")
-        }
+        arguments = given_arguments(locals())
         return await self._ask(input, arguments)
 
     def longest(self, arguments: _Arguments) -> int | None:

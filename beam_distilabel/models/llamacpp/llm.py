@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, FilePath, PositiveInt
 
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.llamacpp.arguments import GenerationArguments, parse_arguments
 from beam_distilabel.models.local.engine import BatchEngine
@@ -120,11 +121,7 @@ class LlamaCppLLM(LocalLLM, MagpieChatTemplateMixin):
             EngineError: the engine is dead.
             DistilabelUserError: an argument is wrong.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "inputs", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         return self._answer_all(inputs, num_generations, arguments)
 
     @classmethod

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from pydantic import Field, PrivateAttr
-from typing_extensions import Self
+from pydantic import Field
 
-from beam_distilabel.errors import DistilabelUserError, GenerationError
+from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.base import LLM
-from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.engine import GenerateRequest, gather_or_cancel
+from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.local.constraint import FORMATS
 from beam_distilabel.models.structured_output import checked_structure, plain_structure
 from beam_distilabel.models.user_engine import failed_output
@@ -25,7 +24,7 @@ _PER_REQUEST = (
 )
 
 
-class LocalLLM(LLM):
+class LocalLLM(HoldsEngine, LLM):
     """An LLM that asks the engine which equal LLMs of its process share; subclasses define
     `make_engine`, `generate` and `parse_arguments`.
 
@@ -39,34 +38,9 @@ class LocalLLM(LLM):
         default=None, description="The structure of all answers: a JSON schema or a regex."
     )
 
-    _engine: Engine | None = PrivateAttr(None)
-
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         checked_structure(self.structured_output, FORMATS, type(self).__name__)
-
-    def load(self) -> None:
-        """Load the model, or join the engine that has it.
-
-        Raises:
-            EngineError: it can't be loaded.
-        """
-        super().load()
-        if self._engine is None:
-            self._engine = self.load_model()
-
-    def unload(self) -> None:
-        """Leave the engine; the last one to leave ends it."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.release()
-        super().unload()
-
-    def copied(self) -> Self:
-        """A copy that isn't loaded, whether this one is or not."""
-        duplicate = super().copied()
-        duplicate._engine = None
-        return duplicate
 
     @classmethod
     def parse_arguments(cls, arguments: dict[str, Any]) -> Any:
@@ -76,16 +50,6 @@ class LocalLLM(LLM):
             DistilabelUserError: names the argument, its value and what is expected.
         """
         raise NotImplementedError
-
-    def loaded_engine(self) -> Engine:
-        """The engine.
-
-        Raises:
-            DistilabelUserError: the LLM isn't loaded.
-        """
-        if self._engine is None:
-            raise DistilabelUserError(f"Call `load()` of the {type(self).__name__} first.")
-        return self._engine
 
     def _answer_all(
         self, inputs: list[FormattedInput], num_generations: int, arguments: dict[str, Any]
@@ -102,15 +66,7 @@ class LocalLLM(LLM):
             except GenerationError as error:
                 return failed_output(error, num_generations)
 
-        async def answer_all() -> list[GenerateOutput]:
-            tasks = [asyncio.ensure_future(answer_one(one)) for one in inputs]
-            try:
-                return await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()  # does nothing to those that have finished
-
-        return engine.call(answer_all())
+        return engine.call(gather_or_cancel(map(answer_one, inputs)))
 
     def get_generation_kwargs(self) -> dict[str, Any]:
         """The keyword arguments that were set for `generate`, with the structured output."""

@@ -16,6 +16,7 @@ from beam_distilabel.errors import (
     GenerationError,
 )
 from beam_distilabel.models.answer_schema import AnswerSchema
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.openai.answers import (
     checked_answer,
@@ -184,11 +185,7 @@ class OpenAILLM(RemoteLLM):
             EngineError: no input can be answered.
             DistilabelUserError: an argument is wrong.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "input", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         return await self._ask(input, num_generations, arguments)
 
     def generate(

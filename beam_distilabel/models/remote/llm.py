@@ -35,7 +35,7 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
-from beam_distilabel.models.engine import Engine
+from beam_distilabel.models.engine import Engine, gather_or_cancel
 from beam_distilabel.models.remote.addresses import check_query
 from beam_distilabel.models.remote.errors import safe_message
 from beam_distilabel.models.remote.limits import Endpoint, Limits, Slot, endpoint
@@ -293,13 +293,9 @@ class RemoteLLM(AsyncLLM):
             )
 
         async def answer_all() -> list[GenerateOutput]:
-            tasks = [asyncio.ensure_future(answer_one(one)) for one in inputs]
             try:
-                return await asyncio.gather(*tasks)
+                return await gather_or_cancel(map(answer_one, inputs))
             finally:
-                for task in tasks:
-                    task.cancel()  # does nothing to those that have finished
-                await asyncio.gather(*tasks, return_exceptions=True)
                 await self.aclose()
 
         return run_coroutine(answer_all)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, PositiveInt, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.local.engine import BatchEngine
 from beam_distilabel.models.local.llm import LocalLLM
@@ -139,11 +140,7 @@ class TransformersLLM(LocalLLM, MagpieChatTemplateMixin):
             EngineError: the engine is dead.
             DistilabelUserError: an argument is wrong.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "inputs", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         return self._answer_all(inputs, num_generations, arguments)
 
     def get_last_hidden_states(self, inputs: list[Any]) -> list[HiddenState]:

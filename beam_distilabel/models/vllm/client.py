@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError, EngineError, GenerationError
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.llm import OpenAILLM
@@ -178,11 +179,7 @@ class ClientvLLM(OpenAILLM):
             GenerationError: the input can't be answered.
             EngineError: no input can be answered.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "input", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         return await self._ask(input, num_generations, arguments)
 
     def _prompt(self, prompt: Any) -> Any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PositiveInt
 
-from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.embeddings.base import Embeddings
-from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
+from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.vllm.memory import engine_need
@@ -17,7 +16,7 @@ from beam_distilabel.models.vllm.pooling import PoolingEngine
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 if TYPE_CHECKING:
-    from beam_distilabel.typing import GenerateOutput
+    pass
 
 _ENGINE_FIELDS = (
     "model",
@@ -30,7 +29,7 @@ _ENGINE_FIELDS = (
 )
 
 
-class vLLMEmbeddings(CudaDevicePlacementMixin, Embeddings):
+class vLLMEmbeddings(CudaDevicePlacementMixin, HoldsEngine, Embeddings):
     """An embedding model that vLLM runs in the worker's own process.
 
     Pooling and normalization are the model's own, as its `sentence-transformers` files say;
@@ -76,28 +75,9 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, Embeddings):
     )
     max_in_flight: PositiveInt | None = None
 
-    _engine: Engine | None = PrivateAttr(None)
-
     @property
     def model_name(self) -> str:
         return self.model
-
-    def load(self) -> None:
-        """Start the engine, or join the one that equal models of this process use.
-
-        Raises:
-            EngineError: it can't start.
-        """
-        super().load()
-        if self._engine is None:
-            self._engine = self.load_model()
-
-    def unload(self) -> None:
-        """Leave the engine; the last one to leave ends it."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.release()
-        super().unload()
 
     def encode(self, inputs: list[str]) -> list[list[float]]:
         """The vector of each text, in order; for use outside of a pipeline, after `load()`.
@@ -106,19 +86,9 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, Embeddings):
             GenerationError: a text can't be encoded; `PromptTooLongError` is one.
             EngineError: the engine is dead.
         """
-        engine = self._engine
-        if engine is None:
-            raise DistilabelUserError("Call `load()` of the vLLMEmbeddings before its `encode`.")
-
-        async def encode_all() -> list[GenerateOutput]:
-            tasks = [asyncio.ensure_future(engine.generate(GenerateRequest(one))) for one in inputs]
-            try:
-                return await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()  # does nothing to those that have finished
-
-        outputs: list[Any] = engine.call(encode_all())
+        engine = self.loaded_engine()
+        answers = (engine.generate(GenerateRequest(one)) for one in inputs)
+        outputs: list[Any] = engine.call(gather_or_cancel(answers))
         return [output["generations"][0] for output in outputs]
 
     def memory_need(self) -> MemoryNeed:

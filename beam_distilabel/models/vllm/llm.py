@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
+from pydantic import Field, PositiveInt, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.base import LLM
-from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
+from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.remote.addresses import check_query
@@ -55,7 +56,7 @@ _PER_REQUEST = (
 )
 
 
-class vLLM(CudaDevicePlacementMixin, LLM):
+class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
     """A language model that vLLM runs: in the worker's process, on its host, or at an address.
 
     LLMs with equal fields share an engine; the engine batches the requests of all of them.
@@ -140,8 +141,6 @@ class vLLM(CudaDevicePlacementMixin, LLM):
         default=None, description="The API key of the server that someone else runs."
     )
 
-    _engine: Engine | None = PrivateAttr(None)
-
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if self.use_magpie_template and self.magpie_pre_query_template is None:
@@ -184,23 +183,6 @@ class vLLM(CudaDevicePlacementMixin, LLM):
     @property
     def model_name(self) -> str:
         return self.model
-
-    def load(self) -> None:
-        """Start the engine, or join the one that equal LLMs of this process use.
-
-        Raises:
-            EngineError: it can't start.
-        """
-        super().load()
-        if self._engine is None:
-            self._engine = self.load_model()
-
-    def unload(self) -> None:
-        """Leave the engine; the last one to leave ends it."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.release()
-        super().unload()
 
     def generate(  # type: ignore[override]
         self,
@@ -258,30 +240,15 @@ class vLLM(CudaDevicePlacementMixin, LLM):
             GenerationError: an input can't be answered; `PromptTooLongError` is one.
             EngineError: the engine is dead.
         """
-        arguments = {
-            name: value
-            for name, value in locals().items()
-            if name not in ("self", "inputs", "num_generations", "__class__")
-        }
+        arguments = given_arguments(locals())
         arguments["structured_output"] = plain_structure(
             structured_output or self.structured_output
         )
         parse_arguments(arguments)
         self._check_lora(lora)
-        engine = self._engine
-        if engine is None:
-            raise DistilabelUserError("Call `load()` of the vLLM before its `generate`.")
-
-        async def answer_all() -> list[GenerateOutput]:
-            requests = [GenerateRequest(one, num_generations, arguments) for one in inputs]
-            tasks = [asyncio.ensure_future(engine.generate(request)) for request in requests]
-            try:
-                return await asyncio.gather(*tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()  # does nothing to those that have finished
-
-        return engine.call(answer_all())
+        engine = self.loaded_engine()
+        requests = (GenerateRequest(one, num_generations, arguments) for one in inputs)
+        return engine.call(gather_or_cancel(map(engine.generate, requests)))
 
     def get_generation_kwargs(self) -> dict[str, Any]:
         """The keyword arguments that were set for `generate`, with the structured output."""
