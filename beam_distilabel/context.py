@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from beam_distilabel.checkpoint.settings import CheckpointSettings
+
 
 @dataclasses.dataclass(frozen=True)
 class RunContext:
@@ -14,8 +16,16 @@ class RunContext:
             use: then there is no progress, no artifact and no checkpoint.
         seed: what everything random about a row derives from, together with the row.
         dry_run: whether nothing leaves the run directory.
+        checkpoint: how finished generations are kept in the run directory; None for not at all.
+        response_cache_dir: a folder where finished generations are shared with other runs.
+        finished_only: whether nothing is asked: rows without a finished generation are left out.
+        retries_failures: whether rows whose answers couldn't be used are asked again.
     """
 
     run_dir: str | None = None
     seed: int = 0
     dry_run: bool = False
+    checkpoint: CheckpointSettings | None = None
+    response_cache_dir: str | None = None
+    finished_only: bool = False
+    retries_failures: bool = False

@@ -89,6 +89,10 @@ class DistilabelOfflineBatchGenerationNotFinishedException(EngineError):
         return type(self), (self.jobs_ids,)
 
 
+class CheckpointError(DistilabelError):
+    """What is finished can't be kept; the run ends rather than lose what it pays for."""
+
+
 class RowError(DistilabelError):
     """A Step with `on_failure="raise"` met a row that failed."""
 

@@ -23,6 +23,9 @@ FailureKind = Literal[
     "user_code",  # a Step's own code raised
 ]
 
+TRANSIENT = frozenset(("timeout", "rate_limit", "engine"))
+"""Kinds that say nothing about the row: asked again, it may be answered."""
+
 OnFailure = Literal["null", "drop", "raise"]
 """What becomes of a row that failed: it goes on with None outputs, is left out, or ends the run."""
 

@@ -50,6 +50,9 @@ class Rollout(Protocol):
     def owner(self) -> str | None:
         """Whose use of the engine it is, see `Registry`."""
 
+    def load(self, handler: ModelHandler[Any, Any, Engine]) -> Engine:
+        """The engine to ask; it is released when the worker's copy is no longer needed."""
+
     def setup(self, engine: Engine) -> None:
         """Called once, before the first element."""
 
@@ -77,6 +80,9 @@ class PromptRollout:
     def __init__(self, handler: Any, inference_args: dict[str, Any] | None) -> None:
         self._handler = handler
         self._kwargs = {**handler.get_generation_kwargs(), **(inference_args or {})}
+
+    def load(self, handler: ModelHandler[Any, Any, Engine]) -> Engine:
+        return handler.load_model()
 
     def setup(self, engine: Engine) -> None:
         self._engine = engine
@@ -229,7 +235,7 @@ class _RunRollouts(beam.DoFn):
     def setup(self) -> None:
         self._handler.set_environment_vars()
         with engines.used_by(self._rollout.owner):
-            self._engine = self._handler.load_model()
+            self._engine = self._rollout.load(self._handler)
         try:
             self._rollout.setup(self._engine)
         except BaseException:

@@ -27,6 +27,7 @@ LOG_FILE = "pipeline.log"
 REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 ARTIFACTS_FOLDER = "artifacts"
+CHECKPOINT_FOLDER = "checkpoint"
 
 _NO_NAME = re.compile(r"[/\\:*?\"<>|$\x00-\x1f]")
 _MAX_NAME = 200

@@ -26,6 +26,7 @@ COUNTS = (
     "rows_in",
     "rows_out",
     "failures",
+    "reused",
     "requests",
     "latency_seconds",
     "input_tokens",
@@ -37,6 +38,7 @@ class StepProgress:
     """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
 
     Attributes:
+        reused: answers that an earlier run, or an earlier attempt, has paid for.
         latencies: the seconds of the latest requests; who publishes them takes them out.
         kinds: kind of failure to how often it occurred.
         statistics: of the engine, where it keeps any: an object with `name` and `summary()`.
@@ -59,6 +61,7 @@ class StepProgress:
         self.rows_in = 0
         self.rows_out = 0
         self.failures = 0
+        self.reused = 0
         self.requests = 0
         self.latency_seconds = 0.0
         self.input_tokens = 0

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
 
-from beam_distilabel.errors import EngineError, RowError
+from beam_distilabel.asking import Asker, Unfinished, load_engine
+from beam_distilabel.errors import CheckpointError, EngineError, RowError
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.inference import ContinuousRunInference, text_of
 from beam_distilabel.metadata import METADATA
-from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.processing import FAILURES, ROWS, sendable
-from beam_distilabel.progress import step_progress
 from beam_distilabel.row import (
     DRAW,
     ROW_ID,
@@ -55,7 +53,7 @@ def task_key(task: Any) -> str:
         task.code_version,
         task.name,
         fields,
-        task.model.identity(),
+        task.model.answer_identity(),
         task.model.get_generation_kwargs(),
         task._context.seed,
     )
@@ -96,30 +94,30 @@ class TaskRollout:
         """The run that the engine is used for."""
         return self._task._context.run_dir
 
+    def load(self, handler: Any) -> Engine:
+        return load_engine(self._task._context, handler)
+
     def setup(self, engine: Engine) -> None:
         task = self._task
         task._engine_loads_llm = True
         task.load()
-        self._engine = engine
         self._kwargs = task.model.get_generation_kwargs()
         self._key = task_key(task)
-        self._progress = step_progress(task._context.run_dir, task.name)
-        self._progress.engine = engine.description
-        self._progress.statistics = engine.statistics
-        self._metrics = StepMetrics(self._progress, engine)
+        self._asker = Asker(task.name, task._context, engine, self._key)
+        self._progress = self._asker.progress
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
         self._name = task.name
         self._copies_input = task._shares_input
 
     def teardown(self) -> None:
-        # The process may end before the record is due.
-        self._progress.write()
-        self._task.unload()
+        try:
+            self._asker.close()
+        finally:
+            self._task.unload()
 
     def flush(self, end: bool = False) -> None:
-        self._metrics.publish(force=end)
-        self._progress.flush()
+        self._asker.flush(end)
 
     def prefix(self, element: Row) -> str:
         try:
@@ -137,7 +135,9 @@ class TaskRollout:
         generate = _Generate(self, row.get(DRAW, 0))
         try:
             rows = await task.rollout(row, generate)
-        except EngineError:
+        except Unfinished:
+            return []
+        except (EngineError, CheckpointError):
             raise
         except Exception as error:
             failure = Failure(task.name, kind_of(error), message_of(error), element)
@@ -220,11 +220,6 @@ class _Generate:
         # The key is a hash: its own bits are a seed, as long as it is the first of its kind.
         seed = seed_from(key, nth) if nth else int(key[:8], 16) >> 1
         request = GenerateRequest(input, num_generations, kwargs, seed)
-        progress = rollout._progress
-        began = time.perf_counter()
-        try:
-            output = await rollout._engine.generate(request)
-        finally:
-            progress.answered(time.perf_counter() - began)
-        progress.count_tokens(output.get("statistics"))
-        return output
+        if nth or num_generations != 1:
+            key = fingerprint(key, nth, num_generations)
+        return await rollout._asker.ask(request, key)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field, PositiveInt, PrivateAttr
 
 from beam_distilabel.errors import (
+    CheckpointError,
     DistilabelNotImplementedError,
     DistilabelUserError,
     EngineError,
@@ -305,7 +306,7 @@ class _Task(_Step):
             return self._failed_rows(row, failure)
         try:
             outputs = await generate(sent, self.num_generations or 1)
-        except EngineError:
+        except (EngineError, CheckpointError):
             raise
         except Exception as error:
             kind = "engine" if kind_of(error) == "user_code" else kind_of(error)

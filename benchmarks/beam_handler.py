@@ -1,6 +1,7 @@
 """End-to-end tokens/s of a pipeline over those of Beam's own vLLM handler, on the same prompts.
 
     python benchmarks/beam_handler.py [--tokens 133120] [--sizes 64 128 256 512 1024] [--rounds 5]
+        [--access-log]
 
 The peer is Beam's `VLLMChatModelHandler` in Beam's RunInference, in batches of one size. It starts
 a vLLM server, which has our engine's arguments; here it is started once and held, so that no run
@@ -38,14 +39,15 @@ from rounds import compared, print_result, take_turns
 RATIO_WANTED = 2.0
 
 
-def make_handler(model: str, slots: int, batch: int) -> HeldServer:
+def make_handler(model: str, slots: int, batch: int, access_log: bool) -> HeldServer:
     """Beam's handler with our engine's arguments, as options of vLLM's server."""
     options: dict[str, str | None] = {
         "max-num-seqs": str(slots),
         "max-model-len": "1024",
         "seed": "0",
-        "disable-uvicorn-access-log": None,
     }
+    if not access_log:
+        options["disable-uvicorn-access-log"] = None
     for name, value in cpu_arguments().items():
         option = name.replace("_", "-")
         if isinstance(value, bool):
@@ -89,6 +91,9 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--access-log", action="store_true", help="leave the peer's log of requests on, its default"
+    )
     parser.add_argument("--model", help="a folder; a tiny model is made if not given")
     options = parser.parse_args()
     workload = make_workload("fixed", options.tokens, options.slots)
@@ -96,7 +101,10 @@ def main() -> None:
         model = tiny_or(options.model, Path(folder))
         llm = our_llm(model, options.slots)
         llm.load()  # holds the engine open between the runs
-        handlers = {size: make_handler(model, options.slots, size) for size in options.sizes}
+        handlers = {
+            size: make_handler(model, options.slots, size, options.access_log)
+            for size in options.sizes
+        }
         try:
             handlers[options.sizes[0]].load_model()
             rates = {}
@@ -120,6 +128,7 @@ def main() -> None:
             "tokens": workload.tokens,
             "slots": options.slots,
             "rounds": options.rounds,
+            "peer's access log": options.access_log,
             "sizes tried, tokens/s": {str(size): round(rate) for size, rate in rates.items()},
             **result,
         }

@@ -71,6 +71,10 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         """Fields that change how the model is run, not what it answers or which engine it needs."""
         return frozenset(("generation_kwargs", "jobs_ids"))
 
+    def answer_identity(self) -> dict[str, Any]:
+        """What of `identity` decides the answers; a change of the rest asks nothing again."""
+        return self.identity()
+
     # -- engine ----------------------------------------------------------------------------------
 
     def fingerprint(self) -> str:

@@ -15,7 +15,6 @@ import logging
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
+from beam_distilabel.host_folder import host_folder
 
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -163,11 +163,15 @@ class DeviceLedger:
     """The claims of all processes of this user on this host.
 
     Args:
-        path: the file; default is one in the folder for temporary files.
+        path: the file; default is one in the user's folder on this host.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self._path = Path(path) if path is not None else _default_path()
+        self._given_path = None if path is None else Path(path)
+
+    @functools.cached_property
+    def _path(self) -> Path:
+        return self._given_path or host_folder() / "gpus.json"
 
     def claim(
         self,
@@ -246,10 +250,6 @@ class DeviceLedger:
                 written.replace(self._path)
         finally:
             os.close(lock)
-
-
-def _default_path() -> Path:
-    return Path(tempfile.gettempdir()) / f"beam_distilabel-{os.getuid()}" / "gpus.json"
 
 
 def _read(path: Path) -> list[Holder]:

@@ -171,6 +171,15 @@ class Engine:
             self.loop.close()
 
 
+class IdleEngine(Engine):
+    """Stands where an engine is expected and nothing is asked."""
+
+    max_in_flight = 64
+
+    async def generate(self, request: GenerateRequest) -> GenerateOutput:
+        raise EngineError("This run asks nothing.")
+
+
 async def gather_or_cancel(coroutines: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results in order; where one raises, the others are ended before the error goes on."""
     tasks = [asyncio.ensure_future(one) for one in coroutines]

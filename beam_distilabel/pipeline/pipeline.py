@@ -15,6 +15,7 @@ import apache_beam as beam
 from apache_beam.pvalue import PBegin
 from packaging.requirements import InvalidRequirement, Requirement
 
+from beam_distilabel.checkpoint import CheckpointSettings, as_settings
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
@@ -52,6 +53,8 @@ class Pipeline(beam.PTransform):
             `~/.cache/beam_distilabel`.
         enable_metadata: accepted as in distilabel; `distilabel_metadata` is always kept.
         requirements: packages that the pipeline needs, as in a requirements file.
+        response_cache_dir: a folder, on any filesystem, where models' answers are shared by their
+            content: with other pipelines, and with other people who can write there.
 
     Example:
         >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
@@ -72,6 +75,7 @@ class Pipeline(beam.PTransform):
         cache_dir: str | os.PathLike[str] | None = None,
         enable_metadata: bool = False,
         requirements: Sequence[str] | None = None,
+        response_cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
@@ -83,6 +87,9 @@ class Pipeline(beam.PTransform):
         self._cache_dir = Path(cache_dir) if cache_dir is not None else None
         self._enable_metadata = enable_metadata
         self.requirements = list(requirements or [])
+        self._response_cache_dir = (
+            None if response_cache_dir is None else RunDirectory(response_cache_dir).path
+        )
         self._graph = Graph()
         self._times_applied = 0
 
@@ -195,6 +202,7 @@ class Pipeline(beam.PTransform):
         output_dir: str | os.PathLike[str] | None = None,
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
         memory_budget: int | None = None,
+        checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
     ) -> Distiset:
         """Run the pipeline to its end.
 
@@ -220,6 +228,8 @@ class Pipeline(beam.PTransform):
                 together. Where they would take more, the pipeline runs as several Beam jobs, one
                 after the other. Default is this host's available memory for the local runner, and
                 no limit for others. Of GPUs, each has all of its memory to give.
+            checkpoint: how many finished answers may be unwritten, so lost by a kill:
+                `CheckpointSettings`, or a dict such as {"rows": 16, "seconds": 1.0}.
 
         Returns:
             The Distiset, which reads the run directory when it is asked.
@@ -242,6 +252,7 @@ class Pipeline(beam.PTransform):
             output_dir=output_dir,
             push_to_hub=push_to_hub,
             memory_budget=memory_budget,
+            checkpoint=checkpoint,
         )
         return handle.distiset()
 
@@ -261,6 +272,7 @@ class Pipeline(beam.PTransform):
         output_dir: str | os.PathLike[str] | None = None,
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
         memory_budget: int | None = None,
+        checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
     ) -> RunHandle:
         """Start the run and return a handle; see `run` for the arguments."""
         if storage_parameters or use_fs_to_pass_data:
@@ -276,7 +288,6 @@ class Pipeline(beam.PTransform):
             _add_loader(graph, dataset, dataset_batch_size)
         groups = checked_groups(graph, load_groups)
         validate(graph, has_input=False)
-        del use_cache  # nothing of an earlier run is used again yet
         return start(
             RunRequest(
                 name=self.name,
@@ -289,6 +300,9 @@ class Pipeline(beam.PTransform):
                 hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
                 load_groups=groups,
                 memory_budget=memory_budget,
+                use_cache=use_cache,
+                checkpoint=as_settings(checkpoint),
+                response_cache_dir=self._response_cache_dir,
             )
         )
 

@@ -15,16 +15,18 @@ import threading
 from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from logging import Handler
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
 
 from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
+from beam_distilabel.checkpoint import CheckpointSettings, compact
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
+    CheckpointError,
     DistilabelError,
     DistilabelUserError,
     PipelineValidationError,
@@ -34,7 +36,7 @@ from beam_distilabel.errors import (
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import open_file
 from beam_distilabel.hub import HubTarget
-from beam_distilabel.layout import LOG_FILE, PIPELINE_FILE, REPORT_FILE
+from beam_distilabel.layout import CHECKPOINT_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import GraphOutputs
 from beam_distilabel.pipeline.columns import (
@@ -90,6 +92,11 @@ class RunRequest:
         dry_run: whether nothing leaves the run directory.
         load_groups: Steps by name that are loaded together, and apart from others.
         memory_budget: see `Pipeline.run`.
+        use_cache: whether what earlier runs have finished is used.
+        checkpoint: how what is finished is kept.
+        response_cache_dir: see `Pipeline`.
+        mode: "run", "retry" asks rows again whose answers couldn't be used, "finalize" asks
+            nothing and makes a Distiset of what is finished.
     """
 
     name: str
@@ -103,6 +110,22 @@ class RunRequest:
     dry_run: bool = False
     load_groups: Sequence[Stage] = ()
     memory_budget: int | None = None
+    use_cache: bool = True
+    checkpoint: CheckpointSettings = dataclasses.field(default_factory=CheckpointSettings)
+    response_cache_dir: str | None = None
+    mode: Literal["run", "retry", "finalize"] = "run"
+
+    def context(self) -> RunContext:
+        """The run, as its workers see it."""
+        return RunContext(
+            run_dir=self.directory.path,
+            seed=SEED,
+            dry_run=self.dry_run,
+            checkpoint=self.checkpoint,
+            response_cache_dir=self.response_cache_dir,
+            finished_only=self.mode == "finalize",
+            retries_failures=self.mode == "retry",
+        )
 
 
 def start(request: RunRequest) -> RunHandle:
@@ -291,8 +314,10 @@ class RunHandle:
         request = self._request
         directory = request.directory
         facts = self._prepare()
-        context = RunContext(run_dir=directory.path, seed=SEED, dry_run=request.dry_run)
-        jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
+        self._prepare_checkpoint()
+        jobs = StageJobs(
+            request.graph, self._stages, directory.file(STAGES_FOLDER), request.context()
+        )
         done = threading.Event()
         steps = request.graph.in_order()
         shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
@@ -387,6 +412,25 @@ class RunHandle:
         self._record["sources"] = dict(facts.sources)
         request.directory.write_json(RUN_FILE, {**self._record, "pipeline": request.name})
         return facts
+
+    def _prepare_checkpoint(self) -> None:
+        """Leave what is finished as this run wants it: without what it mustn't use, in few files.
+
+        Raises:
+            CheckpointError: it can't be read or written.
+        """
+        request = self._request
+        for name, step in request.graph.steps.items():
+            folder = f"{CHECKPOINT_FOLDER}/{name}"
+            try:
+                if request.use_cache and step.use_cache:
+                    compact(request.directory.file(folder))
+                else:
+                    request.directory.clear(folder)
+            except OSError as error:
+                raise CheckpointError(
+                    f"the checkpoint {request.directory.file(folder)!r} can't be used: {error}"
+                ) from error
 
     def _show(self, steps: list[str], done: threading.Event) -> None:
         with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from beam_distilabel.errors import EngineError, GenerationError
+from beam_distilabel.asking import Asker, Unfinished, load_engine
+from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
 from beam_distilabel.failures import Failure, kind_of, message_of
 from beam_distilabel.inference import ContinuousRunInference
-from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.embeddings.base import Embeddings
 from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.processing import FAILURES, ROWS, failed_row, sendable
-from beam_distilabel.progress import step_progress
-from beam_distilabel.row import Row, Unnamed
+from beam_distilabel.row import Row, Unnamed, fingerprint
 from beam_distilabel.step import Step, StepResult
 from beam_distilabel.typing import StepColumns, StepInput, StepOutput
 
@@ -100,22 +98,22 @@ class _Encode:
         run_dir: str | None = self._step._context.run_dir
         return run_dir
 
+    def load(self, handler: Any) -> Engine:
+        return load_engine(self._step._context, handler)
+
     def setup(self, engine: Engine) -> None:
-        self._engine = engine
-        self._name = self._step.embeddings.model_name
-        self._progress = step_progress(self.owner, self._step.name)
-        self._progress.engine = engine.description
-        self._progress.statistics = engine.statistics
-        self._metrics = StepMetrics(self._progress, engine)
+        model = self._step.embeddings
+        self._name = model.model_name
+        self._key = fingerprint(self._step.name, model.answer_identity())
+        self._asker = Asker(self._step.name, self._step._context, engine, self._key)
+        self._progress = self._asker.progress
         self._unnamed = Unnamed()
 
     def teardown(self) -> None:
-        # The process may end before the record is due.
-        self._progress.write()
+        self._asker.close()
 
     def flush(self, end: bool = False) -> None:
-        self._metrics.publish(force=end)
-        self._progress.flush()
+        self._asker.flush(end)
 
     def prefix(self, element: Row) -> str:
         text = self._step._map_inputs(dict(element)).get("text")
@@ -128,7 +126,9 @@ class _Encode:
         row = step._map_inputs(dict(element))
         try:
             vector = await self._vector(row.get("text"))
-        except EngineError:
+        except Unfinished:
+            return []
+        except (EngineError, CheckpointError):
             raise
         except Exception as error:
             failure = Failure(step.name, kind_of(error), message_of(error), element)
@@ -144,10 +144,5 @@ class _Encode:
         if not isinstance(text, str):
             given = "empty (None)" if text is None else f"{type(text).__name__}, not text"
             raise GenerationError(f"the column 'text' is {given}", "render")
-        began = time.perf_counter()
-        try:
-            output: Any = await self._engine.generate(GenerateRequest(text))
-        finally:
-            self._progress.answered(time.perf_counter() - began)
-        self._progress.count_tokens(output.get("statistics"))
+        output: Any = await self._asker.ask(GenerateRequest(text), fingerprint(self._key, text))
         return output["generations"][0]

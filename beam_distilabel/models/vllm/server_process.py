@@ -15,16 +15,15 @@ import secrets
 import select
 import signal
 import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
+from beam_distilabel.host_folder import host_folder
 from beam_distilabel.models.vllm.embedded import READY_VARIABLE, ready_seconds
 from beam_distilabel.models.vllm.process import LOG_VARIABLE
 from beam_distilabel.models.vllm.server_protocol import receive_message
@@ -103,7 +102,7 @@ def attach(spec: ServerSpec) -> tuple[socket.socket, dict[str, Any]]:
         DistilabelUserError: the engine's arguments are wrong.
     """
     deadline = time.monotonic() + ready_seconds()
-    files = _Files(_private_folder(), spec.key())
+    files = _Files(str(host_folder()), spec.key())
     if len(files.socket.encode()) > _LONGEST_PATH:
         raise EngineError(
             f"The folder for temporary files has too long a path for a socket: {files.socket}. "
@@ -259,19 +258,6 @@ def _connect(path: str, deadline: float, name: str) -> tuple[socket.socket, dict
 
 
 # -- the folder ----------------------------------------------------------------------------------
-
-
-def _private_folder() -> str:
-    path = os.path.join(tempfile.gettempdir(), f"beam-distilabel-{os.getuid()}")
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise EngineError(
-            f"{path} has to be a folder of this user that no one else can enter (mode 0700): the "
-            "sockets of vLLM's servers lie there. Remove it, or set TMPDIR."
-        )
-    return path
 
 
 @contextlib.contextmanager

@@ -1,0 +1,150 @@
+"""Asking a model on behalf of a Step: what is finished already is looked up, what comes is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from beam_distilabel.checkpoint import (
+    MISSING,
+    Checkpoint,
+    CheckpointSettings,
+    close_checkpoint,
+    open_checkpoint,
+)
+from beam_distilabel.context import RunContext
+from beam_distilabel.failures import TRANSIENT
+from beam_distilabel.layout import CHECKPOINT_FOLDER
+from beam_distilabel.metrics import StepMetrics
+from beam_distilabel.models.engine import Engine, GenerateRequest, IdleEngine, engines
+from beam_distilabel.progress import step_progress
+from beam_distilabel.row import fingerprint
+from beam_distilabel.typing import GenerateOutput
+
+
+class Unfinished(BaseException):
+    """A row's answer isn't there, and the run asks nothing (see `RunContext.finished_only`).
+
+    No Exception: a rollout that mends what goes wrong has nothing to mend here.
+    """
+
+
+def load_engine(context: RunContext, model: Any) -> Engine:
+    """The engine of a Step's model; one that does nothing where the run asks nothing."""
+    if context.finished_only:
+        return engines.acquire("idle", IdleEngine)
+    return model.load_model()
+
+
+class Asker:
+    """Asks the engine what isn't finished, for one copy of a Step's DoFn.
+
+    Args:
+        step: the Step.
+        context: its run.
+        engine: the model's engine.
+        key: what is the same for all rows and decides their answers.
+
+    Attributes:
+        progress: the Step's counts in this copy.
+    """
+
+    def __init__(self, step: str, context: RunContext, engine: Engine, key: str) -> None:
+        self._engine = engine
+        self._finished_only = context.finished_only
+        self.progress = step_progress(context.run_dir, step)
+        self.progress.engine = engine.description
+        self.progress.statistics = engine.statistics
+        self._metrics = StepMetrics(self.progress, engine)
+        self._finished = [
+            open_checkpoint(folder, context.checkpoint or CheckpointSettings())
+            for folder in checkpoint_folders(context, step, key)
+        ]
+        for finished in self._finished:
+            finished.refresh(force=True)
+
+    def close(self) -> None:
+        """Write what is unwritten.
+
+        Raises:
+            CheckpointError: it can't be written.
+        """
+        # The process may end before the record is due.
+        self.progress.write()
+        finished, self._finished = self._finished, []
+        for one in finished:
+            close_checkpoint(one)
+
+    def flush(self, end: bool = False) -> None:
+        """Called now and then on the runner's thread; `end` of a bundle."""
+        self._metrics.publish(force=end)
+        self.progress.flush()
+        for finished in self._finished:
+            finished.refresh()
+
+    async def ask(self, request: GenerateRequest, key: str) -> GenerateOutput:
+        """What the engine answers to `request`, now or at any time before.
+
+        Args:
+            request: what to ask.
+            key: of `fingerprint`; equal only for requests that may have the same answer.
+
+        Raises:
+            GenerationError: the request can't be answered.
+            EngineError: the engine is dead.
+            CheckpointError: the answer can't be kept.
+            Unfinished: there is no answer, and the run asks nothing.
+        """
+        progress = self.progress
+        binary = bytes.fromhex(key)
+        for finished in self._finished:
+            output = await _look_up(finished, binary)
+            if output is not MISSING:
+                progress.reused += 1
+                return output
+        if self._finished_only:
+            raise Unfinished
+        began = time.perf_counter()
+        try:
+            output = await self._engine.generate(request)
+        finally:
+            progress.answered(time.perf_counter() - began)
+        progress.count_tokens(output.get("statistics"))
+        if self._finished and is_final(output):
+            for finished in self._finished:
+                written = finished.put(binary, output)
+                if written is not None:
+                    await asyncio.wrap_future(written)
+        return output
+
+
+async def _look_up(finished: Checkpoint, key: bytes) -> Any:
+    found = finished.find(key)
+    if found is None:
+        return MISSING
+    if found.ready:
+        return found.read()
+    # The segment has to be fetched first; others go on meanwhile.
+    return await asyncio.get_running_loop().run_in_executor(None, found.read)
+
+
+def is_final(output: GenerateOutput) -> bool:
+    """Whether asking the same again would make no sense: every generation has an answer, or a
+    reason that lasts."""
+    failures = output.get("failures") or ()
+    for i, generation in enumerate(output["generations"]):
+        known = failures[i] if i < len(failures) else None
+        if known["kind"] in TRANSIENT if known else generation is None:
+            return False
+    return True
+
+
+def checkpoint_folders(context: RunContext, step: str, key: str) -> list[str]:
+    """Where a Step's finished generations are: the run's own folder, then the shared one."""
+    folders = []
+    if context.run_dir is not None and context.checkpoint is not None:
+        folders.append(f"{context.run_dir}/{CHECKPOINT_FOLDER}/{step}")
+    if context.response_cache_dir is not None:
+        folders.append(f"{context.response_cache_dir}/{fingerprint(key)}")
+    return folders
