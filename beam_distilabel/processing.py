@@ -26,6 +26,7 @@ from beam_distilabel.row import (
     Row,
     Unnamed,
     canonical_json,
+    compared,
     content,
     copied,
     identify,
@@ -345,7 +346,7 @@ class _Generate(_StepFn):
         for rows, last in step.process_applying_mappings():
             for row in rows:
                 named = {**row, ROW_ID: position_id(0, index)}
-                digest = hash(canonical_json(content(row)))
+                digest = hash(canonical_json(compared(row, step._draw_columns)))
                 draw = seen.get(digest, 0)
                 if draw:
                     named[DRAW] = draw

@@ -271,14 +271,27 @@ class Unnamed:
         return {**row, ROW_ID: content_id(row, counter), DRAW: counter}
 
 
-def number_equal_rows(rows: Iterable[Row], parent_draw: int = 0) -> None:
+def number_equal_rows(
+    rows: Iterable[Row], parent_draw: int = 0, columns: Sequence[str] | None = None
+) -> None:
     """Set `DRAW` in place so that equal rows among `rows` differ.
 
     The k-th of n equal rows gets `parent_draw * n + k`; rows that are alone keep `parent_draw`.
+
+    Args:
+        rows: the rows.
+        parent_draw: of the row that they were made of.
+        columns: those by which rows count as equal; None for all.
+
+    Example:
+        >>> rows = [{"id": 1, "ask": "a joke"}, {"id": 2, "ask": "a joke"}]
+        >>> number_equal_rows(rows, columns=["ask"])
+        >>> rows[1]
+        {'id': 2, 'ask': 'a joke', '_draw': 1}
     """
     groups: dict[bytes, list[Row]] = {}
     for row in rows:
-        groups.setdefault(canonical_json(content(row)), []).append(row)
+        groups.setdefault(canonical_json(compared(row, columns)), []).append(row)
     for group in groups.values():
         for k, row in enumerate(group):
             draw = parent_draw * len(group) + k
@@ -286,6 +299,16 @@ def number_equal_rows(rows: Iterable[Row], parent_draw: int = 0) -> None:
                 row[DRAW] = draw
             else:
                 row.pop(DRAW, None)
+
+
+def compared(row: Row, columns: Sequence[str] | None) -> Any:
+    """What of `row` tells it from others: the values of `columns`, or of all that aren't reserved.
+
+    Example:
+        >>> compared({"id": 1, "ask": "a joke", "_draw": 1}, ["ask"])
+        ['a joke']
+    """
+    return content(row) if columns is None else [row.get(name) for name in columns]
 
 
 def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tuple[Row, Row]]:

@@ -525,6 +525,9 @@ class GeneratorStep(_Step):
 
     is_generator: ClassVar[bool] = True
 
+    # By which columns rows count as equal when they are numbered (`DRAW`); None for all.
+    _draw_columns: tuple[str, ...] | None = PrivateAttr(None)
+
     batch_size: RuntimeParameter[PositiveInt] = Field(
         default=DEFAULT_BATCH_SIZE,
         description="The number of rows that `process` yields at once.",

@@ -170,6 +170,9 @@ class Doubles:
     def __init__(self, tag: str) -> None:
         self._tag = tag
 
+    def load(self, handler: Any) -> Engine:
+        return handler.load_model()
+
     def setup(self, engine: Engine) -> None:
         self._engine = engine
         journal(self._tag).add("setup")

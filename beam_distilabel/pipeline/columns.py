@@ -1,6 +1,7 @@
-"""What is known of a pipeline's columns before it runs: which are read, and of which type they are.
+"""What is known of a pipeline's columns before it runs: which are read, which models are asked
+about, and of which type they are.
 
-Both follow columns by name through the graph, mappings included. What a Step of a user's own reads
+All follow columns by name through the graph, mappings included. What a Step of a user's own reads
 can't be known, nor what it makes; the Steps of this package read what they declare.
 """
 
@@ -16,6 +17,7 @@ from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.row import RESERVED
 from beam_distilabel.schema.features import features_of, with_features
 from beam_distilabel.step import column_flags
+from beam_distilabel.task import _Task
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
 from beam_distilabel.transforms.sources.loader import FileLoader, renamed
 
@@ -105,6 +107,55 @@ def _is_ours(step: Any) -> bool:
     """Whether the code of `step` is this package's own, and reads what it declares: no sink."""
     module = type(step).__module__
     return module.startswith(_OURS) and not module.startswith(_SINKS)
+
+
+# --- which columns a model is asked about ---------------------------------------------------------
+
+
+def asked_columns(graph: Graph) -> dict[str, Names]:
+    """Per generator, the columns that decide what Tasks ask; none without a Task, None for all.
+
+    A Task asks about the columns that it declares. Of what those are made of, Steps of this package
+    read the columns that they declare; a Step of a user's own may read all.
+
+    Args:
+        graph: a validated graph; nothing is read, and nothing is set.
+    """
+    needed: dict[str, Names] = {}
+    for name in reversed(graph.in_order()):
+        step = graph.steps[name]
+        after = _union(needed[other] for other in graph.successors(name))
+        needed[name] = after if step.is_generator else _asked(step, after)
+    return {name: needed[name] for name, step in graph.steps.items() if step.is_generator}
+
+
+def number_by_prompts(graph: Graph) -> None:
+    """Make the generators of `graph` tell rows apart (`DRAW`) that would be asked about alike.
+
+    Rows that differ in a column that no prompt has, an id say, would get the same answer otherwise.
+
+    Args:
+        graph: this application's own copies of the Steps, validated.
+    """
+    for name, columns in asked_columns(graph).items():
+        graph.steps[name]._draw_columns = tuple(sorted(columns)) if columns else None
+
+
+def _asked(step: Any, after: Names) -> Names:
+    """The columns of a Step's input that decide what it and those after it ask."""
+    if after is None:
+        return None
+    own, made = {*step.get_inputs()}, {*step.get_outputs()}
+    if isinstance(step, _Task):
+        return frozenset((own | (after - made)) - {METADATA})
+    passes_on = isinstance(step, KeepColumns) or type(step).__module__.startswith(_SINKS)
+    if not after or passes_on:
+        return after
+    if not _is_ours(step):
+        return None
+    if not step.keeps_other_columns:
+        return frozenset(own)
+    return frozenset(own | (after - made)) if after & made else after
 
 
 # --- of which type they are -----------------------------------------------------------------------
@@ -251,8 +302,10 @@ def source_bytes(graph: Graph) -> int | None:
 
 __all__ = [
     "Column",
+    "asked_columns",
     "columns_to_read",
     "described_sources",
+    "number_by_prompts",
     "prune_columns",
     "sent_schemas",
     "source_bytes",

@@ -22,6 +22,7 @@ from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.hub import HubTarget, as_target
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
+from beam_distilabel.pipeline.columns import number_by_prompts
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
@@ -422,6 +423,7 @@ class Pipeline(beam.PTransform):
             # Rows get their ids before they part, so that branches can be joined by them.
             with _no_open_pipeline():
                 _add_root(graph, _RowsReceived(name=INPUT_STEP))
+        number_by_prompts(graph)
         return apply_graph(graph, pcoll, RunContext())
 
     def expand(self, pcoll: Any) -> dict[str, Any]:

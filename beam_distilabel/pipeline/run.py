@@ -41,6 +41,7 @@ from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import GraphOutputs
 from beam_distilabel.pipeline.columns import (
     described_sources,
+    number_by_prompts,
     prune_columns,
     sent_schemas,
     source_bytes,
@@ -391,6 +392,7 @@ class RunHandle:
         request = self._request
         graph = request.graph
         prune_columns(graph)
+        number_by_prompts(graph)
         facts = RunFacts(
             pipeline=request.name,
             run_dir=self.run_dir,

@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from beam_distilabel.failures import Failure
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.pipeline.columns import (
+    asked_columns,
     columns_to_read,
     described_sources,
     prune_columns,
@@ -25,7 +26,7 @@ from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import sample_n_steps
 from beam_distilabel.row import Row
 from beam_distilabel.schema.features import features_of
-from beam_distilabel.step import GlobalStep, RowStep, Step
+from beam_distilabel.step import GeneratorStep, GlobalStep, RowStep, Step
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
@@ -35,6 +36,7 @@ from beam_distilabel.transforms.sources.loader import renamed
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.text_generation import TextGeneration
 from beam_distilabel.typing import StepInput
+from tests.fakes import SeededLLM, new_name
 from tests.pipeline.fakes import TaggedEcho
 from tests.sources.running import plain, run_graph, run_source
 
@@ -55,6 +57,17 @@ class Upper(Step):
 
 class KeepLess(KeepColumns):
     """A user's subclass: it may read anything."""
+
+
+class Makes(GeneratorStep):
+    """A generator of a user's own."""
+
+    @property
+    def outputs(self) -> list[str]:
+        return ["id", "instruction"]
+
+    def process(self, offset: int = 0) -> Any:
+        yield [{"id": i, "instruction": "ab"[i % 2]} for i in range(6)], True
 
 
 class Everything(GlobalStep):
@@ -303,6 +316,58 @@ def _dataset() -> datasets.Dataset:
 
 def _types(schema: pa.Schema) -> dict[str, str]:
     return {field.name: str(field.type) for field in schema}
+
+
+def _asked_by(*steps: Any, **loader: Any) -> Any:
+    with Pipeline(name="asked") as pipeline:
+        last: Any = LoadDataFromDicts(name="load", data=ROWS, **loader)
+        for make in steps:
+            last = last >> make()
+    found = asked_columns(pipeline.graph)["load"]
+    return found if found is None else found - {"system_prompt"}  # every TextGeneration may read it
+
+
+def test_what_a_model_is_asked_about_is_followed_to_the_loader() -> None:
+    def ask(**fields: Any) -> Any:
+        return lambda: TextGeneration(llm=TaggedEcho(), **fields)
+
+    assert _asked_by(ask()) == {"instruction"}
+    assert _asked_by(ask(input_mappings={"instruction": "a"})) == {"a"}
+    # What the first one makes the second one asks about.
+    second = ask(input_mappings={"instruction": "generation"}, output_mappings={"generation": "b"})
+    assert _asked_by(ask(), second) == {"instruction"}
+
+    def judge() -> Any:
+        return PrometheusEval(llm=TaggedEcho(), mode="absolute", rubric="helpfulness")
+
+    assert _asked_by(ask(), judge) == {"instruction"}
+    assert _asked_by(judge) == {"instruction", "generation"}
+    assert _asked_by(lambda: KeepColumns(columns=["instruction", "a"]), ask()) == {"instruction"}
+    assert _asked_by(Upper) == frozenset()
+    assert _asked_by(Upper, ask()) is None
+    assert _asked_by(ask(), Upper) == {"instruction"}
+
+
+@pytest.mark.parametrize("kind", ["dicts", "renamed", "file", "generator"])
+def test_rows_that_are_asked_about_alike_are_different_draws(kind: str, tmp_path: Path) -> None:
+    rows: list[Row] = [{"id": i, "instruction": "ab"[i % 2]} for i in range(6)]
+    with Pipeline(name="alike") as pipeline:
+        if kind == "dicts":
+            load: Any = LoadDataFromDicts(data=rows)
+        elif kind == "renamed":
+            own = [{"id": row["id"], "q": row["instruction"]} for row in rows]
+            load = LoadDataFromDicts(data=own, output_mappings={"q": "instruction"})
+        elif kind == "file":
+            path = tmp_path / "rows.parquet"
+            pq.write_table(pa.Table.from_pylist(rows), path)
+            load = LoadDataFromFileSystem(data_files=str(path), filetype="parquet")
+        else:
+            load = Makes()
+        _ = load >> TextGeneration(llm=SeededLLM(tag=new_name()))
+    distiset = pipeline.run(output_dir=tmp_path / "run", logging_handlers=[])
+    answers = {row["id"]: row["generation"] for row in distiset["default"]["train"]}
+    assert [answers[i][0] for i in range(6)] == ["a", "b"] * 3
+    assert len(set(answers.values())) == 6  # each has its own seed
 
 
 def test_types_and_features_follow_names_through_steps() -> None:

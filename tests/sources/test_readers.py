@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_whole_content(rows: list[Row]) -> None:
     ],
 )
 def test_when_one_column_proves_that_rows_differ(values: list[Any], found: bool) -> None:
-    assert readers._differ_in_a_column([{"a": value} for value in values]) is found
+    assert readers.differ_in_a_column([{"a": value} for value in values]) is found
 
 
 def test_equal_values_behind_the_sampled_rows() -> None:

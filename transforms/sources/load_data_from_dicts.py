@@ -95,16 +95,16 @@ class LoadDataFromDicts(GeneratorStep):
         with naming(self._described()):
             inline = self._inline()
             if inline is not None:
-                return emit(self, pbegin, to_chunks(inline), read_chunk)
+                return emit(self, pbegin, to_chunks(inline), read_chunk, is_numbered=True)
             work, source = self._stage()
-        return emit(self, pbegin, work, functools.partial(read_work, source))
+        return emit(self, pbegin, work, functools.partial(read_work, source), is_numbered=True)
 
     def _inline(self) -> list[str] | list[Row] | None:
         """The rows as they travel in the job graph; None if they are too large for it."""
         size = 0
         texts = []
         try:
-            for text in encode_rows(self.data):
+            for text in encode_rows(self.data, self._draws_by()):
                 size += len(text)
                 if size >= GRAPH_BYTES:
                     return None
@@ -115,16 +115,23 @@ class LoadDataFromDicts(GeneratorStep):
                 if size >= GRAPH_BYTES:
                     raise  # objects that can't be staged
             rows = [content(row) for row in self.data]
-            number_equal_rows(rows)
+            number_equal_rows(rows, columns=self._draws_by())
             return rows
         return texts
 
     def _stage(self) -> tuple[list[Work], Source]:
         assert self.name is not None
         folder = staging_folder(self._context.run_dir, self.name)
-        files = stage_texts(encode_rows(self.data), folder)
+        files = stage_texts(encode_rows(self.data, self._draws_by()), folder)
         source = Source(tuple(SourceFile(file, "staged") for file in files))
         return distribute(list_units(source)), source
+
+    def _draws_by(self) -> list[str] | None:
+        """`_draw_columns` under the names that the data have."""
+        if self._draw_columns is None:
+            return None
+        names = {wanted: own for own, wanted in self.output_mappings.items()}
+        return [names.get(column, column) for column in self._draw_columns]
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()

@@ -19,7 +19,7 @@ from typing_extensions import Self
 from beam_distilabel.errors import DistilabelUserError, RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.progress import step_progress
-from beam_distilabel.row import RESERVED, ROW_ID, Row
+from beam_distilabel.row import RESERVED, ROW_ID, Row, number_equal_rows
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.schema.features import declared_schema
 from beam_distilabel.step import GeneratorStep, StepResult
@@ -27,6 +27,7 @@ from beam_distilabel.transforms.sources.files import Source, file_bytes
 from beam_distilabel.transforms.sources.readers import (
     BadRecord,
     Block,
+    differ_in_a_column,
     read_columns,
     read_schemas,
     read_work,
@@ -47,9 +48,15 @@ class ReadBlocks(beam.DoFn):
     Args:
         step: the Step, for its name, its mappings and the run; the Step itself stays in the driver.
         read: element to blocks; pickled.
+        is_numbered: whether equal rows are numbered already, beyond single blocks.
     """
 
-    def __init__(self, step: GeneratorStep, read: Callable[[Any], Iterable[Block]]) -> None:
+    def __init__(
+        self,
+        step: GeneratorStep,
+        read: Callable[[Any], Iterable[Block]],
+        is_numbered: bool = False,
+    ) -> None:
         assert step.name is not None
         self._step = step.name
         self._described = step._described()
@@ -57,6 +64,7 @@ class ReadBlocks(beam.DoFn):
         self._raises = step.on_failure == "raise"
         self._run_dir = step._context.run_dir
         self._read = read
+        self._draw_columns = None if is_numbered else step._draw_columns
 
     def setup(self) -> None:
         self._progress = step_progress(self._run_dir, self._step)
@@ -74,10 +82,13 @@ class ReadBlocks(beam.DoFn):
                 progress.failures += 1
                 yield TaggedOutput(_FAILURES, failure)
             progress.rows_out += len(block.rows)
+            rows = block.rows
             if self._mappings:
-                yield from (renamed(row, self._mappings) for row in block.rows)
-            else:
-                yield from block.rows
+                rows = [renamed(row, self._mappings) for row in rows]
+            columns = self._draw_columns
+            if columns is not None and not differ_in_a_column(rows, columns):
+                number_equal_rows(rows, columns=columns)
+            yield from rows
             progress.flush()
 
     def finish_bundle(self) -> None:
@@ -118,8 +129,16 @@ def emit(
     pbegin: Any,
     elements: Iterable[Any],
     read: Callable[[Any], Iterable[Block]],
+    is_numbered: bool = False,
 ) -> StepResult:
     """Apply a source: `elements` are spread over the workers, and read there.
+
+    Args:
+        step: the source.
+        pbegin: the start of a pipeline.
+        elements: what is to be read, in parts.
+        read: see `ReadBlocks`.
+        is_numbered: likewise.
 
     Raises:
         DistilabelUserError: it isn't applied to the start of a pipeline.
@@ -133,7 +152,8 @@ def emit(
         pbegin
         | "Units" >> beam.Create(list(elements))
         | "Spread" >> beam.Reshuffle()
-        | "Read" >> beam.ParDo(ReadBlocks(step, read)).with_outputs(_FAILURES, main=_ROWS)
+        | "Read"
+        >> beam.ParDo(ReadBlocks(step, read, is_numbered)).with_outputs(_FAILURES, main=_ROWS)
     )
     return StepResult(outputs[_ROWS], outputs[_FAILURES])
 

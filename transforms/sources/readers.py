@@ -113,7 +113,7 @@ def _number_equal(rows: list[Row]) -> None:
     for row in rows:
         row.pop(ROW_ID, None)
         row.pop(DRAW, None)
-    if _differ_in_a_column(rows):
+    if differ_in_a_column(rows):
         return
     seen: dict[bytes, int] = {}
     for row in rows:
@@ -128,11 +128,16 @@ _SAMPLED_ROWS = 16
 _TOLD_APART = frozenset((str, int, type(None)))  # values of these are equal if their JSON is
 
 
-def _differ_in_a_column(rows: list[Row]) -> bool:
-    """Whether one of the first columns proves that no two rows are equal; quick, may miss it."""
+def differ_in_a_column(rows: list[Row], columns: Iterable[str] | None = None) -> bool:
+    """Whether one of the first columns proves that no two rows are equal; quick, may miss it.
+
+    Args:
+        rows: the rows.
+        columns: those by which they are compared; all if None.
+    """
     if not rows:
         return True
-    for name in itertools.islice(rows[0], _TESTED_COLUMNS):
+    for name in itertools.islice(rows[0] if columns is None else columns, _TESTED_COLUMNS):
         # Most columns with repeated values show it at once.
         for count in (_SAMPLED_ROWS, len(rows)):
             values = [row.get(name) for row in rows[:count]]

@@ -15,7 +15,7 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
-from beam_distilabel.row import DRAW, Row, content, fingerprint
+from beam_distilabel.row import DRAW, Row, compared, content, fingerprint
 from beam_distilabel.transforms.sources.records import parse_record
 
 TAG = "$beam_distilabel"
@@ -127,8 +127,12 @@ def _restore(value: Any) -> Any:
     return value
 
 
-def encode_rows(rows: Iterable[Row]) -> Iterator[str]:
+def encode_rows(rows: Iterable[Row], columns: Sequence[str] | None = None) -> Iterator[str]:
     """`rows` encoded, those that are equal numbered (`DRAW`) in order.
+
+    Args:
+        rows: the rows.
+        columns: those by which rows count as equal; None for all.
 
     Raises:
         DistilabelUserError: a value can't be stored; names row and column.
@@ -136,7 +140,7 @@ def encode_rows(rows: Iterable[Row]) -> Iterator[str]:
     seen: dict[str, int] = {}
     for index, row in enumerate(rows):
         row = content(row)
-        digest = fingerprint(row)
+        digest = fingerprint(compared(row, columns))
         draw = seen.get(digest, 0)
         seen[digest] = draw + 1
         try:
