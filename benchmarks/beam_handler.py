@@ -1,12 +1,16 @@
 """End-to-end tokens/s of a pipeline over those of Beam's own vLLM handler, on the same prompts.
 
     python benchmarks/beam_handler.py [--tokens 133120] [--sizes 64 128 256 512 1024] [--rounds 5]
-        [--access-log]
+        [--as-it-comes]
 
 The peer is Beam's `VLLMChatModelHandler` in Beam's RunInference, in batches of one size. It starts
-a vLLM server, which has our engine's arguments; here it is started once and held, so that no run
-includes its start. Every size is tried once, the best one then takes turns with our pipeline, the
-first round is discarded. All answers have 128 tokens: the handler can't be told a length per row.
+a vLLM server; here it is started once and held, so that no run includes its start. The server has
+our engine's arguments and keeps no log of requests, and it belongs to this process, which saves the
+peer a proxy. With `--as-it-comes` it has nothing of that: only the number of slots, the length of
+the context and, on a CPU, the cache's size are set.
+
+Every size is tried once, the best one then takes turns with our pipeline, the first round is
+discarded. All answers have 128 tokens: the handler can't be told a length per row.
 
 The last line is one JSON object.
 """
@@ -33,28 +37,28 @@ from engines import (
     run_pipeline,
     tiny_or,
 )
-from held_server import HeldServer, release_servers
+from held_server import MODEL_TAG, HeldServer, SharedServer, release_servers
 from rounds import compared, print_result, take_turns
 
 RATIO_WANTED = 2.0
 
 
-def make_handler(model: str, slots: int, batch: int, access_log: bool) -> HeldServer:
-    """Beam's handler with our engine's arguments, as options of vLLM's server."""
-    options: dict[str, str | None] = {
-        "max-num-seqs": str(slots),
-        "max-model-len": "1024",
-        "seed": "0",
-    }
-    if not access_log:
-        options["disable-uvicorn-access-log"] = None
-    for name, value in cpu_arguments().items():
+def make_handler(model: str, slots: int, batch: int, as_it_comes: bool) -> HeldServer:
+    """Beam's handler, with our engine's arguments as options of vLLM's server."""
+    options: dict[str, str | None] = {"max-num-seqs": str(slots), "max-model-len": "1024"}
+    engine = cpu_arguments()
+    if as_it_comes:
+        engine = {k: v for k, v in engine.items() if k == "kv_cache_memory_bytes"}
+    else:
+        options.update({"seed": "0", "disable-uvicorn-access-log": None})
+    for name, value in engine.items():
         option = name.replace("_", "-")
         if isinstance(value, bool):
             options[option if value else f"no-{option}"] = None
         else:
             options[option] = str(value)
-    return HeldServer(model, vllm_server_kwargs=options, min_batch_size=batch, max_batch_size=batch)
+    kind = SharedServer if as_it_comes else HeldServer
+    return kind(model, vllm_server_kwargs=options, min_batch_size=batch, max_batch_size=batch)
 
 
 def run_handler(handler: HeldServer, workload: Workload) -> float:
@@ -67,7 +71,7 @@ def run_handler(handler: HeldServer, workload: Workload) -> float:
         pipeline
         | beam.Create(workload.rows)
         | "Ask" >> beam.Map(_messages)
-        | RunInference(handler, inference_args=arguments)
+        | RunInference(handler, inference_args=arguments, model_identifier=MODEL_TAG)
         | "Count" >> beam.Map(_count)
     )
     result = pipeline.run()
@@ -91,9 +95,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--access-log", action="store_true", help="leave the peer's log of requests on, its default"
-    )
+    parser.add_argument("--as-it-comes", action="store_true", help="leave the peer its defaults")
     parser.add_argument("--model", help="a folder; a tiny model is made if not given")
     options = parser.parse_args()
     workload = make_workload("fixed", options.tokens, options.slots)
@@ -102,11 +104,11 @@ def main() -> None:
         llm = our_llm(model, options.slots)
         llm.load()  # holds the engine open between the runs
         handlers = {
-            size: make_handler(model, options.slots, size, options.access_log)
+            size: make_handler(model, options.slots, size, options.as_it_comes)
             for size in options.sizes
         }
         try:
-            handlers[options.sizes[0]].load_model()
+            handlers[options.sizes[0]].hold()
             rates = {}
             for size, handler in handlers.items():
                 rates[size] = workload.tokens / run_handler(handler, workload)
@@ -128,7 +130,7 @@ def main() -> None:
             "tokens": workload.tokens,
             "slots": options.slots,
             "rounds": options.rounds,
-            "peer's access log": options.access_log,
+            "peer as it comes": options.as_it_comes,
             "sizes tried, tokens/s": {str(size): round(rate) for size, rate in rates.items()},
             **result,
         }
