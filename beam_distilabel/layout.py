@@ -119,7 +119,19 @@ def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:
     filesystem, name = url_to_fs(path, **storage_options)
     if isinstance(filesystem, LocalFileSystem):
         return pq.ParquetFile(name, memory_map=True)
-    return pq.ParquetFile(filesystem.open(name, "rb"))
+    source = filesystem.open(name, "rb")
+    try:
+        return _OwningParquetFile(source)
+    except BaseException:
+        source.close()
+        raise
+
+
+class _OwningParquetFile(pq.ParquetFile):
+    """Closes the file that it was given; Arrow closes only what it has opened itself."""
+
+    def close(self, force: bool = True) -> None:
+        super().close(force=force)
 
 
 def read_footer(path: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +24,7 @@ from beam_distilabel.beam_filesystem import BeamFileSystem
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import open_file, url_to_fs
+from beam_distilabel.layout import open_parquet
 from beam_distilabel.steps import LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from tests.beam_filesystems import ROOT, FlatFileSystem, TreeFileSystem
@@ -132,6 +134,24 @@ def test_parquet(place: str) -> None:
         pq.write_table(table, file, row_group_size=100)
     metadata = pq.ParquetFile(open_file(f"{place}/part.parquet"))
     assert metadata.num_row_groups == 10 and metadata.read_row_group(3)["n"][0].as_py() == 300
+
+
+def test_a_parquet_file_is_closed_after_use(place: str, tmp_path: Path) -> None:
+    def opened() -> list[str]:
+        return [f.path for f in psutil.Process().open_files() if f.path.startswith(str(tmp_path))]
+
+    with open_file(f"{place}/a.parquet", "wb") as file:
+        pq.write_table(pa.Table.from_pylist(ROWS), file)
+    with open_parquet(f"{place}/a.parquet") as parquet:
+        assert parquet.read().num_rows == len(ROWS)
+        if not place.startswith("memory"):
+            assert len(opened()) == 1
+    assert parquet.closed and not opened()
+    with open_file(f"{place}/b.parquet", "w") as text:
+        text.write("no Parquet")
+    with pytest.raises(pa.ArrowInvalid):
+        open_parquet(f"{place}/b.parquet")
+    assert not opened()
 
 
 def test_copies_moves_and_removals(place: str) -> None:
