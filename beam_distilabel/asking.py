@@ -96,13 +96,27 @@ class Asker:
             CheckpointError: the answer can't be kept.
             Unfinished: there is no answer, and the run asks nothing.
         """
-        progress = self.progress
+        output = await self.find(key)
+        return await self.ask_engine(request, key) if output is MISSING else output
+
+    async def find(self, key: str) -> Any:
+        """What is finished under `key`, MISSING if nothing is.
+
+        Raises:
+            CheckpointError: what is finished can't be read.
+        """
         binary = bytes.fromhex(key)
         for finished in self._finished:
             output = await _look_up(finished, binary)
             if output is not MISSING:
-                progress.reused += 1
+                self.progress.reused += 1
                 return output
+        return MISSING
+
+    async def ask_engine(self, request: GenerateRequest, key: str) -> GenerateOutput:
+        """What the engine answers now; as `ask`, where nothing is finished under `key`."""
+        progress = self.progress
+        binary = bytes.fromhex(key)
         if self._finished_only:
             raise Unfinished
         began = time.perf_counter()
@@ -117,6 +131,11 @@ class Asker:
                 if written is not None:
                     await asyncio.wrap_future(written)
         return output
+
+    @property
+    def keeps(self) -> bool:
+        """Whether answers are kept anywhere."""
+        return bool(self._finished)
 
 
 async def _look_up(finished: Checkpoint, key: bytes) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, Literal
 
 from beam_distilabel.errors import GenerationError, ParseError
+from beam_distilabel.metadata import METADATA
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.row import ROW_ID, Row
 
@@ -57,6 +58,29 @@ class Failure:
     def to_row(self) -> Row:
         """The failure as a row of the `failures/` dataset."""
         return {**dataclasses.asdict(self), ROW_ID: self.row.get(ROW_ID)}
+
+
+def reasons_of(row: Row, step: str) -> list[Any]:
+    """Why each generation of a Task in a finished row is of no use; None for those that are.
+
+    Returns:
+        As `Failure.reason` tells it, one entry per generation; one for a row that has one answer.
+    """
+    metadata = row.get(METADATA)
+    if not isinstance(metadata, dict):
+        return _NOTHING_FAILED
+    reason = metadata.get(f"failure_{step}")
+    if reason is None:
+        return _NOTHING_FAILED
+    return reason if isinstance(reason, list) else [reason]
+
+
+_NOTHING_FAILED: list[Any] = [None]
+
+
+def attempts_of(error: BaseException) -> int:
+    """How often was tried what ended with `error`."""
+    return error.attempts if isinstance(error, GenerationError) else 1
 
 
 def kind_of(error: BaseException) -> str:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.asking import Asker, Unfinished, load_engine
-from beam_distilabel.errors import CheckpointError, EngineError, RowError
-from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.attempts import (
+    RetryRule,
+    Tries,
+    generation_of,
+    is_transient,
+    put_together,
+)
+from beam_distilabel.checkpoint import MISSING
+from beam_distilabel.errors import CheckpointError, EngineError, GenerationError, RowError
+from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of, reasons_of
 from beam_distilabel.inference import ContinuousRunInference, text_of
 from beam_distilabel.metadata import METADATA
-from beam_distilabel.models.engine import Engine, GenerateRequest
+from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
+from beam_distilabel.models.remote.retries import pause_seconds
+from beam_distilabel.models.user_engine import failed_output
 from beam_distilabel.processing import FAILURES, ROWS, sendable
 from beam_distilabel.row import (
     DRAW,
@@ -25,7 +37,7 @@ from beam_distilabel.row import (
     seed_from,
 )
 from beam_distilabel.step import StepResult
-from beam_distilabel.task import CODE_VERSION
+from beam_distilabel.task import CODE_VERSION, _Task
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 
@@ -75,12 +87,10 @@ _NOT_IN_KEY = frozenset(
         "group_generations",
         "add_raw_input",
         "add_raw_output",
+        "max_retries",
     )
 )
 """Fields that change how rows are carried, not what the model answers."""
-
-
-_NOTHING_FAILED: list[Any] = [None]
 
 
 class TaskRollout:
@@ -109,6 +119,11 @@ class TaskRollout:
         # What every row needs is looked up once: pydantic's attributes are slow.
         self._name = task.name
         self._copies_input = task._shares_input
+        self._rule = RetryRule(task.max_retries or 0, task._context.retries_failures)
+        # Nothing can be asked again of a batch service whose batch is done.
+        offline = getattr(task.model, "use_offline_batch_generation", False)
+        self._asks_again = not offline and (self._rule != RetryRule() or self._asker.keeps)
+        self._asks_once = type(task).rollout is _Task.rollout
 
     def teardown(self) -> None:
         try:
@@ -130,25 +145,21 @@ class TaskRollout:
         task, progress = self._task, self._progress
         element = self._unnamed.named(element)
         progress.rows_in += 1
-        # User code may change its row; other branches and the failure have it as it came.
-        row = task._map_inputs(copied(element) if self._copies_input else dict(element))
-        generate = _Generate(self, row.get(DRAW, 0))
+        generate = _Generate(self, element.get(DRAW, 0))
         try:
-            rows = await task.rollout(row, generate)
+            rows = await self._rows(element, generate)
+            if self._asks_again and generate.last_input is not None and self._has_failed(rows):
+                again = self._each_again if self._asks_once else self._all_again
+                rows, generate = await again(element, generate, rows)
         except Unfinished:
             return []
-        except (EngineError, CheckpointError):
-            raise
-        except Exception as error:
-            failure = Failure(task.name, kind_of(error), message_of(error), element)
-            rows = task._failed_rows(row, failure, generate.last_input)
         if len(rows) == 1 and rows[0].get(ROW_ID) == element[ROW_ID]:
             identified = [(rows[0], element)]
         else:
             identified = identify([element], [rows])
         outputs: list[Any] = []
-        for done, _ in identified:
-            failures = self._failures(done, element)
+        for number, (done, _) in enumerate(identified):
+            failures = self._failures(done, element, number, generate)
             for failure in failures:
                 progress.failed(failure.kind)
                 outputs.append(TaggedOutput(FAILURES, failure))
@@ -164,25 +175,137 @@ class TaskRollout:
             outputs.append(sendable(task._map_outputs(done, element), done))
         return outputs
 
-    def _reasons(self, done: Row) -> list[Any]:
-        """The failure of each generation in a finished row, None where there is none."""
-        metadata = done.get(METADATA)
-        if not isinstance(metadata, dict):
-            return _NOTHING_FAILED
-        reason = metadata.get(f"failure_{self._name}")
-        if reason is None:
-            return _NOTHING_FAILED
-        return reason if isinstance(reason, list) else [reason]
+    async def _rows(self, element: Row, generate: _Generate) -> list[Row]:
+        """The rows of one attempt."""
+        task = self._task
+        # User code may change its row; other branches, further attempts and the failure have it as
+        # it came.
+        shared = self._copies_input or generate.is_repeated
+        row = task._map_inputs(copied(element) if shared else dict(element))
+        try:
+            rows: list[Row] = await task.rollout(row, generate)
+        except (EngineError, CheckpointError):
+            raise
+        except Exception as error:
+            failure = Failure(
+                task.name, kind_of(error), message_of(error), element, attempts_of(error)
+            )
+            rows = task._failed_rows(row, failure, generate.last_input)
+        return rows
+
+    # -- further attempts ------------------------------------------------------------------------
+
+    def _has_failed(self, rows: list[Row]) -> bool:
+        return any(reason for done in rows for reason in reasons_of(done, self._name))
+
+    async def _each_again(
+        self, element: Row, generate: _Generate, rows: list[Row]
+    ) -> tuple[list[Row], _Generate]:
+        """Ask again for the generations that are of no use; the others stay as they are."""
+        reasons = self._by_generation(rows)
+        fresh = int(generate.is_fresh)
+        tries = [Tries(reason["attempts"] if reason else 0, fresh=fresh) for reason in reasons]
+        draw = element.get(DRAW, 0)
+        while len(reasons) == len(tries):
+            before = generate.output
+            if all(reason and is_transient(reason) for reason in reasons):
+                before = None  # there is no answer: the same is asked again, not another
+            again = {
+                i: self._rule.may_ask(reason, own)
+                for i, (reason, own) in enumerate(zip(reasons, tries, strict=True))
+                if reason and not own.ended
+            }
+            if not again or (before is None and not all(again.values())):
+                break
+            await self._pause([(reasons[i], tries[i]) for i, may_ask in again.items() if may_ask])
+            if before is None:
+                generate = _Generate(self, draw, is_repeated=True)
+                rows = await self._rows(element, generate)
+                asked, missing = (set(again) if generate.is_fresh else set()), set()
+            else:
+                for i in again:
+                    tries[i].number += 1
+                numbers = {i: tries[i].number for i in again}
+                generate = each = _GenerateEach(self, draw, before, numbers, again)
+                rows = await self._rows(element, generate)
+                asked, missing = each.asked, each.missing
+            reasons = self._by_generation(rows)
+            for i, reason in enumerate(reasons):
+                if i in missing:
+                    tries[i].ended = True
+                elif i in again:
+                    tries[i].count(reason, i in asked)
+        return self._counted(rows, [own.attempts for own in tries]), generate
+
+    async def _all_again(
+        self, element: Row, generate: _Generate, rows: list[Row]
+    ) -> tuple[list[Row], _Generate]:
+        """Repeat a rollout of a Task's own as a whole, as long as something in it fails."""
+        reasons = self._by_generation(rows)
+        tries = Tries(_most(reasons), fresh=int(generate.is_fresh))
+        while any(reasons):
+            failed = [reason for reason in reasons if reason]
+            may_ask = any(self._rule.may_ask(reason, tries) for reason in failed)
+            if any(not is_transient(reason) for reason in failed):
+                tries.number += 1
+            elif not may_ask:
+                break
+            if may_ask:
+                await self._pause([(reason, tries) for reason in failed])
+            repeated = _Generate(
+                self, element.get(DRAW, 0), tries.number, asks=may_ask, is_repeated=True
+            )
+            try:
+                found = await self._rows(element, repeated)
+            except _NotStored:
+                break
+            now = self._by_generation(found)
+            tries.count({"attempts": _most(now)}, repeated.is_fresh)
+            if sum(map(bool, now)) <= len(failed):
+                rows, reasons, generate = found, now, repeated
+        return self._counted(rows, [tries.attempts] * len(reasons)), generate
+
+    async def _pause(self, asked: list[tuple[Any, Tries]]) -> None:
+        """Wait where an engine may need the time to recover."""
+        rounds = [tries.rounds for reason, tries in asked if is_transient(reason)]
+        if rounds:
+            await asyncio.sleep(pause_seconds(max(rounds)))
+
+    def _by_generation(self, rows: list[Row]) -> list[Any]:
+        """Why each generation is of no use, None where it is."""
+        return [reason for done in rows for reason in reasons_of(done, self._name)]
+
+    def _counted(self, rows: list[Row], attempts: list[int]) -> list[Row]:
+        """`rows` with how often each generation that failed was asked."""
+        name = f"failure_{self._name}"
+        counts = iter(attempts)
+        counted = []
+        for done in rows:
+            reasons = [
+                reason and {**reason, "attempts": count}
+                for reason, count in zip(reasons_of(done, self._name), counts, strict=False)
+            ]
+            if any(reasons):
+                grouped = isinstance(done[METADATA][name], list)
+                told = {**done[METADATA], name: reasons if grouped else reasons[0]}
+                done = {**done, METADATA: told}
+            counted.append(done)
+        return counted
+
+    # -- failures --------------------------------------------------------------------------------
 
     def _all_failed(self, done: Row) -> bool:
-        return all(reason is not None for reason in self._reasons(done))
+        return all(reason is not None for reason in reasons_of(done, self._name))
 
-    def _failures(self, done: Row, element: Row) -> list[Failure]:
-        reasons = self._reasons(done)
-        if reasons == _NOTHING_FAILED:
+    def _failures(self, done: Row, element: Row, number: int, generate: _Generate) -> list[Failure]:
+        reasons = reasons_of(done, self._name)
+        if not any(reasons):
             return []
         raw = done[METADATA].get(f"raw_output_{self._name}")
         raws = raw if isinstance(raw, list) else [raw]
+        if not self._task.add_raw_output and self._asks_once:
+            first = 0 if self._task.group_generations else number
+            raws = generate.texts()[first:]
         return [
             Failure(
                 self._name,
@@ -197,23 +320,67 @@ class TaskRollout:
         ]
 
 
+def _most(reasons: list[Any]) -> int:
+    """How often the model was asked in a rollout of a Task's own, at the most."""
+    return max((reason["attempts"] for reason in reasons if reason), default=1)
+
+
+class _NotStored(BaseException):
+    """An attempt that may not be asked for isn't stored.
+
+    No Exception, for the reason that `Unfinished` is none.
+    """
+
+
 class _Generate:
-    """Asks the engine on behalf of one row: arguments, seeds, token counts."""
+    """Asks the engine on behalf of one row: arguments, seeds, token counts.
 
-    __slots__ = ("_asked", "_draw", "_rollout", "last_input")
+    Attributes:
+        last_input: what was asked last; None before that.
+        output: what was answered last; None where that failed.
+        is_fresh: whether the engine was asked.
+        is_repeated: whether the rollout was tried before.
+    """
 
-    def __init__(self, rollout: TaskRollout, draw: int) -> None:
+    __slots__ = (
+        "_asked",
+        "_asks",
+        "_attempt",
+        "_draw",
+        "_rollout",
+        "is_fresh",
+        "is_repeated",
+        "last_input",
+        "output",
+    )
+
+    def __init__(
+        self,
+        rollout: TaskRollout,
+        draw: int,
+        attempt: int = 0,
+        asks: bool = True,
+        is_repeated: bool = False,
+    ) -> None:
         self._rollout = rollout
         self._draw = draw
+        self._attempt = attempt
+        self._asks = asks
         self._asked: dict[str, int] = {}
         self.last_input: Any = None
+        self.output: GenerateOutput | None = None
+        self.is_fresh = False
+        self.is_repeated = is_repeated
 
     async def __call__(
         self, input: FormattedInput, num_generations: int = 1, **overrides: Any
     ) -> GenerateOutput:
         rollout = self._rollout
         self.last_input = input
+        self.output = None
         key = fingerprint(rollout._key, input, self._draw, overrides)
+        if self._attempt:
+            key = fingerprint(key, "attempt", self._attempt)
         nth = self._asked.get(key, 0)
         self._asked[key] = nth + 1
         kwargs = {**rollout._kwargs, **overrides} if overrides else rollout._kwargs
@@ -222,4 +389,85 @@ class _Generate:
         request = GenerateRequest(input, num_generations, kwargs, seed)
         if nth or num_generations != 1:
             key = fingerprint(key, nth, num_generations)
-        return await rollout._asker.ask(request, key)
+        output: GenerateOutput = await rollout._asker.find(key)
+        if output is MISSING:
+            if not self._asks:
+                raise _NotStored
+            self.is_fresh = True
+            output = await rollout._asker.ask_engine(request, key)
+        self.output = output
+        return output
+
+    def texts(self) -> list[Any]:
+        """What the model wrote last, also where it is of no use."""
+        if self.output is None:
+            return []
+        texts: list[Any] = list(self.output["generations"])
+        for i, failure in enumerate(self.output.get("failures") or ()):
+            if failure:
+                texts[i] = failure.get("raw_output")
+        return texts
+
+
+class _GenerateEach(_Generate):
+    """Asks again for some generations of an input, each with a key of its own.
+
+    Args:
+        rollout: see `_Generate`.
+        draw: see `_Generate`.
+        output: what was answered before.
+        numbers: generation to the number of its attempt.
+        asks: generation to whether the engine may be asked for it.
+
+    Attributes:
+        asked: the generations that the engine was asked for.
+        missing: those whose attempt isn't stored, and that may not be asked for.
+    """
+
+    __slots__ = ("_before", "_each_asks", "_numbers", "asked", "missing")
+
+    def __init__(
+        self,
+        rollout: TaskRollout,
+        draw: int,
+        output: GenerateOutput,
+        numbers: Mapping[int, int],
+        asks: Mapping[int, bool],
+    ) -> None:
+        super().__init__(rollout, draw, is_repeated=True)
+        self._before = output
+        self._numbers = numbers
+        self._each_asks = asks
+        self.asked: set[int] = set()
+        self.missing: set[int] = set()
+
+    async def __call__(
+        self, input: FormattedInput, num_generations: int = 1, **overrides: Any
+    ) -> GenerateOutput:
+        rollout = self._rollout
+        self.last_input = input
+        first = fingerprint(rollout._key, input, self._draw, overrides)
+        kwargs = {**rollout._kwargs, **overrides} if overrides else rollout._kwargs
+        count = len(self._before["generations"])
+        parts = [generation_of(self._before, i) for i in range(count)]
+
+        async def ask(i: int) -> GenerateOutput:
+            key = fingerprint(first, "attempt", self._numbers[i], i)
+            output: GenerateOutput = await rollout._asker.find(key)
+            if output is MISSING:
+                if not self._each_asks[i]:
+                    self.missing.add(i)
+                    return parts[i]
+                self.asked.add(i)
+                request = GenerateRequest(input, 1, kwargs, int(key[:8], 16) >> 1)
+                try:
+                    output = await rollout._asker.ask_engine(request, key)
+                except GenerationError as error:
+                    output = failed_output(error, 1)
+            return generation_of(output, 0)
+
+        answers = await gather_or_cancel(ask(i) for i in self._numbers)
+        for i, answer in zip(self._numbers, answers, strict=True):
+            parts[i] = answer
+        self.output = put_together(parts)
+        return self.output

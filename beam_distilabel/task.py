@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, NonNegativeInt, PositiveInt, PrivateAttr
 
+from beam_distilabel.attempts import of_generation
 from beam_distilabel.errors import (
     CheckpointError,
     DistilabelNotImplementedError,
@@ -16,7 +17,7 @@ from beam_distilabel.errors import (
     EngineError,
     ParseError,
 )
-from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of
 from beam_distilabel.metadata import METADATA, metadata_keys, metadata_of
 from beam_distilabel.models.base import LLM, Model
 from beam_distilabel.models.image_generation import ImageGenerationModel
@@ -62,6 +63,12 @@ class _Task(_Step):
         prefix_affinity: whether rows are ordered by their prompts, as far as they are at hand, so
             that those with a common beginning meet in the engine's prefix cache; the report has
             the hit rate.
+        max_retries: how often an answer is asked for again. An answer that can't be parsed, or
+            doesn't follow its schema, is asked for with another seed; a time limit, a busy endpoint
+            or an engine that failed, after a pause that doubles; a prompt that is too long or was
+            refused never. What an LLM has tried again by itself is not tried again. With several
+            generations only those of no use are asked again; a Task with a rollout of its own
+            repeats it as a whole. At a temperature of 0 another seed makes the same answer.
     """
 
     group_generations: bool = Field(default=False)
@@ -80,6 +87,9 @@ class _Task(_Step):
     )
     prefix_affinity: RuntimeParameter[bool] = Field(
         default=False, description="Whether to order rows by their prompts."
+    )
+    max_retries: RuntimeParameter[NonNegativeInt] = Field(
+        default=0, description="How often an answer that is of no use is asked for again."
     )
 
     _engine_loads_llm: bool = PrivateAttr(False)
@@ -204,14 +214,14 @@ class _Task(_Step):
             if self.add_raw_input:
                 metadata[keys.raw_input] = raw_input
             metadata[keys.statistics] = {
-                name: _of_generation(counts, i, count) for name, counts in statistics.items()
+                name: of_generation(counts, i, count) for name, counts in statistics.items()
             }
             metadata[keys.finish_reason] = reasons[i] if i < len(reasons) else None
             metadata[keys.failure] = failure
             if reasoning is not None:
                 metadata[keys.reasoning] = reasoning[i] if i < len(reasoning) else None
             for key, value in extras.items():
-                columns[key] = _of_generation(value, i, count)
+                columns[key] = of_generation(value, i, count)
             columns[METADATA] = metadata
             formatted.append(columns)
         return formatted
@@ -310,8 +320,7 @@ class _Task(_Step):
             raise
         except Exception as error:
             kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
-            attempts = getattr(error, "attempts", 1)
-            failure = Failure(self.unique_name, kind, message_of(error), row, attempts)
+            failure = Failure(self.unique_name, kind, message_of(error), row, attempts_of(error))
             return self._failed_rows(row, failure, sent)
         return self._finished_rows(row, outputs, sent)
 
@@ -453,16 +462,6 @@ class ImageTask(_Task, Step):
         return apply_task(self, rows)
 
 
-def _of_generation(value: Any, index: int, count: int) -> Any:
-    """Generation `index`'s part of what an LLM returned; what isn't per generation is for all."""
-    if isinstance(value, (list, tuple)):
-        if len(value) == count:
-            return value[index]
-        if len(value) == 1:
-            return value[0]
-    return value
-
-
 def _grouped(dicts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Dicts of one generation each as one dict of lists; metadata is left to the caller."""
     names = dict.fromkeys(name for one in dicts for name in one if name != METADATA)
@@ -482,10 +481,22 @@ def check_llm(task: Any) -> None:
             f"{task._described()}: {type(task.model).__name__} has no batch service; leave "
             "use_offline_batch_generation False."
         )
+    if task.max_retries and (offline or not _rolls_out(task)):
+        raise DistilabelUserError(
+            f"{task._described()}: max_retries={task.max_retries} has no effect with "
+            "use_offline_batch_generation=True or where `process` is the Task's own; leave it 0."
+        )
     try:
         task.model.check_generation_kwargs()
     except DistilabelUserError as error:
         raise DistilabelUserError(f"{task._described()}: {error}") from None
+
+
+def _rolls_out(task: Any) -> bool:
+    """Whether a Task is asked by rollouts, and not by a `process` of its own."""
+    if task.is_generator or task.is_global:
+        return False
+    return type(task).process in (Task.process, ImageTask.process)
 
 
 __all__ = [
