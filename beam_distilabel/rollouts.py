@@ -104,7 +104,7 @@ class TaskRollout:
         self._kwargs = task.model.get_generation_kwargs()
         self._key = task_key(task)
         self._asker = Asker(task.name, task._context, engine, self._key)
-        self._progress = self._asker.progress
+        self.progress = self._asker.progress
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
         self._name = task.name
@@ -115,6 +115,9 @@ class TaskRollout:
             self._asker.close()
         finally:
             self._task.unload()
+
+    def settle(self) -> None:
+        self._asker.settle()
 
     def flush(self, end: bool = False) -> None:
         self._asker.flush(end)
@@ -127,7 +130,7 @@ class TaskRollout:
             return ""  # the rollout meets it again, and says so
 
     async def run(self, element: Row) -> list[Any]:
-        task, progress = self._task, self._progress
+        task, progress = self._task, self.progress
         element = self._unnamed.named(element)
         progress.rows_in += 1
         # User code may change its row; other branches and the failure have it as it came.
@@ -136,6 +139,7 @@ class TaskRollout:
         try:
             rows = await task.rollout(row, generate)
         except Unfinished:
+            progress.unfinished += 1
             return []
         except (EngineError, CheckpointError):
             raise
