@@ -11,6 +11,7 @@ from beam_distilabel.checkpoint import (
     Checkpoint,
     CheckpointSettings,
     close_checkpoint,
+    flush_checkpoints,
     open_checkpoint,
 )
 from beam_distilabel.context import RunContext
@@ -75,6 +76,15 @@ class Asker:
         finished, self._finished = self._finished, []
         for one in finished:
             close_checkpoint(one)
+
+    def settle(self) -> None:
+        """Write at once what this process has finished and counted; the run is about to end.
+
+        Raises:
+            CheckpointError: it can't be written.
+        """
+        flush_checkpoints()
+        self.progress.write()
 
     def flush(self, end: bool = False) -> None:
         """Called now and then on the runner's thread; `end` of a bundle."""

@@ -101,5 +101,26 @@ class RunCancelled(DistilabelError):
     """The run was cancelled while it was under way."""
 
 
+class RunInterrupted(KeyboardInterrupt):
+    """A run was stopped by Ctrl-C; what is finished is kept, and used when it is run again.
+
+    No `Exception`, as Ctrl-C itself is none: a script that goes on after errors must not go on to
+    publish a part.
+
+    Attributes:
+        run_dir: the run directory; `distiset/` in it has what is finished, unless Ctrl-C was
+            pressed twice.
+        resume: the command that goes on.
+    """
+
+    def __init__(self, message: str, run_dir: str = "", resume: str = "") -> None:
+        super().__init__(message)
+        self.run_dir = run_dir
+        self.resume = resume
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (str(self), self.run_dir, self.resume)
+
+
 class RunFailedError(DistilabelError):
     """The run ended without a result; the cause is chained and in the run directory's log."""

@@ -24,7 +24,7 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
-from beam_distilabel.progress import step_progress
+from beam_distilabel.progress import StepProgress, step_progress
 
 WAKE_SECONDS = 1.0
 """How long a worker waits for results before it writes its progress record."""
@@ -56,6 +56,13 @@ class Rollout(Protocol):
     def setup(self, engine: Engine) -> None:
         """Called once, before the first element."""
 
+    @property
+    def progress(self) -> StepProgress:
+        """The counts of this copy, once it is set up."""
+
+    def settle(self) -> None:
+        """Called when the run is to end and no row is in flight: nothing may be lost now."""
+
     def teardown(self) -> None:
         """Called when the worker's copy is no longer needed."""
 
@@ -86,8 +93,11 @@ class PromptRollout:
 
     def setup(self, engine: Engine) -> None:
         self._engine = engine
-        self._counts = step_progress(None, "")
-        self._metrics = StepMetrics(self._counts, engine)
+        self.progress = step_progress(None, "")
+        self._metrics = StepMetrics(self.progress, engine)
+
+    def settle(self) -> None:
+        """Nothing is kept."""
 
     def teardown(self) -> None:
         """Nothing to give back."""
@@ -104,10 +114,10 @@ class PromptRollout:
     async def run(self, element: Any) -> list[PredictionResult]:
         began = time.perf_counter()
         output = await answer(self._engine, GenerateRequest(element, 1, self._kwargs))
-        self._counts.answered(time.perf_counter() - began)
-        self._counts.count_tokens(output.get("statistics"))
+        self.progress.answered(time.perf_counter() - began)
+        self.progress.count_tokens(output.get("statistics"))
         if "failure" in output:
-            self._counts.failed(output["failure"]["kind"])
+            self.progress.failed(output["failure"]["kind"])
         return [PredictionResult(element, output, self._handler.model_name)]
 
 
@@ -242,6 +252,7 @@ class _RunRollouts(beam.DoFn):
             with engines.used_by(self._rollout.owner):
                 self._engine.release()
             raise
+        self._progress = self._rollout.progress
         self._max_in_flight = self._limit or self._engine.max_in_flight
         self._window = AFFINITY_WINDOW * self._max_in_flight if self._prefix_affinity else 0
         self._elements = Metrics.counter(self._handler.get_metrics_namespace(), "num_inferences")
@@ -293,6 +304,8 @@ class _RunRollouts(beam.DoFn):
             yield from self._feed_held()
         while self._in_flight:
             yield from self._collect(wait=True)
+        if self._progress.stop.rows:
+            self._await_the_end()
         self._rollout.flush(end=True)
 
     # -- on the runner's thread ------------------------------------------------------------------
@@ -309,9 +322,23 @@ class _RunRollouts(beam.DoFn):
         while not self._has_room():
             yield from self._collect(wait=True)
 
+    def _await_the_end(self) -> None:
+        """The run is to end: finish what is in flight, keep it, and wait to be cancelled.
+
+        What would come after this row must not come: a part would be taken for the whole.
+        """
+        while True:
+            self._rollout.flush()  # raises when the run is cancelled
+            if not self._progress.in_flight:
+                self._rollout.settle()
+            self._progress.stop.wait_for_now(WAKE_SECONDS)
+
     def _begin(self, windowed: WindowedValue) -> None:
+        if self._progress.stop.rows:
+            self._await_the_end()
         self._inbox.append(windowed)
         self._in_flight += 1
+        self._progress.begun += 1
         self._engine.enter()
         if not self._start_is_due:
             self._start_is_due = True
@@ -351,6 +378,7 @@ class _RunRollouts(beam.DoFn):
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
+            self._progress.ended = self._progress.begun  # also those that never ran
 
         # Also where no task is seen yet: the loop may be about to start some.
         self._engine.call(cancel())
@@ -374,6 +402,7 @@ class _RunRollouts(beam.DoFn):
             # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
         if self._tasks.pop(ticket, None) is not None:  # not cancelled
+            self._progress.ended += 1
             self._engine.leave()
         outbox.append((windowed, outputs))
         if not self._signal_is_due:

@@ -40,11 +40,14 @@ class JoinSpec:
         names: the predecessors' names, for messages.
         routes: per predecessor, the bit mask of the ancestor's branches that surely lead to it,
             whatever routers choose on the way.
+        partial: per predecessor, whether rows may be missing from it since they are not finished;
+            empty where all rows are. Such a row is left out as a whole, and is no failure.
     """
 
     level: int | None = None
     names: tuple[str, ...] = ()
     routes: tuple[int, ...] = ()
+    partial: tuple[bool, ...] = ()
 
 
 class JoinResult(NamedTuple):
@@ -145,6 +148,8 @@ def align(
             for name, part, wanted in zip(spec.names, parts, expected, strict=True)
             if part is None and wanted
         ]
+        if missing and _unfinished(missing, spec):
+            continue
         if missing:
             row: Row = {}
             for part in parts:
@@ -161,6 +166,10 @@ def align(
             )
             continue
         yield tuple(None if part is None else {**part, **identity} for part in parts)
+
+
+def _unfinished(missing: Sequence[str], spec: JoinSpec) -> bool:
+    return bool(spec.partial) and all(spec.partial[spec.names.index(name)] for name in missing)
 
 
 Path = tuple[int, ...]

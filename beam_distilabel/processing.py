@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ from beam_distilabel.step import GeneratorStep, RowStep, Step, StepResult
 FAILURES = "failures"
 ROWS = "rows"
 
+logger = logging.getLogger(__name__)
+
 MAX_NUMBERED_ROWS = 1_000_000
 """How many different rows of a user's generator are remembered to tell equal ones apart."""
 
@@ -50,6 +53,9 @@ Joined = tuple[Row | None, ...]
 def apply_process(step: Step, rows: Any) -> StepResult:
     """Apply `step` to a PCollection of rows, or to several that are joined by row id."""
     joined = None
+    if _must_not_ask(step):
+        several = rows if isinstance(rows, (tuple, list)) else (rows,)
+        return _left_out(step, tuple(several) | "All inputs" >> beam.Flatten())
     if isinstance(rows, (tuple, list)):
         joined = join_by_id(rows, step)
         rows = joined.rows
@@ -81,12 +87,31 @@ def apply_generator(step: GeneratorStep, pcoll: Any) -> StepResult:
             f"{step._described()} makes rows of its own, so it can't be applied to rows; apply it "
             "to the pipeline: `p | step`."
         )
+    if _must_not_ask(step):
+        return _left_out(step, pcoll | "Start" >> beam.Impulse())
     outputs = (
         pcoll
         | "Start" >> beam.Impulse()
         | "Process" >> beam.ParDo(_Generate(step)).with_outputs(FAILURES, main=ROWS)
     )
     return StepResult(outputs[ROWS] | "Spread" >> beam.Reshuffle(), outputs[FAILURES])
+
+
+def _must_not_ask(step: Any) -> bool:
+    """Whether the run asks nothing, and the Step would: its `process` has a model, and what that
+    answered before isn't kept."""
+    return bool(step._context.finished_only and step._holds_model)
+
+
+def _left_out(step: Any, rows: Any) -> StepResult:
+    """The Step sends nothing on; the rows that it would receive are counted."""
+    logger.warning(
+        "%s asks its model in `process`, and what it was answered is not kept: its rows are left "
+        "out of what is finished.",
+        step._described(),
+    )
+    outputs = rows | "Leave out" >> beam.ParDo(_LeaveOut(step)).with_outputs(FAILURES, main=ROWS)
+    return StepResult(outputs[ROWS], outputs[FAILURES])
 
 
 def _with_no_key(row: Row) -> tuple[None, Row]:
@@ -307,6 +332,24 @@ class _RowsOfFailures(_StepFn):
         for row in failed_row(self._step, failure.row, failure):
             self._progress.rows_out += 1
             yield row
+
+    def finish_bundle(self) -> None:
+        self._progress.flush()
+
+
+class _LeaveOut(_StepFn):
+    """Counts the rows that can't be finished without asking; of a generator, that there are some."""
+
+    def setup(self) -> None:
+        self._progress = step_progress(self._step._context.run_dir, self._step.name)
+
+    def teardown(self) -> None:
+        """Nothing was loaded."""
+
+    def process(self, row: Row | bytes) -> Iterator[Any]:
+        self._progress.rows_in += 0 if self._step.is_generator else 1
+        self._progress.unfinished += 1
+        yield from ()
 
     def finish_bundle(self) -> None:
         self._progress.flush()

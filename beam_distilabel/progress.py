@@ -6,6 +6,7 @@ file of `<run directory>/progress/` every few seconds, and the driver adds the f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from beam_distilabel.errors import RunCancelled
 from beam_distilabel.filesystems import url_to_fs
@@ -22,10 +23,14 @@ from beam_distilabel.filesystems import url_to_fs
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
 
+STOP_FILE = "progress/stop"
+"""Of the run directory: what the driver wants of processes of others, see `Stop`."""
+
 COUNTS = (
     "rows_in",
     "rows_out",
     "failures",
+    "unfinished",
     "reused",
     "requests",
     "latency_seconds",
@@ -34,10 +39,38 @@ COUNTS = (
 )
 
 
+class Stop:
+    """Whether a run is to end, as one process sees it.
+
+    Attributes:
+        rows: whether no further row may be begun; those in flight are finished.
+        now: whether nothing may be waited for.
+    """
+
+    def __init__(self) -> None:
+        self.rows = False
+        self.now = False
+        self._called = threading.Condition()
+
+    def call(self, what: Literal["rows", "now"]) -> None:
+        with self._called:
+            self.rows = True
+            self.now = self.now or what == "now"
+            self._called.notify_all()
+
+    def wait_for_now(self, seconds: float) -> bool:
+        """Wait until nothing may be waited for any more, at most so long; whether it is so."""
+        with self._called:
+            return self._called.wait_for(lambda: self.now, seconds)
+
+
 class StepProgress:
     """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
 
     Attributes:
+        unfinished: rows that were left out, since their answers aren't there (see `finalize`).
+        begun: rows that were given to the engine; only the runner's thread changes it.
+        ended: those of them that are done with; only the engine's loop changes it.
         reused: answers that an earlier run, or an earlier attempt, has paid for.
         latencies: the seconds of the latest requests; who publishes them takes them out.
         kinds: kind of failure to how often it occurred.
@@ -47,6 +80,8 @@ class StepProgress:
     __slots__ = (
         *COUNTS,
         "_recorder",
+        "begun",
+        "ended",
         "engine",
         "finished",
         "kinds",
@@ -61,6 +96,9 @@ class StepProgress:
         self.rows_in = 0
         self.rows_out = 0
         self.failures = 0
+        self.unfinished = 0
+        self.begun = 0
+        self.ended = 0
         self.reused = 0
         self.requests = 0
         self.latency_seconds = 0.0
@@ -73,6 +111,16 @@ class StepProgress:
         self.started = time.time()
         self.finished = self.started
         self._recorder = recorder
+
+    @property
+    def in_flight(self) -> int:
+        """How many rows are under way."""
+        return self.begun - self.ended
+
+    @property
+    def stop(self) -> Stop:
+        """Whether the run is to end."""
+        return _NEVER if self._recorder is None else self._recorder.stop
 
     def answered(self, seconds: float) -> None:
         """Count a request that took so long."""
@@ -101,7 +149,7 @@ class StepProgress:
         if not self.rows_in and not self.rows_out:
             self.started = self.finished  # what loading took doesn't count
         if self._recorder is not None:
-            if self._recorder.cancelled:
+            if self._recorder.stop.now:
                 raise RunCancelled("the run was cancelled")
             self._recorder.flush(force)
 
@@ -109,6 +157,9 @@ class StepProgress:
         """Write the process' record, whether it is due or the run is cancelled."""
         if self._recorder is not None:
             self._recorder.flush(force=True)
+
+
+_NEVER = Stop()
 
 
 def _total(counts: Any) -> int:
@@ -121,14 +172,21 @@ class Recorder:
     """Adds up the counts of one process for one run and writes them to its file."""
 
     def __init__(self, run_dir: str) -> None:
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
-        self._path = f"{run_dir.rstrip('/')}/progress/{name}"
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self._run_dir = run_dir.rstrip("/")
+        self._path = f"{self._run_dir}/progress/{self.name}"
         self._steps: list[StepProgress] = []
         self._lock = threading.Lock()
         self._due = 0.0
         self._trailing: threading.Timer | None = None
-        self.cancelled = False
+        self.stop = Stop()
         self.closed = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many rows are under way in this process."""
+        with self._lock:
+            return sum(progress.in_flight for progress in self._steps)
 
     def step(self, name: str) -> StepProgress:
         """A new counter for one DoFn copy of the Step `name`."""
@@ -153,6 +211,9 @@ class Recorder:
                 self._trailing.cancel()
                 self._trailing = None
             self._due = now + FLUSH_SECONDS
+            wanted = _stop_wanted(self._run_dir)
+            if wanted is not None:
+                self.stop.call(wanted)
             record = self._record()
             # A reader sees the whole record or the one before it, never a part.
             filesystem, path = url_to_fs(self._path, auto_mkdir=True)
@@ -174,6 +235,7 @@ class Recorder:
                 record.setdefault(progress.step, {}),
                 {
                     **{count: getattr(progress, count) for count in COUNTS},
+                    "in_flight": progress.in_flight,
                     "started": progress.started,
                     "finished": progress.finished,
                     "engine": progress.engine,
@@ -193,9 +255,49 @@ def step_progress(run_dir: str | None, step: str) -> StepProgress:
     return StepProgress(step, None) if run_dir is None else _recorder(run_dir).step(step)
 
 
+def stop(run_dir: str, what: Literal["rows", "now"], everywhere: bool = False) -> None:
+    """Let a run's Steps end.
+
+    Args:
+        run_dir: the run directory.
+        what: "rows": Tasks begin no further row; "now": all stop at their next look at the clock.
+        everywhere: also those in other processes, which look about every `FLUSH_SECONDS`.
+
+    Raises:
+        OSError: others can't be told.
+    """
+    _recorder(run_dir).stop.call(what)
+    if everywhere:
+        filesystem, path = url_to_fs(f"{run_dir.rstrip('/')}/{STOP_FILE}", auto_mkdir=True)
+        with filesystem.open(path, "w") as file:
+            file.write(what)
+
+
 def cancel(run_dir: str) -> None:
     """Let the run's Steps in this process stop at their next look at the clock."""
-    _recorder(run_dir).cancelled = True
+    stop(run_dir, "now")
+
+
+def _stop_wanted(run_dir: str) -> Literal["rows", "now"] | None:
+    filesystem, path = url_to_fs(f"{run_dir}/{STOP_FILE}")
+    # Not there, or not to be read just now: the next look is a second away.
+    with contextlib.suppress(OSError):
+        wanted = filesystem.cat_file(path)
+        return "now" if wanted == b"now" else "rows"
+    return None
+
+
+def in_flight(run_dir: str) -> int:
+    """How many rows are under way: in this process now, in others when they wrote last."""
+    with _recorders_lock:
+        own = _recorders.get(run_dir)
+    others = sum(
+        counts.get("in_flight", 0)
+        for name, record in _named_records(run_dir)
+        if own is None or name != own.name
+        for counts in record.values()
+    )
+    return others + (own.in_flight if own is not None else 0)
 
 
 def _recorder(run_dir: str) -> Recorder:
@@ -231,6 +333,7 @@ def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:
     """Add one record of a Step to `total` in place."""
     for count in COUNTS:
         total[count] = total.get(count, 0) + part.get(count, 0)
+    total["in_flight"] = total.get("in_flight", 0) + part.get("in_flight", 0)
     total["started"] = min(total.get("started", part["started"]), part["started"])
     total["finished"] = max(total.get("finished", part["finished"]), part["finished"])
     total["engine"] = total.get("engine") or part.get("engine")
@@ -285,6 +388,11 @@ def read_progress(run_dir: str) -> dict[str, dict[str, Any]]:
 
 
 def _records(run_dir: str) -> Iterator[dict[str, dict[str, Any]]]:
+    for _, record in _named_records(run_dir):
+        yield record
+
+
+def _named_records(run_dir: str) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
     filesystem, path = url_to_fs(f"{run_dir.rstrip('/')}/progress")
     if not filesystem.exists(path):
         return
@@ -293,6 +401,6 @@ def _records(run_dir: str) -> Iterator[dict[str, dict[str, Any]]]:
             continue
         try:
             with filesystem.open(name) as file:
-                yield json.load(file)
+                yield str(name).rpartition("/")[2], json.load(file)
         except FileNotFoundError:
             continue  # replaced between listing and reading; the next look has it

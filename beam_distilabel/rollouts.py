@@ -114,7 +114,7 @@ class TaskRollout:
         self._kwargs = task.model.get_generation_kwargs()
         self._key = task_key(task)
         self._asker = Asker(task.name, task._context, engine, self._key)
-        self._progress = self._asker.progress
+        self.progress = self._asker.progress
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
         self._name = task.name
@@ -131,6 +131,9 @@ class TaskRollout:
         finally:
             self._task.unload()
 
+    def settle(self) -> None:
+        self._asker.settle()
+
     def flush(self, end: bool = False) -> None:
         self._asker.flush(end)
 
@@ -142,7 +145,7 @@ class TaskRollout:
             return ""  # the rollout meets it again, and says so
 
     async def run(self, element: Row) -> list[Any]:
-        task, progress = self._task, self._progress
+        task, progress = self._task, self.progress
         element = self._unnamed.named(element)
         progress.rows_in += 1
         generate = _Generate(self, element.get(DRAW, 0))
@@ -152,6 +155,7 @@ class TaskRollout:
                 again = self._each_again if self._asks_once else self._all_again
                 rows, generate = await again(element, generate, rows)
         except Unfinished:
+            progress.unfinished += 1
             return []
         if len(rows) == 1 and rows[0].get(ROW_ID) == element[ROW_ID]:
             identified = [(rows[0], element)]

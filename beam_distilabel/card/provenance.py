@@ -118,6 +118,20 @@ def _commit_link(source: Mapping[str, Any]) -> str:
     return code(commit)
 
 
+def partial(report: Mapping[str, Any]) -> str:
+    """That rows are missing, where the run wasn't finished."""
+    lines = []
+    for name, counts in mapping(report.get("partial")).items():
+        counts = mapping(counts)
+        known = _count(counts.get("known"))
+        done = f"{_count(counts.get('finished')):,} of {known:,} rows" if known else "no rows"
+        lines.append(f"- {code(name)}: {done} finished")
+    if not lines:
+        return ""
+    head = "**This is a part of the result:** it was made before the run was finished."
+    return "\n\n".join([head, "\n".join(lines)])
+
+
 def run(report: Mapping[str, Any]) -> str:
     """What each Step did: rows, failures by kind and tokens."""
     steps = mapping(report.get("steps"))

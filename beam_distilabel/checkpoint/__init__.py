@@ -5,6 +5,7 @@ host, `store` puts these together for one Task, `compaction` merges small files 
 """
 
 from beam_distilabel.checkpoint.compaction import compact
+from beam_distilabel.checkpoint.segments import count_rows
 from beam_distilabel.checkpoint.settings import CheckpointSettings, as_settings
 from beam_distilabel.checkpoint.store import (
     MISSING,
@@ -12,6 +13,7 @@ from beam_distilabel.checkpoint.store import (
     Found,
     checkpoint,
     close_checkpoint,
+    flush_checkpoints,
     open_checkpoint,
 )
 
@@ -24,5 +26,7 @@ __all__ = [
     "checkpoint",
     "close_checkpoint",
     "compact",
+    "count_rows",
+    "flush_checkpoints",
     "open_checkpoint",
 ]

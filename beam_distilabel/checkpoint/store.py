@@ -316,6 +316,18 @@ def close_checkpoint(finished: Checkpoint) -> None:
         finished.flush()
 
 
+def flush_checkpoints() -> None:
+    """Write what is unwritten of all that is open in this process.
+
+    Raises:
+        CheckpointError: a write failed for good.
+    """
+    with _opening:
+        known = [finished for finished, _ in _open.values()]
+    for finished in known:
+        finished.flush()
+
+
 @contextmanager
 def checkpoint(folder: str, settings: CheckpointSettings) -> Iterator[Checkpoint]:
     """`open_checkpoint` for a block."""

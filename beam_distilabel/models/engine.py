@@ -282,6 +282,11 @@ class Registry:
             entry = self._entries.get(fingerprint)
         return entry is not None and entry.engine is not None
 
+    @property
+    def starting(self) -> int:
+        """How many engines are being started."""
+        return sum(entry.engine is None for _, entry in self._entries_now())
+
     def close_all(self) -> None:
         """Close every engine, used or not; for the end of the process."""
         with self._lock:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
 from beam_distilabel.context import RunContext
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.pipeline.needs import resources_of
+from beam_distilabel.pipeline.needs import models_of, resources_of
 from beam_distilabel.pipeline.routing import MarkFork, RouteRows
 from beam_distilabel.step import WithFailures
 
@@ -52,6 +53,16 @@ def as_outputs(graph: Graph, applied: AppliedSteps) -> GraphOutputs:
     return GraphOutputs(subsets, tuple(applied.failures) | "All failures" >> beam.Flatten())
 
 
+def _unfinished(graph: Graph, names: Sequence[str]) -> tuple[bool, ...]:
+    """Per Step, whether rows that reach its successors may be missing since they aren't finished:
+    it, or one before it, asks a model."""
+
+    def asks(name: str) -> bool:
+        return bool(models_of(graph.steps[name])) or any(map(asks, graph.predecessors(name)))
+
+    return tuple(map(asks, names))
+
+
 def stream_of(graph: Graph, source: str, target: str) -> str:
     """What names the rows that go from one Step to another: all successors get the same, unless
     a router chooses."""
@@ -82,10 +93,14 @@ def apply_steps(
         step = graph.steps[name]
         predecessors = graph.predecessors(name)
         successors = graph.successors(name)
-        step._context = context
+        # What mustn't be used is neither looked up nor shared.
+        step._context = context if step.use_cache else replace(context, response_cache_dir=None)
+        step._holds_model = bool(models_of(step))
         step._shares_input = any(len(graph.successors(p)) > 1 for p in predecessors)
         if len(predecessors) > 1:
             step._join = graph.join_spec(name)
+            if context.finished_only:
+                step._join = replace(step._join, partial=_unfinished(graph, predecessors))
         inputs = tuple(sent[stream_of(graph, other, name)] for other in predecessors)
         got = inputs if len(inputs) > 1 else inputs[0] if inputs else pcoll
         applied = WithFailures(step).with_resource_hints(**resources[name].resource_hints())

@@ -87,9 +87,18 @@ def progress_line(step: str, counts: dict[str, Any], total: int | None) -> str:
         text += f", KV cache {_percent(load['kv_cache_usage'])}"
         if load["prefix_hit_rate"] is not None:
             text += f", prefix hits {_percent(load['prefix_hit_rate'])}"
+    if counts.get("reused"):
+        text += f", {counts['reused']:,} answers reused"
+    if counts.get("unfinished"):
+        text += f", {counts['unfinished']:,} left out"
     if counts["failures"]:
         text += f", {counts['failures']} failures{_kinds(counts.get('kinds'))}"
     return text
+
+
+_SOMETIMES = {"reused": "reused", "unfinished": "left out"}
+"""Counts that get a column where there are any: answers that were there already, and rows whose
+answers aren't there."""
 
 
 def _load_of(counts: dict[str, Any]) -> dict[str, Any] | None:
@@ -116,6 +125,8 @@ def progress_table(
     columns = ["Step", "rows", "rows/s", "tokens in", "tokens out", "tokens/s", "s/request"]
     if any(loads.values()):
         columns += ["running", "waiting", "KV cache", "prefix hits"]
+    more = [name for name in _SOMETIMES if any(own.get(name) for own in counts.values())]
+    columns += [_SOMETIMES[name] for name in more]
     table = Table(*columns, "failures")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -148,9 +159,22 @@ def progress_table(
             f"{tokens:,.0f}" if own["output_tokens"] else "",
             "" if latency is None else f"{latency:.2g}",
             *cells,
+            *(f"{own[name]:,}" if own.get(name) else "" for name in more),
             f"{own['failures']:,}{_kinds(own.get('kinds') or own.get('failed'))}",
         )
     return table
+
+
+def part_of(report: dict[str, Any]) -> list[str]:
+    """Lines that say which part of the rows a report is about; none where that is all."""
+    partial = report.get("partial") or {}
+    lines = [
+        f"{step}: {rows['finished']:,} of {rows['known']:,} rows are finished"
+        if rows["known"]
+        else f"{step}: its rows are not kept"
+        for step, rows in partial.items()
+    ]
+    return ["This is a part of the result:", *lines] if lines else []
 
 
 def show_report(report: dict[str, Any], run_dir: str) -> None:
@@ -159,6 +183,8 @@ def show_report(report: dict[str, Any], run_dir: str) -> None:
         return
     console = Console(stderr=True)
     console.print(progress_table(report["steps"], list(report["steps"]), {}))
+    for line in part_of(report):
+        console.print(line, highlight=False, soft_wrap=True)
     for name, subset in report["subsets"].items():
         console.print(f"{name}: {subset['rows']:,} rows", highlight=False)
     if report["failures"]:

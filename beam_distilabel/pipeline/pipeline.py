@@ -212,7 +212,8 @@ class Pipeline(beam.PTransform):
             load_groups: lists of Steps, or of their names, that are loaded together and apart from
                 all others, or "sequential_step_execution" for each Step alone: every group runs in
                 a Beam job of its own.
-            use_cache: whether finished rows of an earlier run may be used again.
+            use_cache: whether finished answers of an earlier run may be used again. If not, those
+                in the run directory are removed at launch.
             storage_parameters: of distilabel; accepted and ignored: the runner passes the data.
             use_fs_to_pass_data: likewise.
             dataset: rows for a pipeline without a loader: a list of dicts, a `datasets.Dataset`, a
@@ -238,6 +239,7 @@ class Pipeline(beam.PTransform):
         Raises:
             PipelineValidationError: the pipeline can't run as it is, or a model doesn't fit.
             RunFailedError: the run failed; the cause is chained.
+            RunInterrupted: Ctrl-C was pressed.
         """
         handle = self.submit(
             parameters,
@@ -306,6 +308,60 @@ class Pipeline(beam.PTransform):
                 response_cache_dir=self._response_cache_dir,
             )
         )
+
+    def finalize(
+        self,
+        output_dir: str | os.PathLike[str] | None = None,
+        dataset: Any = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        dataset_batch_size: int = 50,
+        logging_handlers: list[Handler] | None = None,
+        runner: Any = None,
+        options: Any = None,
+    ) -> Distiset:
+        """The Distiset of what a run has finished so far; no model is asked or loaded.
+
+        For a run that was interrupted or has died. It can be resumed afterwards, and finalized
+        again. Rows that a Task has no answer for are left out; Steps that ask a model in a
+        `process` of their own leave out all of theirs. Steps without a model run as ever, on the
+        rows that are finished. Nothing is published.
+
+        Args:
+            output_dir: the run directory; default is `<cache_dir>/<name>`.
+            dataset: the rows, as they were given to `run`.
+            parameters: as they were given to `run`: they decide which answers are looked up.
+            dataset_batch_size: as in `run`.
+            logging_handlers: as in `run`.
+            runner: as in `run`.
+            options: as in `run`.
+
+        Returns:
+            The Distiset; the report and the card say which part it is.
+
+        Raises:
+            DistilabelUserError: there is no run of this pipeline, or it is under way.
+        """
+        graph = self._graph_of_run(parameters)
+        definition = serialization.dump_pipeline(self, graph)
+        if dataset is not None:
+            _add_loader(graph, dataset, dataset_batch_size)
+        validate(graph, has_input=False)
+        handle = start(
+            RunRequest(
+                name=self.name,
+                graph=graph,
+                directory=self._run_directory(output_dir),
+                definition=definition,
+                runner=runner,
+                options=options,
+                logging_handlers=logging_handlers,
+                dry_run=True,
+                response_cache_dir=self._response_cache_dir,
+                mode="finalize",
+            )
+        )
+        return handle.distiset()
 
     def dry_run(
         self,

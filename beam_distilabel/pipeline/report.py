@@ -44,6 +44,7 @@ class RunFacts:
         citations: BibTeX entries of the Steps.
         sources: loader to what it reads (see `described_source`).
         seed: of the run.
+        finished_only: whether nothing is asked, so that rows may be missing.
         began: when it started, in seconds since the epoch.
     """
 
@@ -54,6 +55,7 @@ class RunFacts:
     citations: tuple[str, ...] = ()
     sources: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    finished_only: bool = False
     began: float = field(default_factory=time.time)
 
     def file(self, name: str) -> str:
@@ -76,8 +78,10 @@ class RunFacts:
             if name in counts
         }
         started = datetime.datetime.fromtimestamp(self.began, datetime.timezone.utc)
+        part = {"partial": unfinished_rows(counts)} if self.finished_only else {}
         return {
             "pipeline": self.pipeline,
+            **{name: value for name, value in part.items() if value},
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.time() - self.began, 3),
             "seed": self.seed,
@@ -119,12 +123,24 @@ class RunFacts:
         )
 
 
+def unfinished_rows(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """Step to how many rows it has finished of how many it knows, where rows are missing.
+
+    A Task that makes rows of its own knows none.
+    """
+    return {
+        step: {"finished": max(0, own["rows_in"] - own["unfinished"]), "known": own["rows_in"]}
+        for step, own in counts.items()
+        if own.get("unfinished")
+    }
+
+
 def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
     """A Step's counts as the report has them: sums over engines and requests as means."""
     told = {
         name: value
         for name, value in counts.items()
-        if name not in ("kinds", "loads", "latency_seconds")
+        if name not in ("kinds", "loads", "latency_seconds", "in_flight")
     }
     latency = mean_latency(dict(counts))
     if latency is not None:

@@ -10,8 +10,10 @@ import dataclasses
 import datetime
 import json
 import logging
+import math
 import re
 import threading
+import time
 from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from logging import Handler
@@ -22,7 +24,12 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
-from beam_distilabel.checkpoint import CheckpointSettings, compact
+from beam_distilabel.checkpoint import (
+    CheckpointSettings,
+    compact,
+    count_rows,
+    flush_checkpoints,
+)
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
@@ -32,6 +39,7 @@ from beam_distilabel.errors import (
     PipelineValidationError,
     RunCancelled,
     RunFailedError,
+    RunInterrupted,
 )
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import open_file
@@ -50,14 +58,26 @@ from beam_distilabel.pipeline.columns import (
 from beam_distilabel.pipeline.display import ProgressDisplay, show_report
 from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.interrupt import (
+    STOP_SECONDS,
+    counted_interrupts,
+    finish_rows,
+    resume_command,
+)
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
 from beam_distilabel.pipeline.report import RunFacts
-from beam_distilabel.pipeline.run_directory import RUN_FILE, STAGES_FOLDER, RunDirectory
+from beam_distilabel.pipeline.run_directory import (
+    PROGRESS_FOLDER,
+    RUN_FILE,
+    STAGES_FOLDER,
+    RunDirectory,
+)
+from beam_distilabel.pipeline.run_lock import RunLock
 from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.validation import available_columns
-from beam_distilabel.progress import cancel, discard, forget, read_progress
+from beam_distilabel.progress import cancel, discard, forget, read_progress, stop
 from beam_distilabel.runners import RunnerChoice, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
@@ -133,23 +153,37 @@ def start(request: RunRequest) -> RunHandle:
     """Claim the run directory and start the job in a thread of its own.
 
     Raises:
-        DistilabelUserError: the directory isn't this pipeline's, or another run in this process
-            uses it, or a model doesn't fit into the memory.
+        DistilabelUserError: the directory isn't this pipeline's, or another run uses it, or there
+            is none that could be finalized or retried, or a model doesn't fit into the memory.
         ValueError: an option of the runner is unknown.
     """
     choice = choose_runner(request.runner, request.options)
     stages = plan_jobs(request, choice.local)
-    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    record = {"beam_distilabel": __version__, "started": started, "state": "running"}
-    _occupy(request.directory.path)
+    directory = request.directory
+    known = directory.check(request.name)
+    if known is None and request.mode != "run":
+        raise DistilabelUserError(
+            f"{directory.path!r} holds no run of the pipeline {request.name!r}, so there is "
+            f"nothing to {request.mode}; name the output_dir of a run."
+        )
+    directory.make()
+    handle = RunHandle(request, choice, _record(request, known), stages)
+    handle._lock.acquire()
     try:
-        request.directory.claim(request.name, record)
-        handle = RunHandle(request, choice, record, stages)
+        directory.claim(request.name, handle._record)
         handle._thread.start()
     except BaseException:
-        _occupied.discard(request.directory.path)
+        handle._lock.release()
         raise
     return handle
+
+
+def _record(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
+    """What `run.json` says of a run that begins."""
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    if request.mode == "finalize":
+        return {**(known or {}), "finalized": now}  # the run itself is what it was
+    return {"beam_distilabel": __version__, "started": now, "state": "running"}
 
 
 def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
@@ -158,6 +192,8 @@ def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
     Raises:
         PipelineValidationError: a model needs more memory than there is.
     """
+    if request.mode == "finalize":
+        return [request.graph.in_order()]  # no model is loaded
     # What this process holds already is not in its available memory any more.
     measured = local and request.memory_budget is None
     needs = Needs(request.graph, engines.holds) if measured else Needs(request.graph)
@@ -175,21 +211,6 @@ def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
                 except DistilabelError as error:
                     raise PipelineValidationError(f"Step {name!r}: {error}") from error
     return stages
-
-
-_occupied: set[str] = set()
-"""The run directories of the runs that are under way in this process."""
-_occupying = threading.Lock()
-
-
-def _occupy(run_dir: str) -> None:
-    with _occupying:
-        if run_dir in _occupied:
-            raise DistilabelUserError(
-                f"a run in {run_dir!r} is under way; wait for its end, or choose another "
-                "output_dir."
-            )
-        _occupied.add(run_dir)
 
 
 class RunHandle:
@@ -215,13 +236,18 @@ class RunHandle:
         self._error: BaseException | None = None
         self._result: Any = None
         self._report: dict[str, Any] = {}
+        self._wish: Literal["rows", "now"] | None = None
+        self._lost: str | None = None
+        self._lock = RunLock(self.run_dir, self._lose)
+        self._winding_down: threading.Thread | None = None
+        self._job_over = threading.Event()
         self._ended = threading.Event()
         self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pipeline-run", daemon=True)
 
     @property
     def state(self) -> str:
-        """running, done, failed or cancelled."""
+        """running, done, failed, cancelled or interrupted."""
         return self._state
 
     def progress(self) -> dict[str, dict[str, Any]]:
@@ -234,15 +260,30 @@ class RunHandle:
         return self._report
 
     def cancel(self) -> None:
-        """Stop the run; finished results stay in the run directory."""
+        """Stop the run now; what is finished stays in the run directory."""
         with self._ending:
             if self._ended.is_set():
                 return
             self._state = "cancelled"
             cancel(self.run_dir)
-        result = self._result
-        if result is not None and not self._choice.local:
-            result.cancel()
+        self._cancel_job()
+
+    def interrupt(self) -> None:
+        """As Ctrl-C while the run is waited for; returns at once.
+
+        Tasks begin no further row; when those in flight are finished and kept, the job ends, and
+        the Distiset of what is finished is written. Called again: stop now.
+        """
+        with self._ending:
+            if self._ended.is_set():
+                return
+            again = self._wish is not None
+            self._wish = "now" if again else "rows"
+            target = self._stop_now if again else self._wind_down
+            thread = threading.Thread(target=target, name="pipeline-interrupt", daemon=True)
+            if not again:
+                self._winding_down = thread
+        thread.start()
 
     def wait(self, timeout: float | None = None) -> str:
         """Wait for the end, at most `timeout` seconds; returns the state."""
@@ -255,22 +296,17 @@ class RunHandle:
         Raises:
             DistilabelUserError: the run met something that the user wrote and that can't work.
             RunFailedError: the run failed otherwise, or was cancelled; the cause is chained.
+            RunInterrupted: Ctrl-C was pressed, or `interrupt` called.
         """
-        try:
-            while not self._ended.wait(0.2):
-                pass
-        except KeyboardInterrupt:
-            self.cancel()
-            self._ended.wait()
-            raise
+        self._await_end()
         if self._error is not None:
-            if isinstance(self._error, DistilabelUserError):
+            if isinstance(self._error, (DistilabelUserError, RunInterrupted)):
                 raise self._error
             request = self._request
             raise RunFailedError(
                 f"the run of the pipeline {request.name!r} {self._state}: "
                 f"{_reason(self._error, request.graph.steps)} See "
-                f"{request.directory.file(LOG_FILE)}."
+                f"{request.directory.file(LOG_FILE)}. {self._hint()}"
             ) from self._error
         distiset = create_distiset(self.run_dir, enable_metadata=True)
         distiset.citations = self._citations()
@@ -279,6 +315,75 @@ class RunHandle:
             if subset not in distiset:
                 distiset[subset] = empty_subset(columns[leaf] or ())
         return distiset
+
+    def _await_end(self) -> None:
+        """Wait for the end; Ctrl-C meanwhile interrupts the run.
+
+        Raises:
+            RunInterrupted: Ctrl-C was pressed twice, and the run doesn't end.
+        """
+        pressed = 0
+        until = math.inf
+        with counted_interrupts() as interrupts:
+            while True:
+                try:
+                    if self._ended.wait(0.1):
+                        return
+                    while pressed < interrupts.count:
+                        pressed += 1
+                        self.interrupt()
+                        if pressed > 1:
+                            until = time.monotonic() + (STOP_SECONDS if pressed == 2 else 0)
+                    if time.monotonic() >= until:
+                        raise self._interruption("was interrupted and still comes to its end")
+                except RunInterrupted:
+                    raise
+                except KeyboardInterrupt:
+                    interrupts.count += 1
+
+    def _interruption(self, what: str) -> RunInterrupted:
+        command = resume_command(self.run_dir)
+        return RunInterrupted(
+            f"the run of the pipeline {self._request.name!r} {what}. To go on: {command}",
+            self.run_dir,
+            command,
+        )
+
+    def _hint(self) -> str:
+        return (
+            f"What is finished is kept in {self.run_dir}; to go on: {resume_command(self.run_dir)}"
+        )
+
+    # -- ending early ----------------------------------------------------------------------------
+
+    def _wind_down(self) -> None:
+        waits = True
+        try:
+            waits = finish_rows(self.run_dir, self._job_over, self._choice.local)
+        except OSError as error:
+            logger.warning("The rows in flight can't be waited for: %s", error)
+        if waits:
+            cancel(self.run_dir)
+            self._cancel_job()
+
+    def _stop_now(self) -> None:
+        logger.warning("Interrupted again: stopping now.")
+        try:
+            stop(self.run_dir, "now", everywhere=True)
+        except OSError as error:
+            logger.warning("Workers in other processes can't be told to stop: %s", error)
+        self._cancel_job()
+
+    def _cancel_job(self) -> None:
+        result = self._result
+        if result is not None and not self._choice.local:
+            result.cancel()
+
+    def _lose(self, reason: str) -> None:
+        """Another run has the directory: nothing of it may be touched any more."""
+        self._lost = reason
+        cancel(self.run_dir)
+        self._cancel_job()
 
     # -- the run's thread ------------------------------------------------------------------------
 
@@ -289,27 +394,96 @@ class RunHandle:
             with logging_to(log, request.logging_handlers):
                 logger.info("Running the pipeline %r in %s", request.name, self.run_dir)
                 try:
-                    self._report = self._finish(self._execute())
-                except BaseException:
+                    facts = self._execute()
+                    self._note_counts()
+                    self._report = self._finish(facts)
+                except BaseException as error:
+                    self._job_over.set()
                     logger.debug("The run failed", exc_info=True)
-                    raise
-                show_report(self._report, self.run_dir)
-            self._state = "done"
+                    self._note_counts()
+                    self._end_early(error)
+                else:
+                    show_report(self._report, self.run_dir)
+                    self._state = "done"
+                    if self._wish is not None:
+                        self._error = self._interruption("was interrupted when it was complete")
         except BaseException as error:
             self._error = error
             if self._state == "running":
                 self._state = "failed"
         finally:
             try:
-                with contextlib.suppress(OSError):
-                    request.directory.write_json(
-                        RUN_FILE, {**self._record, "pipeline": request.name, "state": self._state}
-                    )
+                self._write_record(request)
             finally:
                 with self._ending:
                     discard(self.run_dir)
-                    _occupied.discard(self.run_dir)
+                    self._lock.release()
                     self._ended.set()
+
+    def _write_record(self, request: RunRequest) -> None:
+        if self._lost is not None:
+            return
+        state = self._record["state"] if request.mode == "finalize" else self._state
+        record = {**self._record, "pipeline": request.name, "state": state}
+        with contextlib.suppress(OSError):
+            request.directory.write_json(RUN_FILE, record)
+
+    def _note_counts(self) -> None:
+        """What was asked and what was there already, for `run.json`."""
+        if self._request.mode == "finalize":
+            return
+        with contextlib.suppress(OSError, ValueError):
+            counts = read_progress(self.run_dir)
+            for name, count in (("asked", "requests"), ("reused", "reused")):
+                self._record[name] = {step: own[count] for step, own in counts.items() if own[count]}
+
+    def _end_early(self, error: BaseException) -> None:
+        """Put the run, which met `error`, into its last state."""
+        if self._lost is not None:
+            self._error = RunFailedError(f"{self._lost}; this run has ended.")
+            self._state = "failed"
+            return
+        if self._wish is not None and self._state != "cancelled":
+            self._error = self._interrupted(error)
+            self._state = "interrupted"
+            logger.info("%s", self._error)
+            return
+        self._error = error
+        if self._state == "running":
+            self._state = "failed"
+        if self._request.mode != "finalize":
+            logger.info("%s", self._hint())
+
+    def _interrupted(self, error: BaseException) -> RunInterrupted:
+        if not _was_cancelled(error):
+            reason = _reason(error, self._request.graph.steps)
+            logger.warning("The run ended before it could be interrupted: %s", reason)
+        if self._winding_down is not None:
+            self._winding_down.join()
+        if self._wish == "rows" and self._write_part():
+            return self._interruption(
+                f"was interrupted; what is finished is in {self.run_dir}/{DISTISET}"
+            )
+        return self._interruption(f"was interrupted; what is finished is kept in {self.run_dir}")
+
+    def _write_part(self) -> bool:
+        """Write the Distiset of what is finished, in a job that asks nothing."""
+        request = self._request
+        logger.info("Writing what is finished to %s", request.directory.file(DISTISET))
+        self._request = dataclasses.replace(request, mode="finalize", dry_run=True, hub=None)
+        try:
+            request.directory.clear(PROGRESS_FOLDER)
+            discard(self.run_dir)
+            self._stages = plan_jobs(self._request, self._choice.local)
+            self._report = self._finish(self._execute())
+        except BaseException as error:
+            logger.debug("What is finished could not be written", exc_info=True)
+            if self._wish == "rows":
+                reason = _reason(error, request.graph.steps)
+                logger.warning("What is finished could not be written as a Distiset: %s", reason)
+            return False
+        show_report(self._report, self.run_dir)
+        return True
 
     def _execute(self) -> RunFacts:
         request = self._request
@@ -375,17 +549,33 @@ class RunHandle:
         run_dir = self._request.directory.path
         try:
             with rare_collections() if self._choice.local else contextlib.nullcontext():
-                if self._state == "cancelled":  # between two jobs
+                if self._must_not_begin():  # between two jobs
                     raise RunCancelled("the run was cancelled")
+                self._job_over.clear()
                 self._result = job.run()
                 state = self._result.wait_until_finish()
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
+        except BaseException:
+            self._keep_finished()
+            raise
         finally:
             self._result = None
+            self._job_over.set()
             # A job that failed has torn nothing down; its engines hold the accelerator.
             engines.release_all(run_dir)
             forget(run_dir)
+
+    def _must_not_begin(self) -> bool:
+        part = self._request.mode == "finalize"
+        return self._state == "cancelled" or self._wish == "now" or (not part and bool(self._wish))
+
+    def _keep_finished(self) -> None:
+        """What a job that failed has finished is written, whatever has become of its workers."""
+        try:
+            flush_checkpoints()
+        except CheckpointError as error:
+            logger.warning("Some of what is finished is lost: %s", error)
 
     def _prepare(self) -> RunFacts:
         """Pin the sources, check what can be checked, and note it in the run's record."""
@@ -401,6 +591,7 @@ class RunHandle:
             citations=tuple(self._citations()),
             sources=described_sources(graph),
             seed=SEED,
+            finished_only=request.mode == "finalize",
         )
         pushes = {n: step for n, step in graph.steps.items() if isinstance(step, PushToHub)}
         if pushes:
@@ -411,6 +602,9 @@ class RunHandle:
             expected = source_bytes(graph)
             subsets = len(graph.subsets()) if request.hub else 1
             check_size(expected and expected * subsets, subsets, f"Pipeline {request.name!r}")
+        if request.mode != "finalize":
+            # At the start: what a run that dies has finished can be finalized by it.
+            request.directory.write_text(PIPELINE_FILE, facts.definition_text())
         self._record["sources"] = dict(facts.sources)
         request.directory.write_json(RUN_FILE, {**self._record, "pipeline": request.name})
         return facts
@@ -422,13 +616,19 @@ class RunHandle:
             CheckpointError: it can't be read or written.
         """
         request = self._request
+        if request.mode == "finalize":
+            return
         for name, step in request.graph.steps.items():
             folder = f"{CHECKPOINT_FOLDER}/{name}"
             try:
                 if request.use_cache and step.use_cache:
                     compact(request.directory.file(folder))
+                    kept = count_rows(request.directory.file(folder))
+                    if kept:
+                        logger.info("%s: %s answers are there already", name, f"{kept:,}")
                 else:
                     request.directory.clear(folder)
+                    step.use_cache = False  # the run's own copy
             except OSError as error:
                 raise CheckpointError(
                     f"the checkpoint {request.directory.file(folder)!r} can't be used: {error}"
@@ -452,9 +652,8 @@ class RunHandle:
         if commit:
             report["published"] = commit
             self._record["published"] = commit
-        # With the result: a run that fails leaves the earlier run's files together.
+        # With the result: a run that fails leaves the earlier run's report beside its rows.
         directory.write_json(REPORT_FILE, report)
-        directory.write_text(PIPELINE_FILE, facts.definition_text())
         write_card(
             directory.file(DISTISET),
             definition=facts.definition,
@@ -507,6 +706,14 @@ def row_totals(graph: Graph) -> dict[str, int]:
                 each = 1 if step.group_generations else step.num_generations or 1
                 totals[name] = totals[predecessors[0]] * each
     return totals
+
+
+def _was_cancelled(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, RunCancelled):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 _WHERE = re.compile(r" \[while running '(?P<step>[^'/:]+)[^']*'\]")

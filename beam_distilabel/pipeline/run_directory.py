@@ -11,8 +11,11 @@ from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.layout import is_local
+from beam_distilabel.pipeline.run_lock import LEASES_FOLDER, LOCK_FILE
 
 RUN_FILE = "run.json"
+
+PROGRESS_FOLDER = "progress"
 
 STAGES_FOLDER = "stages"
 """What the jobs of a run leave for the ones after them."""
@@ -39,12 +42,11 @@ class RunDirectory:
         """The full path of a file or folder in the directory."""
         return f"{self.path}/{name}"
 
-    def claim(self, pipeline: str, record: dict[str, Any]) -> None:
-        """Make the directory this pipeline's.
+    def check(self, pipeline: str) -> dict[str, Any] | None:
+        """The record of the run that the directory holds, None if it holds nothing.
 
         Args:
-            pipeline: the pipeline's name.
-            record: what `run.json` says of the run.
+            pipeline: the name of the pipeline that wants to run in it.
 
         Raises:
             DistilabelUserError: it holds something else, or another pipeline's run.
@@ -61,7 +63,7 @@ class RunDirectory:
                 f"{self.file(RUN_FILE)!r} can't be read as the record of a run; choose another "
                 "output_dir, or remove this one."
             )
-        if known is None and filesystem.exists(path) and filesystem.ls(path):
+        if known is None and self._holds_files():
             raise DistilabelUserError(
                 f"{self.path!r} holds files but no run of a pipeline (no {RUN_FILE}); choose "
                 "another output_dir, or an empty one."
@@ -71,15 +73,48 @@ class RunDirectory:
                 f"{self.path!r} holds a run of the pipeline {known.get('pipeline')!r}, this one is "
                 f"{pipeline!r}; choose another output_dir, or remove that run."
             )
+        return known
+
+    def make(self) -> None:
+        """Make the directory, if it isn't there.
+
+        Raises:
+            DistilabelUserError: it can't be made.
+        """
         try:
+            filesystem, path = url_to_fs(self.path, auto_mkdir=True)
             filesystem.makedirs(path, exist_ok=True)
-            for name in ("progress", STAGING_FOLDER, STAGES_FOLDER):
+        except OSError as error:
+            raise self._not_writable(error) from error
+
+    def claim(self, pipeline: str, record: dict[str, Any]) -> None:
+        """Make the directory this pipeline's; a `RunLock` has to be held.
+
+        Args:
+            pipeline: the pipeline's name.
+            record: what `run.json` says of the run.
+
+        Raises:
+            DistilabelUserError: it holds something else, or another pipeline's run.
+        """
+        self.check(pipeline)
+        try:
+            for name in (PROGRESS_FOLDER, STAGING_FOLDER, STAGES_FOLDER):
                 self.clear(name)
             self.write_json(RUN_FILE, {**record, "pipeline": pipeline})
         except OSError as error:
-            raise DistilabelUserError(
-                f"output_dir {self.path!r} can't be written to: {error}"
-            ) from error
+            raise self._not_writable(error) from error
+
+    def _not_writable(self, error: OSError) -> DistilabelUserError:
+        return DistilabelUserError(f"output_dir {self.path!r} can't be written to: {error}")
+
+    def _holds_files(self) -> bool:
+        filesystem, path = url_to_fs(self.path)
+        if not filesystem.exists(path):
+            return False
+        names = (str(entry).rstrip("/").rpartition("/")[2] for entry in filesystem.ls(path, False))
+        # A run that was killed before it wrote its record leaves its lock.
+        return any(name not in (LOCK_FILE, LEASES_FOLDER) for name in names)
 
     def clear(self, name: str) -> None:
         """Remove a file or folder of the directory, if it is there."""

@@ -68,6 +68,7 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     run = tmp_path / "run"
     adding().run(output_dir=run)
     assert {path.name for path in run.iterdir()} == {
+        ".run.lock",
         "run.json",
         "pipeline.yaml",
         "distiset",

@@ -106,11 +106,14 @@ class _Encode:
         self._name = model.model_name
         self._key = fingerprint(self._step.name, model.answer_identity())
         self._asker = Asker(self._step.name, self._step._context, engine, self._key)
-        self._progress = self._asker.progress
+        self.progress = self._asker.progress
         self._unnamed = Unnamed()
 
     def teardown(self) -> None:
         self._asker.close()
+
+    def settle(self) -> None:
+        self._asker.settle()
 
     def flush(self, end: bool = False) -> None:
         self._asker.flush(end)
@@ -120,13 +123,14 @@ class _Encode:
         return text if isinstance(text, str) else ""
 
     async def run(self, element: Row) -> list[Any]:
-        step, progress = self._step, self._progress
+        step, progress = self._step, self.progress
         element = self._unnamed.named(element)
         progress.rows_in += 1
         row = step._map_inputs(dict(element))
         try:
             vector = await self._vector(row.get("text"))
         except Unfinished:
+            progress.unfinished += 1
             return []
         except (EngineError, CheckpointError):
             raise

@@ -71,6 +71,9 @@ class ProcessOutput:
             pass_fds=(*fds, self._host_lives),
             stdout=self._writer,
             stderr=self._writer,
+            # Ctrl-C in a terminal goes to all of its processes; this one ends with its host, which
+            # may have rows to finish first.
+            start_new_session=True,
         )
         # multiprocessing waits for the process by its id; this object must not.
         process.returncode = 0
