@@ -127,7 +127,7 @@ def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:
         raise
 
 
-class _OwningParquetFile(pq.ParquetFile):
+class _OwningParquetFile(pq.ParquetFile):  # type: ignore[misc]  # it has no types
     """Closes the file that it was given; Arrow closes only what it has opened itself."""
 
     def close(self, force: bool = True) -> None:

@@ -338,7 +338,7 @@ class _RowsOfFailures(_StepFn):
 
 
 class _LeaveOut(_StepFn):
-    """Counts the rows that can't be finished without asking; of a generator, that there are some."""
+    """Counts the rows that can't be finished without asking; of a generator, that it has some."""
 
     def setup(self) -> None:
         self._progress = step_progress(self._step._context.run_dir, self._step.name)

@@ -22,6 +22,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_distilabel.errors import DistilabelUserError, EngineError
 from beam_distilabel.inference import ContinuousRunInference, _RunRollouts
 from beam_distilabel.models.engine import Engine, GenerateRequest, engines
+from beam_distilabel.progress import step_progress
 from tests.fakes import (
     PATIENCE_SECONDS,
     BrokenLLM,
@@ -175,7 +176,11 @@ class Doubles:
 
     def setup(self, engine: Engine) -> None:
         self._engine = engine
+        self.progress = step_progress(None, "")
         journal(self._tag).add("setup")
+
+    def settle(self) -> None:
+        """Nothing is kept."""
 
     def teardown(self) -> None:
         journal(self._tag).add("teardown")

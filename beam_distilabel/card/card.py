@@ -48,8 +48,8 @@ def build_card(
             none.
         report: of the run. Read are `steps` (Step to `rows` or `rows_out`, `failed` (kind to
             count), `input_tokens`, `output_tokens` and `engine`), `sources` (Step to `repo_id`,
-            `commit`, `config`, `split`), `versions`, `seed`, `started`, `seconds` and `partial` (Step
-            to `finished` and `known` rows), each optional.
+            `commit`, `config`, `split`), `versions`, `seed`, `started`, `seconds` and `partial`
+            (Step to `finished` and `known` rows), each optional.
         artifacts: Step to the names of its artifacts.
         citations: BibTeX entries; equal ones are shown once.
         existing: a README to update: what people wrote around our section stays, and so do front

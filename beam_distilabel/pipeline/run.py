@@ -435,7 +435,8 @@ class RunHandle:
         with contextlib.suppress(OSError, ValueError):
             counts = read_progress(self.run_dir)
             for name, count in (("asked", "requests"), ("reused", "reused")):
-                self._record[name] = {step: own[count] for step, own in counts.items() if own[count]}
+                told = {step: own[count] for step, own in counts.items()}
+                self._record[name] = {step: number for step, number in told.items() if number}
 
     def _end_early(self, error: BaseException) -> None:
         """Put the run, which met `error`, into its last state."""
