@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
+from beam_distilabel.models.vllm.liveness import unless_dead
 
 
 def check_lora(lora: str | None, extra_kwargs: dict[str, Any] | None) -> None:
@@ -98,7 +99,7 @@ class Adapters:
         known = self._requests.get(lora)
         request = known or LoRARequest(lora, len(self._requests) + 1, path)
         try:
-            await llm.add_lora(request)
+            await unless_dead(llm, llm.add_lora(request))
         except EngineDeadError:
             raise
         except Exception as error:

@@ -24,6 +24,7 @@ from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm.adapters import Adapters, Turns
 from beam_distilabel.models.vllm.answers import read_answers
 from beam_distilabel.models.vllm.arguments import check_model_path, engine_arguments, samples_seeded
+from beam_distilabel.models.vllm.liveness import unless_dead
 from beam_distilabel.models.vllm.placement import Placement, place_engine
 from beam_distilabel.models.vllm.process import (
     ProcessOutput,
@@ -98,6 +99,7 @@ class EmbeddedEngine(Engine):
         logger.info("Starting vLLM with %s", self._spec.model)
         began = time.monotonic()
         self._start_llm()
+        await self._introduce()
         logger.info("%s is ready after %.0f s", self.description, time.monotonic() - began)
 
     async def stop(self) -> None:
@@ -196,6 +198,16 @@ class EmbeddedEngine(Engine):
         self.max_in_flight = self._spec.max_in_flight or 2 * config.scheduler_config.max_num_seqs
         self.description = f"vllm {__version__} ({current_platform.get_device_name()})"
 
+    async def _introduce(self) -> None:
+        """Ask what vLLM asks before an engine's first request, and remembers.
+
+        It waits for the answer for ever where the engine dies meanwhile, unlike requests.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        with contextlib.suppress(EngineDeadError):  # the first request finds out, too
+            await unless_dead(self._llm, self._llm.get_supported_tasks())
+
     def _stop_llm(self) -> None:
         llm, self._llm = self._llm, None
         output = self._output
@@ -235,6 +247,7 @@ class EmbeddedEngine(Engine):
             self._stop_llm()
             try:
                 self._start_llm()
+                await self._introduce()
             except DistilabelError as error:
                 self._fatal = EngineError(f"vLLM's engine died and can't be started anew: {error}")
                 raise self._fatal from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import types
 from typing import Any
 
 import pytest
@@ -17,6 +16,18 @@ from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.models.statistics import EngineStatistics
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.models.vllm.embedded import EmbeddedEngine
+from beam_distilabel.models.vllm.liveness import unless_dead
+
+
+class Mortal:
+    """As much of vLLM's `AsyncLLM` as an engine asks besides answers."""
+
+    def __init__(self, *, errored: bool = False) -> None:
+        self.errored = errored
+        self.dead = asyncio.Event()
+
+    async def get_supported_tasks(self) -> list[str]:
+        return ["generate"]
 
 
 class MortalEngine(EmbeddedEngine):
@@ -35,7 +46,7 @@ class MortalEngine(EmbeddedEngine):
         self._stopped = True
 
     def _start_llm(self) -> None:
-        self._llm = types.SimpleNamespace(errored=False, dead=asyncio.Event())
+        self._llm = Mortal()
         self._incarnation += 1
 
     def _stop_llm(self) -> None:
@@ -94,3 +105,19 @@ def test_an_engine_that_dies_of_everything_is_given_up(engine: MortalEngine) -> 
     assert engine.dead
     (after,) = ask_all(engine, ["fine"])
     assert isinstance(after, EngineError)
+
+
+def test_a_question_to_an_engine_that_has_died_ends() -> None:
+    async def ask(errored: bool) -> str:
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def question() -> str:
+            return await answer
+
+        if not errored:
+            asyncio.get_running_loop().call_later(0.3, answer.set_result, "yes")
+        return await unless_dead(Mortal(errored=errored), question())
+
+    assert asyncio.run(ask(errored=False)) == "yes"
+    with pytest.raises(EngineDeadError):
+        asyncio.run(ask(errored=True))
