@@ -107,7 +107,7 @@ class PromptRollout:
         self._counts.answered(time.perf_counter() - began)
         self._counts.count_tokens(output.get("statistics"))
         if "failure" in output:
-            self._counts.failed(output["failure"]["kind"])
+            self._counts.failed(output["failure"]["kind"], output["failure"]["message"])
         return [PredictionResult(element, output, self._handler.model_name)]
 
 

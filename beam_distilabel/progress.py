@@ -18,6 +18,7 @@ from typing import Any
 
 from beam_distilabel.errors import RunCancelled
 from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.reasons import Reasons, add_reasons
 
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
@@ -25,6 +26,8 @@ FLUSH_SECONDS = 1.0
 COUNTS = (
     "rows_in",
     "rows_out",
+    "rows_passed",
+    "rows_failed",
     "failures",
     "reused",
     "requests",
@@ -38,19 +41,24 @@ class StepProgress:
     """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
 
     Attributes:
+        rows_passed: rows that came in, or were read, and of which something is of use.
+        rows_failed: rows of which nothing is.
         reused: answers that an earlier run, or an earlier attempt, has paid for.
         latencies: the seconds of the latest requests; who publishes them takes them out.
         kinds: kind of failure to how often it occurred.
+        reasons: the messages of failures.
         statistics: of the engine, where it keeps any: an object with `name` and `summary()`.
     """
 
     __slots__ = (
         *COUNTS,
+        "_has_told",
         "_recorder",
         "engine",
         "finished",
         "kinds",
         "latencies",
+        "reasons",
         "started",
         "statistics",
         "step",
@@ -60,6 +68,8 @@ class StepProgress:
         self.step = step
         self.rows_in = 0
         self.rows_out = 0
+        self.rows_passed = 0
+        self.rows_failed = 0
         self.failures = 0
         self.reused = 0
         self.requests = 0
@@ -69,10 +79,12 @@ class StepProgress:
         self.engine: str | None = None
         self.latencies: deque[float] = deque(maxlen=10_000)
         self.kinds: dict[str, int] = {}
+        self.reasons = Reasons()
         self.statistics: Any = None
         self.started = time.time()
         self.finished = self.started
         self._recorder = recorder
+        self._has_told = False
 
     def answered(self, seconds: float) -> None:
         """Count a request that took so long."""
@@ -86,10 +98,21 @@ class StepProgress:
             self.input_tokens += _total(statistics.get("input_tokens"))
             self.output_tokens += _total(statistics.get("output_tokens"))
 
-    def failed(self, kind: str) -> None:
+    def failed(self, kind: str, message: str) -> None:
         """Count a failure."""
         self.failures += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.reasons.add(message)
+
+    def end_bundle(self) -> None:
+        """`flush`; that something got through is told at once, since runs without that fail.
+
+        Raises:
+            RunCancelled: the run was cancelled in this process.
+        """
+        is_news = bool(self.rows_passed) and not self._has_told
+        self.flush(force=is_news)
+        self._has_told = self._has_told or is_news
 
     def flush(self, force: bool = False) -> None:
         """Write the process' record if it is due, or in any case with `force`.
@@ -178,6 +201,7 @@ class Recorder:
                     "finished": progress.finished,
                     "engine": progress.engine,
                     "kinds": dict(progress.kinds),
+                    "reasons": progress.reasons.snapshot(),
                     "loads": self._load_of(progress),
                 },
             )
@@ -237,6 +261,7 @@ def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:
     kinds = total.setdefault("kinds", {})
     for kind, count in part.get("kinds", {}).items():
         kinds[kind] = kinds.get(kind, 0) + count
+    add_reasons(total.setdefault("reasons", {}), part.get("reasons", {}))
     total.setdefault("loads", {}).update(part.get("loads", {}))
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from beam_distilabel.card import build_card
+from beam_distilabel.errors import RunFailedError
 from beam_distilabel.filesystems import open_file, url_to_fs
 from beam_distilabel.layout import (
     ARTIFACTS_FOLDER,
@@ -26,6 +27,7 @@ from beam_distilabel.layout import (
     find_artifacts,
 )
 from beam_distilabel.manifest import Manifest
+from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
 from beam_distilabel.progress import combined_load, mean_latency, read_progress, settle
 from beam_distilabel.summary import summarize_manifest
 from beam_distilabel.transforms.sinks.publishing import Companions
@@ -45,6 +47,7 @@ class RunFacts:
         sources: loader to what it reads (see `described_source`).
         seed: of the run.
         began: when it started, in seconds since the epoch.
+        failure_limit: how many rows may fail; None where it doesn't matter, also if all do.
     """
 
     pipeline: str
@@ -55,6 +58,7 @@ class RunFacts:
     sources: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     began: float = field(default_factory=time.time)
+    failure_limit: FailureLimit | None = field(default_factory=FailureLimit)
 
     def file(self, name: str) -> str:
         """The full path of a file or folder in the run directory."""
@@ -91,6 +95,15 @@ class RunFacts:
             "steps": steps,
         }
 
+    def verdict(self) -> str | None:
+        """Why the run's result is of no use, None if it is; by the workers' records."""
+        if self.failure_limit is None:
+            return None
+        counts = read_progress(self.run_dir)
+        return all_failed(counts, self.steps) or too_many_failed(
+            counts, self.steps, self.failure_limit
+        )
+
     def definition_text(self) -> str:
         """The content of `pipeline.yaml`."""
         return str(yaml.safe_dump(dict(self.definition), sort_keys=False, allow_unicode=True))
@@ -98,8 +111,15 @@ class RunFacts:
     def companions(
         self, repo_id: str, revision: str | None, manifest: Manifest, failed: Manifest
     ) -> Companions:
-        """What is published beside the rows."""
+        """What is published beside the rows.
+
+        Raises:
+            RunFailedError: too many rows failed; what nobody can use isn't published.
+        """
         settle(self.run_dir)
+        verdict = self.verdict()
+        if verdict is not None:
+            raise RunFailedError(f"{verdict} Nothing is published.")
         report = self.report(manifest, failed)
         texts = {
             PIPELINE_FILE: self.definition_text(),
@@ -124,7 +144,7 @@ def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         name: value
         for name, value in counts.items()
-        if name not in ("kinds", "loads", "latency_seconds")
+        if name not in ("kinds", "loads", "latency_seconds", "reasons")
     }
     latency = mean_latency(dict(counts))
     if latency is not None:
