@@ -89,7 +89,10 @@ class Asker:
     def flush(self, end: bool = False) -> None:
         """Called now and then on the runner's thread; `end` of a bundle."""
         self._metrics.publish(force=end)
-        self.progress.flush()
+        if end:
+            self.progress.end_bundle()
+        else:
+            self.progress.flush()
         for finished in self._finished:
             finished.refresh()
 

@@ -117,7 +117,7 @@ class PromptRollout:
         self.progress.answered(time.perf_counter() - began)
         self.progress.count_tokens(output.get("statistics"))
         if "failure" in output:
-            self.progress.failed(output["failure"]["kind"])
+            self.progress.failed(output["failure"]["kind"], output["failure"]["message"])
         return [PredictionResult(element, output, self._handler.model_name)]
 
 

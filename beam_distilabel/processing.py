@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,14 +12,16 @@ from apache_beam.pvalue import PBegin, TaggedOutput
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_distilabel.errors import (
+    CheckpointError,
     DistilabelError,
     DistilabelTypeError,
     DistilabelUserError,
     EngineError,
     RowError,
 )
-from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of, reasons_of
 from beam_distilabel.join import join_by_id
+from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import engines
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import (
@@ -27,6 +30,7 @@ from beam_distilabel.row import (
     Row,
     Unnamed,
     canonical_json,
+    carried,
     compared,
     content,
     copied,
@@ -34,8 +38,8 @@ from beam_distilabel.row import (
     inherit,
     position_id,
     sort_key,
-    without_surrogates,
 )
+from beam_distilabel.schema.json_text import to_json
 from beam_distilabel.step import GeneratorStep, RowStep, Step, StepResult
 
 FAILURES = "failures"
@@ -128,8 +132,8 @@ def merged(element: Row | Joined) -> Row:
     return element
 
 
-def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
-    """What goes on of a row that failed, by the Step's `on_failure`.
+def goes_on(step: Any, row: Row, failure: Failure) -> bool:
+    """Whether something of a row that failed goes on, by the Step's `on_failure`.
 
     Raises:
         RowError: `on_failure` is "raise".
@@ -139,10 +143,42 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
             f"{step._described()}: a row failed ({failure.kind}): {failure.message} Row: "
             f"{str(content(row))[:500]}. With on_failure='null' or 'drop' the run goes on."
         )
-    if step.on_failure == "drop":
+    return bool(step.on_failure != "drop")
+
+
+def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
+    """What goes on of a row that failed, by the Step's `on_failure`.
+
+    Raises:
+        RowError: `on_failure` is "raise".
+    """
+    if not goes_on(step, row, failure):
         return []
     return [
         sendable(done, done) for done, _ in identify([row], [step._rows_of_failure(row, failure)])
+    ]
+
+
+def told_failures(step: Any, done: Row, row: Row) -> list[Failure]:
+    """The failures that a row of a Task with a `process` of its own tells in its metadata."""
+    if not hasattr(step, "model"):
+        return []
+    reasons = reasons_of(done, step.name)
+    if not any(reasons):
+        return []
+    raw = done[METADATA].get(f"raw_output_{step.name}")
+    raws = raw if isinstance(raw, list) else [raw] * len(reasons)
+    return [
+        Failure(
+            step.name,
+            reason["kind"],
+            reason["message"],
+            row,
+            reason["attempts"],
+            text if isinstance(text, str) else None,
+        )
+        for reason, text in zip(reasons, raws, strict=False)
+        if reason
     ]
 
 
@@ -185,19 +221,27 @@ class _TransformRows(_StepFn):
                 changed = step._map_outputs(step.transform_row(step._map_inputs(row)), row)
             else:
                 changed = step.transform_row(row)
-            changed = without_surrogates(inherit(changed, row))
+            if not isinstance(changed, dict):
+                raise DistilabelTypeError(
+                    f"`transform_row` has to return a row (dict); it gave {str(changed)[:80]!r}."
+                )
+            changed = carried(inherit(changed, row))
+        except (EngineError, CheckpointError):
+            raise
         except Exception as error:
             return self._failed(row, error)
         self._progress.rows_out += 1
+        self._progress.rows_passed += 1
         return (changed,)
 
     def _failed(self, row: Row, error: Exception) -> list[Any]:
-        failure = Failure(self._step.name, kind_of(error), message_of(error), row)
-        self._progress.failures += 1
+        failure = failure_of(self._step, row, error)
+        self._progress.failed(failure.kind, failure.message)
+        self._progress.rows_failed += 1
         return [TaggedOutput(FAILURES, failure), *failed_row(self._step, row, failure)]
 
     def finish_bundle(self) -> None:
-        self._progress.flush()
+        self._progress.end_bundle()
 
 
 class _ProcessBatches(_StepFn):
@@ -230,7 +274,7 @@ class _ProcessBatches(_StepFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         yield from self._flush()
-        self._progress.flush()
+        self._progress.end_bundle()
 
     def _flush(self) -> Iterator[Any]:
         if not self._batch:
@@ -239,14 +283,21 @@ class _ProcessBatches(_StepFn):
         timestamps, self._timestamps = self._timestamps, []
         times = {merged(e)[ROW_ID]: t for e, t in zip(batch, timestamps, strict=True)}
         self._progress.rows_in += len(batch)
+        made: Counter[str] = Counter()
+        lost: Counter[str] = Counter()
         for tag, value, row_id in run_batch(self._step, batch):
             windowed = WindowedValue(value, times[row_id], (self._window,))
             if tag == ROWS:
+                made[row_id] += 1
                 self._progress.rows_out += 1
                 yield windowed
             else:
-                self._progress.failures += 1
+                lost[row_id] += 1
+                self._progress.failed(value.kind, value.message)
                 yield TaggedOutput(tag, windowed)
+        failed = sum(count >= made[row_id] for row_id, count in lost.items())
+        self._progress.rows_failed += failed
+        self._progress.rows_passed += len(batch) - failed
         self._progress.flush()
 
 
@@ -259,22 +310,34 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
     rows = [merged(element) for element in batch]
     try:
         yields = checked(step, step.process(*_arguments(step, batch)))
-        identified = identify(rows, yields)
-    except EngineError:
+        results: list[tuple[str, Any, str]] = []
+        for row, parent in identify(rows, yields):
+            sent = sendable(step._map_outputs(row, parent), row)
+            told = told_failures(step, row, parent)
+            results.extend((FAILURES, failure, parent[ROW_ID]) for failure in told)
+            if (
+                not told
+                or None in reasons_of(row, step.unique_name)
+                or goes_on(step, parent, told[0])
+            ):
+                results.append((ROWS, sent, parent[ROW_ID]))
+        return results
+    except (EngineError, CheckpointError, RowError):
         raise
     except Exception as error:
         if len(batch) > 1:
             return [result for element in batch for result in run_batch(step, [element])]
-        failure = Failure(step.unique_name, kind_of(error), message_of(error), rows[0])
+        failure = failure_of(step, rows[0], error)
         row_id = rows[0][ROW_ID]
         return [
             (FAILURES, failure, row_id),
             *((ROWS, row, row_id) for row in failed_row(step, rows[0], failure)),
         ]
-    return [
-        (ROWS, sendable(step._map_outputs(row, parent), row), parent[ROW_ID])
-        for row, parent in identified
-    ]
+
+
+def failure_of(step: Any, row: Row, error: BaseException) -> Failure:
+    """The record of `row`, which the Step could not finish because of `error`."""
+    return Failure(step.name, kind_of(error), message_of(error), row, attempts_of(error))
 
 
 def checked(step: Any, yields: Any) -> list[list[Row]]:
@@ -299,7 +362,7 @@ def sendable(mapped: Row, row: Row) -> Row:
     for name in (ROW_ID, DRAW):
         if name in row:
             mapped[name] = row[name]
-    return without_surrogates(mapped)
+    return carried(mapped)
 
 
 def _arguments(step: Step, batch: Sequence[Row | Joined]) -> list[list[Row]]:
@@ -327,14 +390,15 @@ class _RowsOfFailures(_StepFn):
 
     def process(self, failure: Failure) -> Iterator[Any]:
         self._progress.rows_in += 1
-        self._progress.failures += 1
+        self._progress.failed(failure.kind, failure.message)
+        self._progress.rows_failed += 1
         yield TaggedOutput(FAILURES, failure)
         for row in failed_row(self._step, failure.row, failure):
             self._progress.rows_out += 1
             yield row
 
     def finish_bundle(self) -> None:
-        self._progress.flush()
+        self._progress.end_bundle()
 
 
 class _LeaveOut(_StepFn):
@@ -372,10 +436,23 @@ class _ProcessAll(_StepFn):
             raise DistilabelError(
                 f"{step._described()} failed on all of its {len(rows)} rows: {message_of(error)}"
             ) from error
+        lost = set()
         for row, parent in identify([merged(row) for row in rows], yields):
-            self._progress.rows_out += 1
-            yield sendable(step._map_outputs(row, parent), row)
-        self._progress.flush()
+            failures = told_failures(step, row, parent)
+            try:
+                sent = [sendable(step._map_outputs(row, parent), row)]
+            except Exception as error:
+                failures = [failure_of(step, parent, error)]
+                sent = [sendable(done, row) for done in failed_row(step, parent, failures[0])[:1]]
+            for failure in failures:
+                lost.add(parent[ROW_ID])
+                self._progress.failed(failure.kind, failure.message)
+                yield TaggedOutput(FAILURES, failure)
+            self._progress.rows_out += len(sent)
+            yield from sent
+        self._progress.rows_failed += len(lost)
+        self._progress.rows_passed += len(rows) - len(lost)
+        self._progress.end_bundle()
 
 
 class _Generate(_StepFn):
@@ -388,16 +465,34 @@ class _Generate(_StepFn):
         seen: dict[int, int] = {}
         for rows, last in step.process_applying_mappings():
             for row in rows:
-                named = {**row, ROW_ID: position_id(0, index)}
-                digest = hash(canonical_json(compared(row, step._draw_columns)))
-                draw = seen.get(digest, 0)
-                if draw:
-                    named[DRAW] = draw
-                if draw or len(seen) < MAX_NUMBERED_ROWS:
-                    seen[digest] = draw + 1
+                try:
+                    named = {**row, ROW_ID: position_id(0, index)}
+                    digest = hash(canonical_json(compared(row, step._draw_columns)))
+                    draw = seen.get(digest, 0)
+                    if draw:
+                        named[DRAW] = draw
+                    made = carried(named)
+                except Exception as error:
+                    yield from self._failed(row, index, error)
+                else:
+                    if draw or len(seen) < MAX_NUMBERED_ROWS:
+                        seen[digest] = draw + 1
+                    self._progress.rows_out += 1
+                    self._progress.rows_passed += 1
+                    yield made
                 index += 1
-                self._progress.rows_out += 1
-                yield sendable(named, named)
             self._progress.flush()
             if last:
                 break
+        self._progress.end_bundle()
+
+    def _failed(self, row: Any, index: int, error: Exception) -> Iterator[Any]:
+        # The row itself can't go anywhere, also not into the failure; its text can.
+        failure = failure_of(self._step, {ROW_ID: position_id(0, index)}, error)
+        failure.raw_output = to_json(row)
+        self._progress.failed(failure.kind, failure.message)
+        self._progress.rows_failed += 1
+        yield TaggedOutput(FAILURES, failure)
+        for stands_for in failed_row(self._step, failure.row, failure):
+            self._progress.rows_out += 1
+            yield stands_for

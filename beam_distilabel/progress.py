@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from beam_distilabel.errors import RunCancelled
 from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.reasons import Reasons, add_reasons
 
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
@@ -29,6 +30,8 @@ STOP_FILE = "progress/stop"
 COUNTS = (
     "rows_in",
     "rows_out",
+    "rows_passed",
+    "rows_failed",
     "failures",
     "unfinished",
     "reused",
@@ -71,14 +74,18 @@ class StepProgress:
         unfinished: rows that were left out, since their answers aren't there (see `finalize`).
         begun: rows that were given to the engine; only the runner's thread changes it.
         ended: those of them that are done with; only the engine's loop changes it.
+        rows_passed: rows that came in, or were read, and of which something is of use.
+        rows_failed: rows of which nothing is.
         reused: answers that an earlier run, or an earlier attempt, has paid for.
         latencies: the seconds of the latest requests; who publishes them takes them out.
         kinds: kind of failure to how often it occurred.
+        reasons: the messages of failures.
         statistics: of the engine, where it keeps any: an object with `name` and `summary()`.
     """
 
     __slots__ = (
         *COUNTS,
+        "_has_told",
         "_recorder",
         "begun",
         "ended",
@@ -86,6 +93,7 @@ class StepProgress:
         "finished",
         "kinds",
         "latencies",
+        "reasons",
         "started",
         "statistics",
         "step",
@@ -95,6 +103,8 @@ class StepProgress:
         self.step = step
         self.rows_in = 0
         self.rows_out = 0
+        self.rows_passed = 0
+        self.rows_failed = 0
         self.failures = 0
         self.unfinished = 0
         self.begun = 0
@@ -107,10 +117,12 @@ class StepProgress:
         self.engine: str | None = None
         self.latencies: deque[float] = deque(maxlen=10_000)
         self.kinds: dict[str, int] = {}
+        self.reasons = Reasons()
         self.statistics: Any = None
         self.started = time.time()
         self.finished = self.started
         self._recorder = recorder
+        self._has_told = False
 
     @property
     def in_flight(self) -> int:
@@ -134,10 +146,21 @@ class StepProgress:
             self.input_tokens += _total(statistics.get("input_tokens"))
             self.output_tokens += _total(statistics.get("output_tokens"))
 
-    def failed(self, kind: str) -> None:
+    def failed(self, kind: str, message: str) -> None:
         """Count a failure."""
         self.failures += 1
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.reasons.add(message)
+
+    def end_bundle(self) -> None:
+        """`flush`; that something got through is told at once, since runs without that fail.
+
+        Raises:
+            RunCancelled: the run was cancelled in this process.
+        """
+        is_news = bool(self.rows_passed) and not self._has_told
+        self.flush(force=is_news)
+        self._has_told = self._has_told or is_news
 
     def flush(self, force: bool = False) -> None:
         """Write the process' record if it is due, or in any case with `force`.
@@ -240,6 +263,7 @@ class Recorder:
                     "finished": progress.finished,
                     "engine": progress.engine,
                     "kinds": dict(progress.kinds),
+                    "reasons": progress.reasons.snapshot(),
                     "loads": self._load_of(progress),
                 },
             )
@@ -340,6 +364,7 @@ def merge_counts(total: dict[str, Any], part: dict[str, Any]) -> None:
     kinds = total.setdefault("kinds", {})
     for kind, count in part.get("kinds", {}).items():
         kinds[kind] = kinds.get(kind, 0) + count
+    add_reasons(total.setdefault("reasons", {}), part.get("reasons", {}))
     total.setdefault("loads", {}).update(part.get("loads", {}))
 
 

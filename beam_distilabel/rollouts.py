@@ -17,20 +17,19 @@ from beam_distilabel.attempts import (
     put_together,
 )
 from beam_distilabel.checkpoint import MISSING
-from beam_distilabel.errors import CheckpointError, EngineError, GenerationError, RowError
-from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of, reasons_of
+from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
+from beam_distilabel.failures import Failure, reasons_of
 from beam_distilabel.inference import ContinuousRunInference, text_of
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
 from beam_distilabel.models.remote.retries import pause_seconds
 from beam_distilabel.models.user_engine import failed_output
-from beam_distilabel.processing import FAILURES, ROWS, sendable
+from beam_distilabel.processing import FAILURES, ROWS, failure_of, goes_on, sendable
 from beam_distilabel.row import (
     DRAW,
     ROW_ID,
     Row,
     Unnamed,
-    content,
     copied,
     fingerprint,
     identify,
@@ -157,27 +156,44 @@ class TaskRollout:
         except Unfinished:
             progress.unfinished += 1
             return []
-        if len(rows) == 1 and rows[0].get(ROW_ID) == element[ROW_ID]:
-            identified = [(rows[0], element)]
-        else:
-            identified = identify([element], [rows])
+        sent = self._sent(element, rows)
+        if isinstance(sent, Failure):
+            rows = task._failed_rows(task._map_inputs(element), sent, generate.last_input)
+            sent = self._sent(element, rows)
+            assert not isinstance(sent, Failure)
         outputs: list[Any] = []
-        for number, (done, _) in enumerate(identified):
+        has_passed = False
+        for number, (done, row) in enumerate(sent):
             failures = self._failures(done, element, number, generate)
             for failure in failures:
-                progress.failed(failure.kind)
+                progress.failed(failure.kind, failure.message)
                 outputs.append(TaggedOutput(FAILURES, failure))
-            if failures and task.on_failure != "null" and self._all_failed(done):
-                if task.on_failure == "raise":
-                    raise RowError(
-                        f"{task._described()}: a row failed ({failures[0].kind}): "
-                        f"{failures[0].message} Row: {str(content(element))[:500]}. With "
-                        "on_failure='null' or 'drop' the run goes on."
-                    )
-                continue
+            if failures and self._all_failed(done):
+                if not goes_on(task, element, failures[0]):
+                    continue
+            else:
+                has_passed = True
             progress.rows_out += 1
-            outputs.append(sendable(task._map_outputs(done, element), done))
+            outputs.append(row)
+        if has_passed or not sent:
+            progress.rows_passed += 1
+        else:
+            progress.rows_failed += 1
         return outputs
+
+    def _sent(self, element: Row, rows: list[Row]) -> list[tuple[Row, Row]] | Failure:
+        """(row as the Task made it, row as it goes on); or why they can't go on."""
+        task = self._task
+        try:
+            if len(rows) == 1 and rows[0].get(ROW_ID) == element[ROW_ID]:
+                identified = [(rows[0], element)]
+            else:
+                identified = identify([element], [rows])
+            return [
+                (done, sendable(task._map_outputs(done, element), done)) for done, _ in identified
+            ]
+        except Exception as error:
+            return failure_of(task, element, error)
 
     async def _rows(self, element: Row, generate: _Generate) -> list[Row]:
         """The rows of one attempt."""
@@ -191,9 +207,7 @@ class TaskRollout:
         except (EngineError, CheckpointError):
             raise
         except Exception as error:
-            failure = Failure(
-                task.name, kind_of(error), message_of(error), element, attempts_of(error)
-            )
+            failure = failure_of(task, element, error)
             rows = task._failed_rows(row, failure, generate.last_input)
         return rows
 

@@ -13,8 +13,10 @@ the branches a router chose (`"2-15:5/"`: a bit mask, here the branches 0 and 2)
 from __future__ import annotations
 
 import copy
+import datetime
 import hashlib
 import json
+import pickle
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -246,6 +248,59 @@ def without_surrogates(value: Any) -> Any:
     if isinstance(value, dict):
         return {without_surrogates(k): without_surrogates(v) for k, v in value.items()}
     return type(value)(without_surrogates(item) for item in value)
+
+
+def carried(row: Row) -> Row:
+    """`row` as any runner can carry it: `without_surrogates`.
+
+    Raises:
+        TypeError: a value can't be sent to another process; names its column.
+
+    Example:
+        >>> carried({"lines": (line for line in "ab")})
+        Traceback (most recent call last):
+        ...
+        TypeError: column 'lines' has a generator, which no runner can carry
+    """
+    try:
+        orjson.dumps(row)  # most rows are JSON
+        return row
+    except TypeError:
+        pass
+    for name, value in row.items():
+        _check_carried(name, value, 0)
+    carried_row: Row = without_surrogates(row)
+    return carried_row
+
+
+_MAX_LEVELS = 256
+_CARRIED = _ATOMIC | {bytearray, datetime.date, datetime.datetime, datetime.time}
+
+
+def _check_carried(column: Any, value: Any, level: int) -> None:
+    kind = type(value)
+    if kind in _CARRIED:
+        return
+    if level > _MAX_LEVELS:
+        raise TypeError(f"column {column!r} is nested too deeply, or holds itself")
+    if kind is dict:
+        for name, item in value.items():
+            if type(name) not in _ATOMIC:
+                _check_carried(column, name, level + 1)
+            if type(item) not in _ATOMIC:
+                _check_carried(column, item, level + 1)
+        return
+    if kind in (list, tuple, set, frozenset):
+        for item in value:
+            if type(item) not in _ATOMIC:
+                _check_carried(column, item, level + 1)
+        return
+    try:
+        pickle.dumps(value)  # as Beam's coder will
+    except Exception as error:
+        raise TypeError(
+            f"column {column!r} has a {kind.__name__}, which no runner can carry"
+        ) from error
 
 
 def content_id(row: Row, counter: int = 0) -> str:

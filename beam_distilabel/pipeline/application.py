@@ -11,7 +11,7 @@ import apache_beam as beam
 from beam_distilabel.context import RunContext
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import models_of, resources_of
-from beam_distilabel.pipeline.routing import MarkFork, RouteRows
+from beam_distilabel.pipeline.routing import ROUTING_FAILURES, MarkFork, RouteRows
 from beam_distilabel.step import WithFailures
 
 
@@ -111,9 +111,12 @@ def apply_steps(
             leaves[name] = rows
         elif name in graph.routers:
             route = RouteRows(
-                graph.routers[name], name, successors, graph.marks_fork(name), context.seed
+                graph.routers[name], step, successors, graph.marks_fork(name), context.seed
             )
-            routed = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(*successors)
+            routed = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(
+                *successors, ROUTING_FAILURES
+            )
+            failures.append(routed[ROUTING_FAILURES])
             for successor in successors:
                 sent[stream_of(graph, name, successor)] = routed[successor]
         else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from logging import Handler
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
@@ -23,10 +23,11 @@ from beam_distilabel.hub import HubTarget, as_target
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
+from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import RoutingBatchFunction
-from beam_distilabel.pipeline.run import RunHandle, RunRequest, start
-from beam_distilabel.pipeline.run_directory import RunDirectory, default_cache_dir
+from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
+from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory, default_cache_dir
 from beam_distilabel.pipeline.stages import LoadStages, checked_groups, load_stages
 from beam_distilabel.pipeline.validation import set_parameters, validate
 from beam_distilabel.row import Row
@@ -204,6 +205,8 @@ class Pipeline(beam.PTransform):
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
         memory_budget: int | None = None,
         checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
+        max_failure_ratio: float | None = None,
+        min_failure_sample: int = MIN_FAILURE_SAMPLE,
     ) -> Distiset:
         """Run the pipeline to its end.
 
@@ -217,7 +220,8 @@ class Pipeline(beam.PTransform):
             storage_parameters: of distilabel; accepted and ignored: the runner passes the data.
             use_fs_to_pass_data: likewise.
             dataset: rows for a pipeline without a loader: a list of dicts, a `datasets.Dataset`, a
-                pandas DataFrame, or the path of a folder of data files.
+                pandas DataFrame, or the path of a folder of data files. For any pipeline the path
+                of the `failures` folder in a run directory of its own: `retry` that run.
             dataset_batch_size: the batch size of the loader made of `dataset`.
             logging_handlers: where the run's messages go instead of the console.
             runner: None or "direct" for this process, the name of a Beam runner, or a Beam runner.
@@ -232,13 +236,18 @@ class Pipeline(beam.PTransform):
                 no limit for others. Of GPUs, each has all of its memory to give.
             checkpoint: how many finished answers may be unwritten, so lost by a kill:
                 `CheckpointSettings`, or a dict such as {"rows": 16, "seconds": 1.0}.
+            max_failure_ratio: the share of a Step's rows that may fail, above 0 and up to 1. Where
+                more do, the run is stopped; what is finished is kept. None (the default) allows
+                any but all.
+            min_failure_sample: how many rows a Step has to have done before that counts.
 
         Returns:
             The Distiset, which reads the run directory when it is asked.
 
         Raises:
             PipelineValidationError: the pipeline can't run as it is, or a model doesn't fit.
-            RunFailedError: the run failed; the cause is chained.
+            RunFailedError: the run failed; the cause is chained. Also where all rows of a Step
+                failed, or too many.
             RunInterrupted: Ctrl-C was pressed.
         """
         handle = self.submit(
@@ -256,6 +265,8 @@ class Pipeline(beam.PTransform):
             push_to_hub=push_to_hub,
             memory_budget=memory_budget,
             checkpoint=checkpoint,
+            max_failure_ratio=max_failure_ratio,
+            min_failure_sample=min_failure_sample,
         )
         return handle.distiset()
 
@@ -276,6 +287,8 @@ class Pipeline(beam.PTransform):
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
         memory_budget: int | None = None,
         checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
+        max_failure_ratio: float | None = None,
+        min_failure_sample: int = MIN_FAILURE_SAMPLE,
     ) -> RunHandle:
         """Start the run and return a handle; see `run` for the arguments."""
         if storage_parameters or use_fs_to_pass_data:
@@ -284,8 +297,113 @@ class Pipeline(beam.PTransform):
                 "the data between Steps.",
                 stacklevel=3,
             )
+        limit = FailureLimit(max_failure_ratio, min_failure_sample)
+        mode: Literal["run", "retry"] = "run"
+        retried = self._run_of_failures(dataset, output_dir)
+        if retried is not None:
+            mode, output_dir, dataset = "retry", retried.path, None
+        return self._submit(
+            mode,
+            parameters,
+            dataset,
+            output_dir,
+            dataset_batch_size=dataset_batch_size,
+            load_groups=load_groups,
+            logging_handlers=logging_handlers,
+            runner=runner,
+            options=options,
+            hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
+            memory_budget=memory_budget,
+            use_cache=use_cache,
+            checkpoint=as_settings(checkpoint),
+            failure_limit=limit,
+        )
+
+    def retry(
+        self,
+        output_dir: str | os.PathLike[str] | None = None,
+        dataset: Any = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        dataset_batch_size: int = 50,
+        logging_handlers: list[Handler] | None = None,
+        runner: Any = None,
+        options: Any = None,
+        push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
+        memory_budget: int | None = None,
+        checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
+        max_failure_ratio: float | None = None,
+        min_failure_sample: int = MIN_FAILURE_SAMPLE,
+    ) -> Distiset:
+        """Run again what failed in an earlier run, and put what comes of it in its place.
+
+        All rows pass through the pipeline again, but models are asked only for the rows whose
+        answers were of no use, up to `1 + max_retries` times more with other seeds, and for what
+        depends on these; everything else is taken from the run's checkpoint. So the pipeline may
+        have been mended in between: a parser, a limit, a Step's code.
+
+        Args:
+            output_dir: the run directory; default is that of `run`.
+            dataset: the rows that the run was given, where it was given them in memory; a path is
+                known.
+            parameters: see `run`, as all others.
+
+        Returns:
+            The Distiset of all rows.
+
+        Raises:
+            DistilabelUserError: there is no run of this pipeline, or its rows have to be given.
+            RunFailedError: see `run`.
+
+        Example:
+            >>> import tempfile
+            >>> from beam_distilabel.steps import LoadDataFromDicts, step
+            >>> @step(inputs=["n"], outputs=["half"])
+            ... def Halve(inputs):
+            ...     yield [{**row, "half": row["n"] // 2} for row in inputs]
+            >>> folder = tempfile.mkdtemp()
+            >>> for rows in ([{"n": 4}, {"n": None}], [{"n": 4}, {"n": 6}]):
+            ...     with Pipeline(name="doc-retry") as pipeline:
+            ...         _ = LoadDataFromDicts(data=rows) >> Halve()
+            ...     begin = pipeline.run if rows[1]["n"] is None else pipeline.retry
+            ...     distiset = begin(output_dir=folder, logging_handlers=[])
+            ...     distiset["default"]["train"]["half"]
+            [2, None]
+            [2, 3]
+        """
+        handle = self._submit(
+            "retry",
+            parameters,
+            dataset,
+            output_dir,
+            dataset_batch_size=dataset_batch_size,
+            logging_handlers=logging_handlers,
+            runner=runner,
+            options=options,
+            hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
+            memory_budget=memory_budget,
+            checkpoint=as_settings(checkpoint),
+            failure_limit=FailureLimit(max_failure_ratio, min_failure_sample),
+        )
+        return handle.distiset()
+
+    def _submit(
+        self,
+        mode: Literal["run", "retry"],
+        parameters: Mapping[str, Any] | None,
+        dataset: Any,
+        output_dir: str | os.PathLike[str] | None,
+        *,
+        dataset_batch_size: int,
+        load_groups: Any = None,
+        **fields: Any,
+    ) -> RunHandle:
+        """Start a run; `fields` are those of the RunRequest."""
         self._check_requirements()
+        directory = self._run_directory(output_dir)
         graph = self._graph_of_run(parameters)
+        if mode == "retry" and dataset is None:
+            dataset = self._dataset_of_run(graph, directory)
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, dataset_batch_size)
@@ -295,17 +413,13 @@ class Pipeline(beam.PTransform):
             RunRequest(
                 name=self.name,
                 graph=graph,
-                directory=self._run_directory(output_dir),
+                directory=directory,
                 definition=definition,
-                runner=runner,
-                options=options,
-                logging_handlers=logging_handlers,
-                hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
                 load_groups=groups,
-                memory_budget=memory_budget,
-                use_cache=use_cache,
-                checkpoint=as_settings(checkpoint),
                 response_cache_dir=self._response_cache_dir,
+                mode=mode,
+                dataset=os.fspath(dataset) if isinstance(dataset, (str, os.PathLike)) else None,
+                **fields,
             )
         )
 
@@ -362,6 +476,47 @@ class Pipeline(beam.PTransform):
             )
         )
         return handle.distiset()
+
+    def _run_of_failures(
+        self, dataset: Any, output_dir: str | os.PathLike[str] | None
+    ) -> RunDirectory | None:
+        """The run directory whose failures `dataset` names, if it is one of this pipeline."""
+        if not isinstance(dataset, (str, os.PathLike)):
+            return None
+        parent, _, name = RunDirectory(dataset).path.rpartition("/")
+        if name != FAILURES or not parent:
+            return None
+        directory = RunDirectory(parent)
+        if (directory.read_json(RUN_FILE) or {}).get("pipeline") != self.name:
+            return None
+        if output_dir is not None and RunDirectory(output_dir).path != directory.path:
+            raise DistilabelUserError(
+                f"dataset={os.fspath(dataset)!r} are the failures of a run of this pipeline, which "
+                f"are put in place of its null rows there: leave out output_dir={output_dir!r}."
+            )
+        return directory
+
+    def _dataset_of_run(self, graph: Graph, directory: RunDirectory) -> str | None:
+        """The path of the data that a run in `directory` was given; None where it needs none.
+
+        Raises:
+            DistilabelUserError: there is no run, or its data was in memory.
+        """
+        record = directory.read_json(RUN_FILE)
+        if record is None:
+            raise DistilabelUserError(
+                f"{directory.path!r} holds no run of the pipeline {self.name!r}, so there is "
+                "nothing to retry; name the output_dir of a run."
+            )
+        if any(graph.steps[name].is_generator for name in graph.roots):
+            return None
+        known: str | None = record.get("dataset")
+        if known is None:
+            raise DistilabelUserError(
+                f"the run in {directory.path!r} was given its rows in memory; give them again: "
+                f"`pipeline.retry(output_dir={directory.path!r}, dataset=...)`."
+            )
+        return known
 
     def dry_run(
         self,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from beam_distilabel.card import build_card
+from beam_distilabel.errors import RunFailedError
 from beam_distilabel.filesystems import open_file, url_to_fs
 from beam_distilabel.layout import (
     ARTIFACTS_FOLDER,
@@ -26,6 +27,7 @@ from beam_distilabel.layout import (
     find_artifacts,
 )
 from beam_distilabel.manifest import Manifest
+from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
 from beam_distilabel.progress import combined_load, mean_latency, read_progress, settle
 from beam_distilabel.summary import summarize_manifest
 from beam_distilabel.transforms.sinks.publishing import Companions
@@ -46,6 +48,7 @@ class RunFacts:
         seed: of the run.
         finished_only: whether nothing is asked, so that rows may be missing.
         began: when it started, in seconds since the epoch.
+        failure_limit: how many rows may fail; None where it doesn't matter, also if all do.
     """
 
     pipeline: str
@@ -57,6 +60,7 @@ class RunFacts:
     seed: int = 0
     finished_only: bool = False
     began: float = field(default_factory=time.time)
+    failure_limit: FailureLimit | None = field(default_factory=FailureLimit)
 
     def file(self, name: str) -> str:
         """The full path of a file or folder in the run directory."""
@@ -95,6 +99,15 @@ class RunFacts:
             "steps": steps,
         }
 
+    def verdict(self) -> str | None:
+        """Why the run's result is of no use, None if it is; by the workers' records."""
+        if self.failure_limit is None:
+            return None
+        counts = read_progress(self.run_dir)
+        return all_failed(counts, self.steps) or too_many_failed(
+            counts, self.steps, self.failure_limit
+        )
+
     def definition_text(self) -> str:
         """The content of `pipeline.yaml`."""
         return str(yaml.safe_dump(dict(self.definition), sort_keys=False, allow_unicode=True))
@@ -102,8 +115,15 @@ class RunFacts:
     def companions(
         self, repo_id: str, revision: str | None, manifest: Manifest, failed: Manifest
     ) -> Companions:
-        """What is published beside the rows."""
+        """What is published beside the rows.
+
+        Raises:
+            RunFailedError: too many rows failed; what nobody can use isn't published.
+        """
         settle(self.run_dir)
+        verdict = self.verdict()
+        if verdict is not None:
+            raise RunFailedError(f"{verdict} Nothing is published.")
         report = self.report(manifest, failed)
         texts = {
             PIPELINE_FILE: self.definition_text(),
@@ -140,7 +160,7 @@ def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
     told = {
         name: value
         for name, value in counts.items()
-        if name not in ("kinds", "loads", "latency_seconds", "in_flight")
+        if name not in ("kinds", "loads", "latency_seconds", "in_flight", "reasons")
     }
     latency = mean_latency(dict(counts))
     if latency is not None:

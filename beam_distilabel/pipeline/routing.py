@@ -11,7 +11,9 @@ from typing import Any, overload
 import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
-from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.errors import DistilabelError, DistilabelUserError, RowError
+from beam_distilabel.failures import Failure, message_of
+from beam_distilabel.progress import step_progress
 from beam_distilabel.row import ROW_ID, Row, fork_id, seed_from
 
 RoutingBatchFunc = Callable[[list[str]], list[str]]
@@ -147,31 +149,71 @@ class MarkFork(beam.DoFn):
         yield {**row, ROW_ID: fork_id(row[ROW_ID])}
 
 
+ROUTING_FAILURES = "routing failures"
+"""The output of rows that could not be routed; no Step can have this name."""
+
+
 class RouteRows(beam.DoFn):
     """Sends each row to the outputs of the Steps that the router chose.
 
+    A row for which the function raises, or returns something else than connected Steps, goes
+    nowhere but to the failures.
+
     Args:
         router: the routing function.
-        step: the name of the Step that the rows come from.
+        step: the Step that the rows come from.
         successors: the Steps that it is connected to.
         mark: whether ids get a fork mark with the choice.
         seed: the run's seed.
     """
 
     def __init__(
-        self, router: RoutingBatchFunction, step: str, successors: list[str], mark: bool, seed: int
+        self, router: RoutingBatchFunction, step: Any, successors: list[str], mark: bool, seed: int
     ) -> None:
         self._router = router
-        self._step = step
+        self._step = step.name
+        self._described = step._described()
+        self._raises = step.on_failure == "raise"
+        self._run_dir = step._context.run_dir
         self._successors = successors
         self._mark = mark
         self._seed = seed
 
+    def setup(self) -> None:
+        self._progress = step_progress(self._run_dir, routing_of(self._step))
+
+    def finish_bundle(self) -> None:
+        self._progress.end_bundle()
+
     def process(self, row: Row) -> Iterator[TaggedOutput]:
         seed = seed_from(self._seed, row[ROW_ID], self._step)
-        chosen = self._router.route(self._successors, seed)
+        try:
+            chosen = self._router.route(self._successors, seed)
+        except Exception as error:
+            yield self._failed(row, error)
+            return
+        self._progress.rows_passed += 1
         if self._mark:
             mask = sum(1 << i for i, name in enumerate(self._successors) if name in chosen)
             row = {**row, ROW_ID: fork_id(row[ROW_ID], mask)}
         for name in chosen:
             yield TaggedOutput(name, row)
+
+    def _failed(self, row: Row, error: Exception) -> TaggedOutput:
+        message = message_of(error)
+        if not isinstance(error, DistilabelError):
+            message = f"the routing function {self._router.name!r} raised {message}"
+        if self._raises:
+            raise RowError(
+                f"{self._described}: a row could not be routed: {message} With "
+                "on_failure='null' or 'drop' the run goes on."
+            )
+        failure = Failure(self._step, "user_code", message, row)
+        self._progress.failed(failure.kind, message)
+        self._progress.rows_failed += 1
+        return TaggedOutput(ROUTING_FAILURES, failure)
+
+
+def routing_of(step: str) -> str:
+    """What the routing after a Step is called among the counts of a run."""
+    return f"{step}: routing"

@@ -55,7 +55,8 @@ from beam_distilabel.pipeline.columns import (
     source_bytes,
     subset_schemas,
 )
-from beam_distilabel.pipeline.display import ProgressDisplay, show_report
+from beam_distilabel.pipeline.display import LOOK_SECONDS, ProgressDisplay, show_report
+from beam_distilabel.pipeline.failure_watch import FailureLimit, FailureWatch
 from beam_distilabel.pipeline.garbage import rare_collections
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.interrupt import (
@@ -118,6 +119,8 @@ class RunRequest:
         response_cache_dir: see `Pipeline`.
         mode: "run", "retry" asks rows again whose answers couldn't be used, "finalize" asks
             nothing and makes a Distiset of what is finished.
+        failure_limit: how many rows may fail before the run is stopped.
+        dataset: the path of the data that the run was given, if it was given one.
     """
 
     name: str
@@ -135,6 +138,8 @@ class RunRequest:
     checkpoint: CheckpointSettings = dataclasses.field(default_factory=CheckpointSettings)
     response_cache_dir: str | None = None
     mode: Literal["run", "retry", "finalize"] = "run"
+    failure_limit: FailureLimit = dataclasses.field(default_factory=FailureLimit)
+    dataset: str | None = None
 
     def context(self) -> RunContext:
         """The run, as its workers see it."""
@@ -496,7 +501,8 @@ class RunHandle:
         )
         done = threading.Event()
         steps = request.graph.in_order()
-        shower = threading.Thread(target=self._show, args=(steps, done), daemon=True)
+        watch = FailureWatch(self.run_dir, steps, request.failure_limit, self._stop_failing)
+        shower = threading.Thread(target=self._show, args=(steps, watch, done), daemon=True)
         shower.start()
         try:
             for number, stage in enumerate(self._stages):
@@ -508,14 +514,18 @@ class RunHandle:
                 if outputs is not None:
                     self._write(outputs, facts)
                 self._run_job(job)
+                if watch.verdict is not None:
+                    raise RunFailedError(watch.verdict)
                 if outputs is None:
                     jobs.collect(number)
-        except BaseException:
+        except BaseException as error:
             directory.clear(STAGES_FOLDER)
             pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
             folders = [push_folder(directory.path, name) for name in pushes]
             for path in (directory.file(DISTISET), directory.path, *folders):
                 remove_staging(path)
+            if watch.verdict is not None and isinstance(error, Exception):
+                raise RunFailedError(watch.verdict) from error
             raise
         finally:
             done.set()
@@ -528,7 +538,7 @@ class RunHandle:
         directory = request.directory
         failures: Any = {
             FAILURES: outputs.failures | "Failure rows" >> beam.Map(Failure.to_row)
-        } | "Write failures" >> WriteDistiset(directory.path, overwrite=True)
+        } | "Write failures" >> WriteDistiset(directory.path, overwrite=True, keep_row_ids=True)
         hub = request.hub
         write = WriteDistiset(
             directory.file(DISTISET),
@@ -593,6 +603,7 @@ class RunHandle:
             sources=described_sources(graph),
             seed=SEED,
             finished_only=request.mode == "finalize",
+            failure_limit=None if request.mode == "finalize" else request.failure_limit,
         )
         pushes = {n: step for n, step in graph.steps.items() if isinstance(step, PushToHub)}
         if pushes:
@@ -607,6 +618,8 @@ class RunHandle:
             # At the start: what a run that dies has finished can be finalized by it.
             request.directory.write_text(PIPELINE_FILE, facts.definition_text())
         self._record["sources"] = dict(facts.sources)
+        if request.dataset is not None:
+            self._record["dataset"] = request.dataset
         request.directory.write_json(RUN_FILE, {**self._record, "pipeline": request.name})
         return facts
 
@@ -622,7 +635,8 @@ class RunHandle:
         for name, step in request.graph.steps.items():
             folder = f"{CHECKPOINT_FOLDER}/{name}"
             try:
-                if request.use_cache and step.use_cache:
+                # What a run is retried of are its own answers, whatever the next run may use.
+                if request.mode == "retry" or (request.use_cache and step.use_cache):
                     compact(request.directory.file(folder))
                     kept = count_rows(request.directory.file(folder))
                     if kept:
@@ -635,10 +649,20 @@ class RunHandle:
                     f"the checkpoint {request.directory.file(folder)!r} can't be used: {error}"
                 ) from error
 
-    def _show(self, steps: list[str], done: threading.Event) -> None:
+    def _show(self, steps: list[str], watch: FailureWatch, done: threading.Event) -> None:
         with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:
+            next_look = 0.0
             while not done.wait(0.2):
                 display.update()
+                if time.monotonic() >= next_look:
+                    next_look = time.monotonic() + LOOK_SECONDS
+                    watch.look()
+
+    def _stop_failing(self) -> None:
+        cancel(self.run_dir)
+        result = self._result
+        if result is not None and not self._choice.local:
+            result.cancel()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory
@@ -661,6 +685,11 @@ class RunHandle:
             report=report,
             citations=facts.citations,
         )
+        verdict = facts.verdict()
+        if verdict is not None:
+            raise RunFailedError(
+                f"{verdict} The rows and their reasons: {directory.file(FAILURES)}."
+            )
         return report
 
     def _citations(self) -> list[str]:

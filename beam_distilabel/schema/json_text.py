@@ -52,7 +52,10 @@ def _jsonable(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, (decimal.Decimal, uuid.UUID, datetime.timedelta)):
         return str(value)
-    return repr(value)
+    try:
+        return repr(value)
+    except Exception:  # of someone's class, whose row is to be written all the same
+        return f"<{type(value).__name__}>"
 
 
 def unwrap(value: Any) -> Any:

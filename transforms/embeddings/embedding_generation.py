@@ -9,7 +9,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.asking import Asker, Unfinished, load_engine
 from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
-from beam_distilabel.failures import Failure, kind_of, message_of
+from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of
 from beam_distilabel.inference import ContinuousRunInference
 from beam_distilabel.models.embeddings.base import Embeddings
 from beam_distilabel.models.engine import Engine, GenerateRequest
@@ -135,12 +135,16 @@ class _Encode:
         except (EngineError, CheckpointError):
             raise
         except Exception as error:
-            failure = Failure(step.name, kind_of(error), message_of(error), element)
-            progress.failed(failure.kind)
+            failure = Failure(
+                step.name, kind_of(error), message_of(error), element, attempts_of(error)
+            )
+            progress.failed(failure.kind, failure.message)
+            progress.rows_failed += 1
             rows = failed_row(step, element, failure)
             progress.rows_out += len(rows)
             return [TaggedOutput(FAILURES, failure), *rows]
         progress.rows_out += 1
+        progress.rows_passed += 1
         done = {**row, "embedding": vector, "model_name": self._name}
         return [sendable(step._map_outputs(done, element), element)]
 

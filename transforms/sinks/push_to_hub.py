@@ -162,6 +162,7 @@ class _PassOn(beam.DoFn):
     def process(self, row: Row) -> Iterator[Row]:
         self._progress.rows_in += 1
         self._progress.rows_out += 1
+        self._progress.rows_passed += 1
         yield row
 
     def finish_bundle(self) -> None:

@@ -79,9 +79,11 @@ class ReadBlocks(beam.DoFn):
                 return
             for record in block.bad:
                 failure = self._failure(record)
-                progress.failures += 1
+                progress.failed(failure.kind, failure.message)
+                progress.rows_failed += 1
                 yield TaggedOutput(_FAILURES, failure)
             progress.rows_out += len(block.rows)
+            progress.rows_passed += len(block.rows)
             rows = block.rows
             if self._mappings:
                 rows = [renamed(row, self._mappings) for row in rows]
@@ -92,7 +94,7 @@ class ReadBlocks(beam.DoFn):
             progress.flush()
 
     def finish_bundle(self) -> None:
-        self._progress.flush()
+        self._progress.end_bundle()
 
     def _failure(self, record: BadRecord) -> Failure:
         if self._raises:
