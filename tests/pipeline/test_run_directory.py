@@ -209,7 +209,7 @@ def test_where_files_cannot_be_held_a_replaced_result_is_an_error(
 
 def test_the_reports_counts_are_those_of_the_files(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    data = [{"x": x, "instruction": "bad" if x == 3 else "good"} for x in range(8)]
+    data = [{"x": x, "instruction": "bad" if x == 3 else f"good {x}"} for x in range(8)]
     with Pipeline(name="counts") as pipeline:
         load = LoadDataFromDicts(name="load", data=data)
         ask = TextGeneration(name="ask", llm=TaggedEcho(), num_generations=2)
