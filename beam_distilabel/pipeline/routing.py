@@ -12,7 +12,8 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
-from beam_distilabel.row import ROW_ID, Row, fork_id, seed_from
+from beam_distilabel.metadata import METADATA
+from beam_distilabel.row import DRAW, ROW_ID, Row, content, fork_id, seed_from
 
 RoutingBatchFunc = Callable[[list[str]], list[str]]
 
@@ -24,7 +25,8 @@ class RoutingBatchFunction:
 
     Args:
         routing_function: receives the names of the connected Steps and returns those to use. What
-            it draws from `random` depends on the row alone, so that a retry repeats itself.
+            it draws from `random` depends on the row's content alone: a retry repeats itself, and
+            the order of the rows doesn't matter.
         description: for people.
         factory: (module, name, keyword arguments) of the function that made it, where one did.
     """
@@ -168,10 +170,15 @@ class RouteRows(beam.DoFn):
         self._seed = seed
 
     def process(self, row: Row) -> Iterator[TaggedOutput]:
-        seed = seed_from(self._seed, row[ROW_ID], self._step)
-        chosen = self._router.route(self._successors, seed)
+        chosen = self._router.route(self._successors, self._seed_of(row))
         if self._mark:
             mask = sum(1 << i for i, name in enumerate(self._successors) if name in chosen)
             row = {**row, ROW_ID: fork_id(row[ROW_ID], mask)}
         for name in chosen:
             yield TaggedOutput(name, row)
+
+    def _seed_of(self, row: Row) -> int:
+        # By content, not by position: where rows are inserted or put in another order, each of the
+        # others goes where it went, and its answers are found again.
+        columns = {name: value for name, value in content(row).items() if name != METADATA}
+        return seed_from(self._seed, columns, row.get(DRAW, 0), self._step)
