@@ -17,6 +17,7 @@ from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.row import Row
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
+from tests.chaos import filesystems  # noqa: F401  # registers them
 from tests.chaos.counting_server import JUDGE, WRITER, CountingServer
 
 IN_FLIGHT = 16
