@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import persistently, url_to_fs
 from beam_distilabel.layout import LOG_FILE, is_local
 from beam_distilabel.redaction import hide_secrets
 
@@ -18,6 +18,8 @@ ENGINE_LOG = "BEAM_DISTILABEL_ENGINE_LOG"
 """The environment variable that tells engines in this process where their chatter goes."""
 
 LOGGER = "beam_distilabel"
+
+logger = logging.getLogger(__name__)
 
 CHATTY_LOGGERS = ("apache_beam", "datasets", "httpx", "huggingface_hub", "transformers", "vllm")
 """Loggers of others whose messages go to `pipeline.log` only while a run is under way."""
@@ -135,4 +137,7 @@ def _engine_log(path: str) -> Iterator[None]:
 
 def _upload(local: str, path: str) -> None:
     filesystem, target = url_to_fs(path)
-    filesystem.put_file(local, target)
+    try:
+        persistently(f"Writing {path}", lambda: filesystem.put_file(local, target))
+    except OSError as error:  # what the run came to isn't changed by its log
+        logger.warning("The log %s can't be written: %s", path, error)

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import persistently, url_to_fs
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.schema import storage_schema
 
@@ -132,7 +132,7 @@ class _HashingFile:
 
     def __init__(self, path: str) -> None:
         filesystem, name = url_to_fs(path)
-        self._file = filesystem.open(name, "wb")
+        self._file = persistently(f"Opening {path}", lambda: filesystem.open(name, "wb"))
         self._length = 0
         self.closed = False
         self.digest = hashlib.sha256()
