@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import traceback
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from tests.chaos import filesystems  # noqa: F401  # registers them
 from tests.chaos.counting_server import JUDGE, WRITER, CountingServer
 
+ROWS = 2_000
 IN_FLIGHT = 16
 UNFLUSHED = 16
 CHECKPOINT = {"rows": UNFLUSHED, "seconds": 1.0}
@@ -98,6 +100,11 @@ def _main(url: str, folder: str, rows: int, outcome: str) -> None:
         traceback.print_exc()
         told = {"error": f"{type(error).__name__}: {error}"}
     Path(outcome).write_text(json.dumps(told))
+
+
+def asked_rows(server: CountingServer) -> Counter[str]:
+    """Model to how many different prompts it was asked."""
+    return Counter(model for model, _ in server.asked())
 
 
 def result_of(folder: Path) -> list[Row]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,6 @@ class Sample(Step):
 
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         yield [row for row in inputs if int(fingerprint(row["generation"]), 16) % 5]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[CountingServer]:
-    with CountingServer(latency=0.0) as one:
-        yield one
 
 
 def write_files(folder: Path, order: random.Random | None) -> Path:

@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from beam_distilabel.row import Row
 from tests.chaos.counting_server import JUDGE, WRITER, CountingServer, asked_again
-from tests.chaos.runs import IN_FLIGHT, UNFLUSHED, Run, result_of
+from tests.chaos.runs import IN_FLIGHT, ROWS, UNFLUSHED, Run, asked_rows, result_of
 
-ROWS = 2_000
 REQUESTS = 2 * ROWS
-
-
-@pytest.fixture(scope="module")
-def server() -> CountingServer:
-    with CountingServer() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def undisturbed(server: CountingServer, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """What a run gives that nobody disturbs."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    server.forget()
-    assert "report" in Run(server.url, folder / "run", ROWS, folder / "outcome.json").wait()
-    assert set(server.asked().values()) == {1}
-    assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
-    rows = result_of(folder / "run")
-    assert len({(row["instruction"], row["generation"], row["feedback"]) for row in rows}) == ROWS
-    return rows
-
-
-def asked_rows(server: CountingServer) -> Counter[str]:
-    """Model to how many different prompts it was asked."""
-    return Counter(model for model, _ in server.asked())
 
 
 def killed(server: CountingServer, folder: Path, answers: int) -> None:
