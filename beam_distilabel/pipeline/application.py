@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from beam_distilabel.context import RunContext
+from beam_distilabel.pipeline.columns import routed_columns
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import resources_of
 from beam_distilabel.pipeline.routing import MarkFork, RouteRows
@@ -78,6 +79,7 @@ def apply_steps(
     leaves: dict[str, Any] = {}
     failures = []
     resources = resources_of(graph)
+    routed = routed_columns(graph)
     for name in names:
         step = graph.steps[name]
         predecessors = graph.predecessors(name)
@@ -96,11 +98,16 @@ def apply_steps(
             leaves[name] = rows
         elif name in graph.routers:
             route = RouteRows(
-                graph.routers[name], name, successors, graph.marks_fork(name), context.seed
+                graph.routers[name],
+                name,
+                successors,
+                graph.marks_fork(name),
+                context.seed,
+                routed[name],
             )
-            routed = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(*successors)
+            routes = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(*successors)
             for successor in successors:
-                sent[stream_of(graph, name, successor)] = routed[successor]
+                sent[stream_of(graph, name, successor)] = routes[successor]
         else:
             if graph.marks_fork(name):
                 rows = rows | f"{name}: fork" >> beam.ParDo(MarkFork())

@@ -55,7 +55,7 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             local = os.path.join(folder, LOG_FILE)
             stack.callback(_upload, local, path)
-        file = logging.FileHandler(local, encoding="utf-8")
+        file = _LogFile(local, encoding="utf-8")
         file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         stack.callback(file.close)
         for name in CHATTY_LOGGERS:
@@ -68,6 +68,23 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
         stack.enter_context(_changed(ours, [file, *handlers], propagate=False, level=level))
         stack.enter_context(_engine_log(os.path.abspath(local)))
         yield
+
+
+class _LogFile(logging.FileHandler):
+    """A file whose disk may be full: that is told once, and is no reason to fail, nor to hide why
+    the run does."""
+
+    _has_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._has_told:
+            self._has_told = True
+            super().handleError(record)
+
+    def close(self) -> None:
+        # Python writes again what is still in the buffer; `handleError` knows of it.
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _WithoutSecrets(logging.Formatter):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 import apache_beam as beam
@@ -13,7 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.metadata import METADATA
-from beam_distilabel.row import DRAW, ROW_ID, Row, content, fork_id, seed_from
+from beam_distilabel.row import DRAW, ROW_ID, Row, compared, content, fork_id, seed_from
 
 RoutingBatchFunc = Callable[[list[str]], list[str]]
 
@@ -25,8 +25,9 @@ class RoutingBatchFunction:
 
     Args:
         routing_function: receives the names of the connected Steps and returns those to use. What
-            it draws from `random` depends on the row's content alone: a retry repeats itself, and
-            the order of the rows doesn't matter.
+            it draws from `random` depends on what the Tasks below are asked about the row (on all
+            its columns, where there are none): a retry repeats itself, and neither the order of the
+            rows nor their other columns matter.
         description: for people.
         factory: (module, name, keyword arguments) of the function that made it, where one did.
     """
@@ -158,16 +159,24 @@ class RouteRows(beam.DoFn):
         successors: the Steps that it is connected to.
         mark: whether ids get a fork mark with the choice.
         seed: the run's seed.
+        columns: those by which rows are told apart, besides `DRAW`; None for all.
     """
 
     def __init__(
-        self, router: RoutingBatchFunction, step: str, successors: list[str], mark: bool, seed: int
+        self,
+        router: RoutingBatchFunction,
+        step: str,
+        successors: list[str],
+        mark: bool,
+        seed: int,
+        columns: Iterable[str] | None = None,
     ) -> None:
         self._router = router
         self._step = step
         self._successors = successors
         self._mark = mark
         self._seed = seed
+        self._columns = None if columns is None else sorted(columns)
 
     def process(self, row: Row) -> Iterator[TaggedOutput]:
         chosen = self._router.route(self._successors, self._seed_of(row))
@@ -178,7 +187,10 @@ class RouteRows(beam.DoFn):
             yield TaggedOutput(name, row)
 
     def _seed_of(self, row: Row) -> int:
-        # By content, not by position: where rows are inserted or put in another order, each of the
-        # others goes where it went, and its answers are found again.
-        columns = {name: value for name, value in content(row).items() if name != METADATA}
-        return seed_from(self._seed, columns, row.get(DRAW, 0), self._step)
+        # By what models are asked about, not by position: where rows are inserted or put in another
+        # order, or get another column, each goes where it went, and its answers are found again.
+        if self._columns is None:
+            told: Any = {name: value for name, value in content(row).items() if name != METADATA}
+        else:
+            told = compared(row, self._columns)
+        return seed_from(self._seed, told, row.get(DRAW, 0), self._step)

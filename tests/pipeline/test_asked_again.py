@@ -14,7 +14,7 @@ from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from beam_distilabel.typing import GenerateOutput
 from tests.fakes import SeededLLM, journal, new_name, output_of, prompt_of
-from tests.pipeline.running import rows_of
+from tests.pipeline.running import columns, rows_of
 
 ROWS = 30
 DATA = [{"instruction": f"question {n}", "source": f"page {n}"} for n in range(ROWS)]
@@ -176,22 +176,25 @@ def test_a_new_task_at_the_end_is_the_only_one_that_is_asked(pipelines: Pipeline
     assert all(row["thanks"].startswith(row["feedback"]) for row in after)
 
 
-def test_a_row_at_the_top_leaves_the_routes_of_the_others(tmp_path: Path) -> None:
+def test_routes_stay_where_rows_and_columns_are_added(tmp_path: Path) -> None:
     tag = new_name()
 
-    def run(data: list[Row]) -> dict[str, list[Row]]:
+    def run(data: list[Row]) -> dict[str, list[tuple[Any, ...]]]:
         journal(tag).events.clear()
         with Pipeline(name="routed") as pipeline:
             load = LoadDataFromDicts(name="load", data=data)
             tasks = [TextGeneration(name=name, llm=SeededLLM(tag=tag)) for name in "ab"]
             load >> sample_n_steps(1) >> tasks
         distiset = pipeline.run(output_dir=tmp_path / "run", logging_handlers=[])
-        return {name: rows_of(distiset, name) for name in "ab"}
+        return {
+            name: columns(rows_of(distiset, name), "instruction", "generation") for name in "ab"
+        }
 
     before = run(DATA)
     assert len(journal(tag).events) == ROWS and all(before.values())
-    after = run([{"instruction": "a new one", "source": "new"}, *DATA[::-1]])
+    data = [{"instruction": "a new one", "source": "new"}, *DATA[::-1]]
+    after = run([{**row, "number": n} for n, row in enumerate(data)])
     assert [prompt_of(request.input) for request in journal(tag).events] == ["a new one"]
     for name in "ab":
-        known = [row for row in after[name] if row["instruction"] != "a new one"]
+        known = [row for row in after[name] if row[0] != "a new one"]
         assert known == before[name][::-1]
