@@ -21,15 +21,39 @@ Example:
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import logging
 import re
-from typing import Any
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.utils import get_protocol
 
 from beam_distilabel.beam_filesystem import BeamFileSystem
 from beam_distilabel.errors import DistilabelUserError
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+"""How often something is tried at a filesystem."""
+
+FIRST_DELAY = 0.1
+"""Seconds before the second attempt; before each further one it is twice as long."""
+
+# What another attempt wouldn't mend. Errors of object stores have no number.
+_LASTING = frozenset(
+    getattr(errno, name, 0)
+    for name in (
+        "EACCES EDQUOT EEXIST EFBIG EISDIR ENAMETOOLONG ENOENT ENOSPC ENOTDIR ENOTEMPTY EPERM EROFS"
+    ).split()
+)
+_LASTING_ERRORS = (FileExistsError, FileNotFoundError, IsADirectoryError, PermissionError)
+
+logger = logging.getLogger(__name__)
 
 # What fsspec calls otherwise than Beam.
 _BEAM_SCHEMES = {"gcs": "gs", "s3a": "s3"}
@@ -70,7 +94,8 @@ def url_to_fs(path: str, **options: Any) -> tuple[Any, str]:
     """
     scheme, chained = _scheme(path)
     missing: ImportError | None = None
-    if chained or scheme in fsspec.available_protocols():
+    # Classes that a program has registered are in the registry alone.
+    if chained or scheme in fsspec.available_protocols() or scheme in fsspec.registry:
         try:
             filesystem, name = fsspec.url_to_fs(path, **options)
         except ImportError as error:
@@ -104,6 +129,63 @@ def open_file(path: str, mode: str = "rb", **options: Any) -> Any:
     if "w" in mode:
         filesystem.makedirs(filesystem._parent(name), exist_ok=True)
     return filesystem.open(name, mode, **({} if "b" in mode else {"encoding": "utf-8"}))
+
+
+def write_file(path: str, data: str | bytes) -> None:
+    """Write a file whole: a reader sees the old one or the new one; see `persistently`.
+
+    Raises:
+        OSError: it can't be written.
+
+    Example:
+        >>> write_file("memory://folder/file", "text")
+        >>> open_file("memory://folder/file", "r").read()
+        'text'
+    """
+    filesystem, name = url_to_fs(path)
+    content = data.encode() if isinstance(data, str) else data
+
+    def write() -> None:
+        part = f"{name}.{uuid.uuid4().hex[:12]}.part"
+        filesystem.makedirs(filesystem._parent(name), exist_ok=True)
+        try:
+            with filesystem.open(part, "wb") as file:
+                file.write(content)
+            filesystem.mv(part, name)
+        except BaseException:
+            if filesystem.exists(part):
+                filesystem.rm_file(part)
+            raise
+
+    persistently(f"Writing {_shown(path)}", write)
+
+
+def persistently(what: str, attempt: Callable[[], T]) -> T:
+    """What `attempt` returns; it is called again where the filesystem fails for the moment.
+
+    Args:
+        what: what is attempted, for the log.
+        attempt: may be called several times.
+
+    Raises:
+        OSError: the last attempt's, or the first that another attempt wouldn't mend: a disk that is
+            full, a folder that isn't there, a permission that is missing.
+
+    Example:
+        >>> persistently("Looking", lambda: "seen")
+        'seen'
+    """
+    delay = FIRST_DELAY
+    for number in range(1, ATTEMPTS):
+        try:
+            return attempt()
+        except OSError as error:
+            if error.errno in _LASTING or isinstance(error, _LASTING_ERRORS):
+                raise
+            logger.warning("%s failed (attempt %d of %d): %s", what, number, ATTEMPTS, error)
+        time.sleep(delay)
+        delay *= 2
+    return attempt()
 
 
 def _scheme(path: str) -> tuple[str, bool]:

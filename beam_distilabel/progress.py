@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,8 +19,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from beam_distilabel.errors import RunCancelled
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import url_to_fs, write_file
 from beam_distilabel.reasons import Reasons, add_reasons
+
+logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 1.0
 """How often a process writes its record at most."""
@@ -234,16 +237,15 @@ class Recorder:
                 self._trailing.cancel()
                 self._trailing = None
             self._due = now + FLUSH_SECONDS
-            wanted = _stop_wanted(self._run_dir)
-            if wanted is not None:
-                self.stop.call(wanted)
-            record = self._record()
-            # A reader sees the whole record or the one before it, never a part.
-            filesystem, path = url_to_fs(self._path, auto_mkdir=True)
-            temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-            with filesystem.open(temporary, "w") as file:
-                json.dump(record, file)
-            filesystem.mv(temporary, path)
+            try:
+                wanted = _stop_wanted(self._run_dir)
+                if wanted is not None:
+                    self.stop.call(wanted)
+                # A reader sees the whole record or the one before it, never a part.
+                write_file(self._path, json.dumps(self._record()))
+            except OSError as error:
+                # Numbers for people: what the run makes doesn't depend on them.
+                logger.warning("A record of the progress can't be written: %s", error)
 
     def _load_of(self, progress: StepProgress) -> dict[str, Any]:
         if progress.statistics is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import pickle
 import sys
@@ -20,10 +21,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 from hypothesis import given, strategies as st
 
+from beam_distilabel import filesystems
 from beam_distilabel.beam_filesystem import BeamFileSystem
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import open_file, url_to_fs
+from beam_distilabel.filesystems import ATTEMPTS, open_file, persistently, url_to_fs, write_file
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.steps import LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
@@ -332,3 +334,73 @@ def test_a_dataset_is_written_read_and_replaced(place: str) -> None:
     assert [file.removeprefix(folder) for file in filesystem.find(folder)] == [
         "/default/train-00000-of-00001.parquet"
     ]
+
+
+def test_a_class_that_a_program_has_registered(monkeypatch: Any) -> None:
+    class Shelf(MemoryFileSystem):
+        protocol = "shelf"
+
+    monkeypatch.setitem(_registry, "shelf", Shelf)  # as `register_implementation` does
+    filesystem, _ = url_to_fs("shelf://box/note")
+    assert type(filesystem) is Shelf
+
+
+class Troubled:
+    """Fails with `errors`, one call after the other, then works."""
+
+    def __init__(self, *errors: OSError) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+def test_what_passes_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(filesystems.time, "sleep", pauses.append)
+    hiccups = Troubled(*(OSError(errno.EIO, "hiccup") for _ in range(ATTEMPTS - 1)))
+    assert persistently("Asking", hiccups) == "done"
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6]
+    assert f"Asking failed (attempt 1 of {ATTEMPTS}): [Errno 5] hiccup" in caplog.text
+    broken = Troubled(*(OSError(errno.EIO, "hiccup") for _ in range(ATTEMPTS)))
+    with pytest.raises(OSError, match="hiccup"):
+        persistently("Asking", broken)
+    assert broken.calls == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "full"),
+        PermissionError(errno.EACCES, "not yours"),
+        FileNotFoundError("of an object store, without a number"),
+    ],
+)
+def test_what_lasts_is_not_tried_again(error: OSError) -> None:
+    attempt = Troubled(error)
+    with pytest.raises(type(error)):
+        persistently("Asking", attempt)
+    assert attempt.calls == 1
+
+
+def test_a_file_is_written_whole_or_not_at_all(place: str, monkeypatch: Any) -> None:
+    path = f"{place}/folder/file.json"
+    write_file(path, "first")
+    write_file(path, "zweitens: \u00fc".encode())
+    assert open_file(path, "r").read() == "zweitens: \u00fc"
+    filesystem, name = url_to_fs(path)
+
+    def no_room(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(type(filesystem), "mv", no_room)
+    with pytest.raises(OSError, match="full"):
+        write_file(path, "third")
+    assert filesystem.ls(filesystem._parent(name), detail=False) == [name]
+    assert open_file(path, "r").read() == "zweitens: \u00fc"

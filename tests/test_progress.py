@@ -102,6 +102,17 @@ def test_a_cancelled_run_stops_its_steps(run_dir: str) -> None:
         counts.flush()
 
 
+def test_a_record_that_can_not_be_written_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "progress").write_text("a file where the folder should be")
+    counts = step_progress(str(tmp_path), "ask")
+    counts.rows_in = 1
+    counts.flush(force=True)
+    forget(str(tmp_path))
+    assert "can't be written" in caplog.text
+
+
 def test_without_a_run_directory_nothing_is_written(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     counts = step_progress(None, "ask")

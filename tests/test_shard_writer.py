@@ -1,4 +1,4 @@
-"""How the memory of rows is estimated, which bounds what a writer holds."""
+"""What bounds a writer: the memory of its rows, as it is estimated, and the disk."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 from beam_distilabel.transforms.sinks import shard_writer
 from beam_distilabel.transforms.sinks.shard_writer import ShardWriter, memory_of
+from beam_distilabel.transforms.sinks.shards import ShardFile
 
 
 def _size(value: Any) -> int:
@@ -55,3 +56,11 @@ def test_large_rows_make_small_row_groups(tmp_path: Path, monkeypatch: pytest.Mo
     groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
     assert groups == [3, 3, 1]
     assert pq.read_table(record["path"])["number"].to_pylist() == sizes
+
+
+def test_an_error_of_the_disk_names_the_file() -> None:
+    schema = pa.schema([("a", pa.string())])
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        shard = ShardFile("/dev/full", schema)
+        shard.write(pa.table({"a": ["x" * 1_000_000]}, schema))
+        shard.close()

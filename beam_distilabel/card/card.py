@@ -14,7 +14,7 @@ from beam_distilabel.card.definition import read_definition
 from beam_distilabel.card.front_matter import front_matter
 from beam_distilabel.card.readme import read_readme, write_readme
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import open_file, url_to_fs
+from beam_distilabel.filesystems import open_file, url_to_fs, write_file
 from beam_distilabel.layout import CARD_FILE, PIPELINE_FILE
 from beam_distilabel.summary import SubsetSummary, summarize
 
@@ -134,8 +134,7 @@ def write_card(
         pipeline_file=pipeline_file if location is None else None,
     )
     target = posixpath.join(path, CARD_FILE)
-    with open_file(target, "w") as file:
-        file.write(text)
+    write_file(target, text)
     return target
 
 

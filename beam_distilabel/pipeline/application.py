@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from beam_distilabel.context import RunContext
+from beam_distilabel.pipeline.columns import routed_columns
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import models_of, resources_of
 from beam_distilabel.pipeline.routing import ROUTING_FAILURES, MarkFork, RouteRows
@@ -89,6 +90,7 @@ def apply_steps(
     leaves: dict[str, Any] = {}
     failures = []
     resources = resources_of(graph)
+    routed = routed_columns(graph)
     for name in names:
         step = graph.steps[name]
         predecessors = graph.predecessors(name)
@@ -111,14 +113,19 @@ def apply_steps(
             leaves[name] = rows
         elif name in graph.routers:
             route = RouteRows(
-                graph.routers[name], step, successors, graph.marks_fork(name), context.seed
+                graph.routers[name],
+                step,
+                successors,
+                graph.marks_fork(name),
+                context.seed,
+                routed[name],
             )
-            routed = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(
+            routes = rows | f"{name}: route" >> beam.ParDo(route).with_outputs(
                 *successors, ROUTING_FAILURES
             )
-            failures.append(routed[ROUTING_FAILURES])
+            failures.append(routes[ROUTING_FAILURES])
             for successor in successors:
-                sent[stream_of(graph, name, successor)] = routed[successor]
+                sent[stream_of(graph, name, successor)] = routes[successor]
         else:
             if graph.marks_fork(name):
                 rows = rows | f"{name}: fork" >> beam.ParDo(MarkFork())

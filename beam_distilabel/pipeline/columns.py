@@ -121,12 +121,32 @@ def asked_columns(graph: Graph) -> dict[str, Names]:
     Args:
         graph: a validated graph; nothing is read, and nothing is set.
     """
+    after = _asked_after(graph)
+    return {name: after[name] for name, step in graph.steps.items() if step.is_generator}
+
+
+def routed_columns(graph: Graph) -> dict[str, Names]:
+    """Per Step with a router, the columns of its rows that decide what Tasks below it ask; None for
+    all, also where there is no Task.
+
+    Args:
+        graph: a validated graph; nothing is read, and nothing is set.
+    """
+    if not graph.routers:
+        return {}
+    after = _asked_after(graph)
+    return {name: after[name] or None for name in graph.routers}
+
+
+def _asked_after(graph: Graph) -> dict[str, Names]:
+    """Per Step, the columns of what it sends on that decide what Tasks below it ask."""
     needed: dict[str, Names] = {}
+    sent: dict[str, Names] = {}
     for name in reversed(graph.in_order()):
         step = graph.steps[name]
-        after = _union(needed[other] for other in graph.successors(name))
-        needed[name] = after if step.is_generator else _asked(step, after)
-    return {name: needed[name] for name, step in graph.steps.items() if step.is_generator}
+        sent[name] = _union(needed[other] for other in graph.successors(name))
+        needed[name] = sent[name] if step.is_generator else _asked(step, sent[name])
+    return sent
 
 
 def number_by_prompts(graph: Graph) -> None:
@@ -307,6 +327,7 @@ __all__ = [
     "described_sources",
     "number_by_prompts",
     "prune_columns",
+    "routed_columns",
     "sent_schemas",
     "source_bytes",
     "subset_schemas",

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import persistently, url_to_fs
 from beam_distilabel.layout import LOG_FILE, is_local
 from beam_distilabel.redaction import hide_secrets
 
@@ -18,6 +18,8 @@ ENGINE_LOG = "BEAM_DISTILABEL_ENGINE_LOG"
 """The environment variable that tells engines in this process where their chatter goes."""
 
 LOGGER = "beam_distilabel"
+
+logger = logging.getLogger(__name__)
 
 CHATTY_LOGGERS = ("apache_beam", "datasets", "httpx", "huggingface_hub", "transformers", "vllm")
 """Loggers of others whose messages go to `pipeline.log` only while a run is under way."""
@@ -53,7 +55,7 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             local = os.path.join(folder, LOG_FILE)
             stack.callback(_upload, local, path)
-        file = logging.FileHandler(local, encoding="utf-8")
+        file = _LogFile(local, encoding="utf-8")
         file.setFormatter(_WithoutSecrets("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         stack.callback(file.close)
         for name in CHATTY_LOGGERS:
@@ -66,6 +68,23 @@ def logging_to(path: str, handlers: Sequence[logging.Handler] | None) -> Iterato
         stack.enter_context(_changed(ours, [file, *handlers], propagate=False, level=level))
         stack.enter_context(_engine_log(os.path.abspath(local)))
         yield
+
+
+class _LogFile(logging.FileHandler):
+    """A file whose disk may be full: that is told once, and is no reason to fail, nor to hide why
+    the run does."""
+
+    _has_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._has_told:
+            self._has_told = True
+            super().handleError(record)
+
+    def close(self) -> None:
+        # Python writes again what is still in the buffer; `handleError` knows of it.
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _WithoutSecrets(logging.Formatter):
@@ -135,4 +154,7 @@ def _engine_log(path: str) -> Iterator[None]:
 
 def _upload(local: str, path: str) -> None:
     filesystem, target = url_to_fs(path)
-    filesystem.put_file(local, target)
+    try:
+        persistently(f"Writing {path}", lambda: filesystem.put_file(local, target))
+    except OSError as error:  # what the run came to isn't changed by its log
+        logger.warning("The log %s can't be written: %s", path, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 import apache_beam as beam
@@ -13,8 +13,9 @@ from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, RowError
 from beam_distilabel.failures import Failure, message_of
+from beam_distilabel.metadata import METADATA
 from beam_distilabel.progress import step_progress
-from beam_distilabel.row import ROW_ID, Row, fork_id, seed_from
+from beam_distilabel.row import DRAW, ROW_ID, Row, compared, content, fork_id, seed_from
 
 RoutingBatchFunc = Callable[[list[str]], list[str]]
 
@@ -26,7 +27,9 @@ class RoutingBatchFunction:
 
     Args:
         routing_function: receives the names of the connected Steps and returns those to use. What
-            it draws from `random` depends on the row alone, so that a retry repeats itself.
+            it draws from `random` depends on what the Tasks below are asked about the row (on all
+            its columns, where there are none): a retry repeats itself, and neither the order of the
+            rows nor their other columns matter.
         description: for people.
         factory: (module, name, keyword arguments) of the function that made it, where one did.
     """
@@ -165,10 +168,17 @@ class RouteRows(beam.DoFn):
         successors: the Steps that it is connected to.
         mark: whether ids get a fork mark with the choice.
         seed: the run's seed.
+        columns: those by which rows are told apart, besides `DRAW`; None for all.
     """
 
     def __init__(
-        self, router: RoutingBatchFunction, step: Any, successors: list[str], mark: bool, seed: int
+        self,
+        router: RoutingBatchFunction,
+        step: Any,
+        successors: list[str],
+        mark: bool,
+        seed: int,
+        columns: Iterable[str] | None = None,
     ) -> None:
         self._router = router
         self._step = step.name
@@ -178,6 +188,7 @@ class RouteRows(beam.DoFn):
         self._successors = successors
         self._mark = mark
         self._seed = seed
+        self._columns = None if columns is None else sorted(columns)
 
     def setup(self) -> None:
         self._progress = step_progress(self._run_dir, routing_of(self._step))
@@ -186,9 +197,8 @@ class RouteRows(beam.DoFn):
         self._progress.end_bundle()
 
     def process(self, row: Row) -> Iterator[TaggedOutput]:
-        seed = seed_from(self._seed, row[ROW_ID], self._step)
         try:
-            chosen = self._router.route(self._successors, seed)
+            chosen = self._router.route(self._successors, self._seed_of(row))
         except Exception as error:
             yield self._failed(row, error)
             return
@@ -198,6 +208,15 @@ class RouteRows(beam.DoFn):
             row = {**row, ROW_ID: fork_id(row[ROW_ID], mask)}
         for name in chosen:
             yield TaggedOutput(name, row)
+
+    def _seed_of(self, row: Row) -> int:
+        # By what models are asked about, not by position: where rows are inserted or put in another
+        # order, or get another column, each goes where it went, and its answers are found again.
+        if self._columns is None:
+            told: Any = {name: value for name, value in content(row).items() if name != METADATA}
+        else:
+            told = compared(row, self._columns)
+        return seed_from(self._seed, told, row.get(DRAW, 0), self._step)
 
     def _failed(self, row: Row, error: Exception) -> TaggedOutput:
         message = message_of(error)

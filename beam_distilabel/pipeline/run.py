@@ -42,7 +42,7 @@ from beam_distilabel.errors import (
     RunInterrupted,
 )
 from beam_distilabel.failures import Failure
-from beam_distilabel.filesystems import open_file
+from beam_distilabel.filesystems import write_file
 from beam_distilabel.hub import HubTarget
 from beam_distilabel.layout import CHECKPOINT_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
 from beam_distilabel.models.engine import engines
@@ -699,8 +699,7 @@ class RunHandle:
 
 def _note(facts: Any, run_dir: str, name: str) -> None:
     """Leave what a write or commit tells of itself for the driver."""
-    with open_file(f"{run_dir}/{_note_file(name)}", "w") as file:
-        json.dump(facts, file)
+    write_file(f"{run_dir}/{_note_file(name)}", json.dumps(facts))
 
 
 def _note_file(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import url_to_fs, write_file
 from beam_distilabel.layout import is_local
 from beam_distilabel.pipeline.run_lock import LEASES_FOLDER, LOCK_FILE
 
@@ -124,11 +124,7 @@ class RunDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole: a reader sees the old one or the new one."""
-        filesystem, path = url_to_fs(self.file(name), auto_mkdir=True)
-        temporary = f"{path}.part"
-        with filesystem.open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        filesystem.mv(temporary, path)
+        write_file(self.file(name), text)
 
     def write_json(self, name: str, value: Any) -> None:
         self.write_text(name, json.dumps(value, indent=2, default=str))

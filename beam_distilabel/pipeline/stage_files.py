@@ -20,7 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_distilabel.errors import DistilabelTypeError, DistilabelUserError
 from beam_distilabel.failures import Failure
-from beam_distilabel.filesystems import open_file
+from beam_distilabel.filesystems import open_file, write_file
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.pipeline.stage_rows import decode, encode
 from beam_distilabel.row import ROW_ID
@@ -118,8 +118,7 @@ def units(files: Iterable[StageFile]) -> list[Unit]:
 
 
 def _write_list(files: list[StageFile], path: str) -> None:
-    with open_file(path, "w") as file:
-        json.dump(files, file)
+    write_file(path, json.dumps(files))
 
 
 class _Write(beam.DoFn):

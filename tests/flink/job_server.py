@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -34,16 +35,24 @@ class FlinkJobServer:
         parallelism: slots, and worker processes, of every job.
         heap: memory that Java may use for Flink, in the form of its option `-Xmx`. What a job sends
             from one stage to the next goes through it.
+        settings: of Flink, by the names in its configuration file.
 
     Raises:
         MissingTool: there is no Java, or the jars aren't there and can't be fetched.
         RuntimeError: a process doesn't start; has its log.
     """
 
-    def __init__(self, folder: Path, parallelism: int = 2, heap: str = "1g") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        parallelism: int = 2,
+        heap: str = "1g",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._parallelism = parallelism
         self._heap = heap
+        self._settings = dict(settings or {})
         self._started = contextlib.ExitStack()
 
     def __enter__(self) -> FlinkJobServer:
@@ -73,6 +82,10 @@ class FlinkJobServer:
         command += ["org.apache.beam.runners.flink.FlinkJobServerDriver"]
         command += ["--flink-master", "[local]", "--artifacts-dir", str(temporary)]
         command += ["--job-port", "0", "--artifact-port", "0", "--expansion-port", "-1"]
+        if self._settings:
+            lines = [f"{name}: {value}\n" for name, value in self._settings.items()]
+            (self._folder / "flink-conf.yaml").write_text("".join(lines))
+            command += ["--flink-conf-dir", str(self._folder)]
         self._server = GuardedProcess(
             command, self._folder / "job-server.log", env=os.environ, cwd=self._folder
         )

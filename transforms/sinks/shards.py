@@ -7,6 +7,7 @@ attempt that failed has left behind is never looked at, and goes with the stagin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import posixpath
 import uuid
@@ -16,7 +17,7 @@ from typing import Any, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_distilabel.filesystems import url_to_fs
+from beam_distilabel.filesystems import persistently, url_to_fs
 from beam_distilabel.layout import open_parquet
 from beam_distilabel.schema import storage_schema
 
@@ -132,14 +133,16 @@ class _HashingFile:
 
     def __init__(self, path: str) -> None:
         filesystem, name = url_to_fs(path)
-        self._file = filesystem.open(name, "wb")
+        self._path = path
+        self._file = persistently(f"Opening {path}", lambda: filesystem.open(name, "wb"))
         self._length = 0
         self.closed = False
         self.digest = hashlib.sha256()
 
     def write(self, data: Any) -> int:
         self.digest.update(data)
-        self._file.write(data)
+        with self._named():
+            self._file.write(data)
         self._length += len(data)
         return len(data)
 
@@ -152,7 +155,18 @@ class _HashingFile:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            self._file.close()
+            with self._named():
+                self._file.close()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors name the file: that a disk is full is of use to those who know which."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, self._path) from error
 
 
 def new_path(folder: str) -> str:
