@@ -271,8 +271,9 @@ def test_failures_can_be_loaded_and_fed_back(tmp_path: Path) -> None:
 def test_rows_of_other_shapes_fail_side_by_side(tmp_path: Path) -> None:
     """Failures of several Steps have rows of their own columns and types."""
     with Pipeline(name="shapes") as pipeline:
-        one = LoadDataFromDicts(name="one", data=[{"x": 1, "v": "text"}])
-        two = LoadDataFromDicts(name="two", data=[{"x": 2, "v": [1, 2]}, {"x": 2, "v": {"k": 1}}])
+        one = LoadDataFromDicts(name="one", data=[{"x": 1, "v": "text"}, {"x": 0}])
+        other = [{"x": 2, "v": [1, 2]}, {"x": 2, "v": {"k": 1}}, {"x": 0}]
+        two = LoadDataFromDicts(name="two", data=other)
         one >> Fails(name="a", values=[1])
         two >> Fails(name="b", values=[2])
     pipeline.run(output_dir=tmp_path / "run")
