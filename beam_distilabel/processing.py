@@ -477,14 +477,27 @@ class _Generate(_StepFn):
                 else:
                     if draw or len(seen) < MAX_NUMBERED_ROWS:
                         seen[digest] = draw + 1
-                    self._progress.rows_out += 1
-                    self._progress.rows_passed += 1
-                    yield made
+                    yield from self._made(made)
                 index += 1
             self._progress.flush()
             if last:
                 break
         self._progress.end_bundle()
+
+    def _made(self, row: Row) -> Iterator[Any]:
+        step = self._step
+        told = told_failures(step, row, row)
+        for failure in told:
+            self._progress.failed(failure.kind, failure.message)
+            yield TaggedOutput(FAILURES, failure)
+        if told and None not in reasons_of(row, step.unique_name):
+            self._progress.rows_failed += 1
+            if not goes_on(step, row, told[0]):
+                return
+        else:
+            self._progress.rows_passed += 1
+        self._progress.rows_out += 1
+        yield row
 
     def _failed(self, row: Any, index: int, error: Exception) -> Iterator[Any]:
         # The row itself can't go anywhere, also not into the failure; its text can.

@@ -146,13 +146,13 @@ def test_loads_of_two_processes_and_copies_of_one(tmp_path: Any) -> None:
         progress = step_progress(str(tmp_path), "ask")
         progress.statistics = own
         progress.answered(0.5)
-        progress.failed("parse")
+        progress.failed("parse", "why")
     forget(str(tmp_path))
     other = step_progress(str(tmp_path), "ask")
     other.statistics = EngineStatistics()
     other.statistics.scheduled(6, 2, 0.75)
     other.statistics.prefix_queries = 100
-    other.failed("schema")
+    other.failed("schema", "why")
     forget(str(tmp_path))
     counts = read_progress(str(tmp_path))["ask"]
     assert counts["kinds"] == {"parse": 2, "schema": 1}

@@ -104,7 +104,7 @@ def _in_order(counts: Mapping[str, Any], steps: Iterable[str]) -> Iterable[tuple
 
 def _reason(counts: Mapping[str, Any]) -> str:
     reason = most_frequent(counts.get("reasons", {}))
-    return "" if reason is None else f" Most frequent reason: {reason}"
+    return "" if reason is None else f" Most frequent reason: {reason.rstrip('.')}."
 
 
 class FailureWatch:

@@ -660,9 +660,7 @@ class RunHandle:
 
     def _stop_failing(self) -> None:
         cancel(self.run_dir)
-        result = self._result
-        if result is not None and not self._choice.local:
-            result.cancel()
+        self._cancel_job()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory

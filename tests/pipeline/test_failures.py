@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from beam_distilabel.pipeline import Pipeline, routing_batch_function
 from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
 from beam_distilabel.row import Row
 from beam_distilabel.step import GeneratorStep, GlobalStep, RowStep, Step
-from beam_distilabel.task import Task
+from beam_distilabel.task import GeneratorTask, Task
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.fakes import Ask, FakeLLM, journal, new_name
@@ -82,8 +83,6 @@ def failing(folder: Path) -> list[tuple[str, str, str]]:
 
 @routing_batch_function
 def by_chance(steps: list[str]) -> list[str]:
-    import random
-
     if random.random() < 0.3:
         raise KeyError("nowhere to go")
     return steps[:1]
@@ -250,6 +249,32 @@ def test_a_task_with_a_process_of_its_own(tmp_path: Path, on_failure: Any, answe
     assert (failure["kind"], failure["raw_output"]) == ("parse", "{{ 7 * 7 }} [RESULT] 9")
 
 
+class MakesAnswers(GeneratorTask):
+    """Asks for rows; what it parses says why a row has no answer."""
+
+    @property
+    def outputs(self) -> list[str]:
+        return ["answer", "model_name"]
+
+    def format_output(self, output: Any, input: Row | None = None) -> dict[str, Any]:
+        if "bad" in output:
+            raise ValueError("a bad answer")
+        return {"answer": output}
+
+    def process(self, offset: int = 0) -> GeneratorStepOutput:
+        outputs = [{"generations": [text]} for text in ("good", "bad")]
+        yield [row for output in outputs for row in self._finished_rows({}, output, "go")], True
+
+
+@pytest.mark.parametrize(("on_failure", "answers"), [("null", ["good", None]), ("drop", ["good"])])
+def test_a_generator_task(tmp_path: Path, on_failure: Any, answers: Any) -> None:
+    with Pipeline(name="makes") as pipeline:
+        MakesAnswers(name="makes", llm=FakeLLM(tag=new_name()), on_failure=on_failure)
+    assert [row["answer"] for row in rows_of(run(pipeline, tmp_path))] == answers
+    [failure] = failures_of(tmp_path)
+    assert (failure["kind"], failure["raw_output"]) == ("parse", "bad")
+
+
 # ------------------------------------------------------------------------------- all rows failed
 
 
@@ -328,7 +353,7 @@ def test_nothing_useless_is_published(tmp_path: Path, monkeypatch: pytest.Monkey
     progress.failed("parse", "no verdict")
     progress.write()
     facts = RunFacts("p", str(tmp_path), {}, ("ask",))
-    with pytest.raises(RunFailedError, match="All 2 rows.*no verdict Nothing is published"):
+    with pytest.raises(RunFailedError, match="All 2 rows.*no verdict. Nothing is published"):
         facts.companions("me/data", None, {}, {})
     forget(str(tmp_path))
 
@@ -347,7 +372,7 @@ def test_a_run_in_which_too_many_rows_fail_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(
         RunFailedError,
         match=r"50% of the rows of Step 'ask' failed: 20 of 40; max_failure_ratio is 0.3. "
-        r"Most frequent reason: ValueError: this can't be parsed",
+        r"Most frequent reason: ValueError: this can't be parsed\..* to go on: ",
     ):
         run(pipeline, tmp_path, max_failure_ratio=0.3, min_failure_sample=40)
     # What was answered is kept: a run that allows it asks for the rest only.
