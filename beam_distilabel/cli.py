@@ -45,7 +45,7 @@ _VARIABLE = typer.Option(
 
 _RUN_DIR = typer.Argument(..., help="The run directory: the `output_dir` of the run.")
 _DATASET = typer.Option(
-    None, help="A folder of data files, if the run's rows were given to it and not loaded by it."
+    None, help="A folder of data files, if the run was given its rows in memory."
 )
 
 
@@ -102,6 +102,25 @@ def finalize(
     pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
     with _interruptible():
         distiset = pipeline.finalize(
+            run_dir, dataset=dataset, parameters=parse_parameters(param), runner=runner
+        )
+    _show(distiset)
+
+
+@app.command()
+def retry(
+    run_dir: str = _RUN_DIR,
+    config: str | None = _CONFIG,
+    script: Path | None = _SCRIPT,
+    param: list[str] = _PARAM,
+    pipeline_variable_name: str = _VARIABLE,
+    dataset: str | None = _DATASET,
+    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+) -> None:
+    """Run again what failed in a run, and put what comes of it in its place."""
+    pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
+    with _interruptible():
+        distiset = pipeline.retry(
             run_dir, dataset=dataset, parameters=parse_parameters(param), runner=runner
         )
     _show(distiset)
