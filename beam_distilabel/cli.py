@@ -1,9 +1,17 @@
-"""The command line: `beam-distilabel pipeline run|info`."""
+"""The command line: `beam-distilabel pipeline run|info`, `finalize`, `retry`.
+
+Exit codes: 0 it is done; 1 it failed, the reason is on standard error; 2 the command was written
+wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished is kept either way.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import runpy
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +20,8 @@ import yaml
 from rich.console import Console
 from rich.tree import Tree
 
-from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.errors import DistilabelError, DistilabelUserError, RunInterrupted
+from beam_distilabel.layout import PIPELINE_FILE
 from beam_distilabel.pipeline import Pipeline
 
 SCRIPT_NAME = "beam_distilabel_script"
@@ -34,6 +43,11 @@ _VARIABLE = typer.Option(
     "pipeline", "--pipeline-variable-name", help="The pipeline's variable in the script."
 )
 
+_RUN_DIR = typer.Argument(..., help="The run directory: the `output_dir` of the run.")
+_DATASET = typer.Option(
+    None, help="A folder of data files, if the run was given its rows in memory."
+)
+
 
 @app.callback()
 def _commands() -> None:
@@ -46,7 +60,10 @@ def run(
     script: Path | None = _SCRIPT,
     param: list[str] = _PARAM,
     pipeline_variable_name: str = _VARIABLE,
-    ignore_cache: bool = typer.Option(False, help="Use nothing of an earlier run."),
+    resume: bool = typer.Option(
+        True, help="Use what earlier runs in the run directory have finished."
+    ),
+    ignore_cache: bool = typer.Option(False, help="The same as --no-resume, distilabel's name."),
     output_dir: str | None = typer.Option(None, help="The run directory."),
     runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
     repo_id: str | None = typer.Option(None, help="Push the Distiset to this Hub dataset."),
@@ -56,15 +73,57 @@ def run(
 ) -> None:
     """Run a pipeline and print where its Distiset is."""
     pipeline = load_pipeline(config, script, pipeline_variable_name)
-    distiset = pipeline.run(
-        parameters=parse_parameters(param),
-        use_cache=not ignore_cache,
-        runner=runner,
-        output_dir=output_dir,
-    )
-    Console().print(repr(distiset), highlight=False, markup=False)
+    with _interruptible():
+        distiset = pipeline.run(
+            parameters=parse_parameters(param),
+            use_cache=resume and not ignore_cache,
+            runner=runner,
+            output_dir=output_dir,
+        )
+    _show(distiset)
     if repo_id is not None:
         distiset.push_to_hub(repo_id, private, token, commit_message=commit_message)
+
+
+@app.command()
+def finalize(
+    run_dir: str = _RUN_DIR,
+    config: str | None = _CONFIG,
+    script: Path | None = _SCRIPT,
+    param: list[str] = _PARAM,
+    pipeline_variable_name: str = _VARIABLE,
+    dataset: str | None = _DATASET,
+    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+) -> None:
+    """Make a Distiset of what a run has finished so far; no model is asked.
+
+    The run can be resumed afterwards.
+    """
+    pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
+    with _interruptible():
+        distiset = pipeline.finalize(
+            run_dir, dataset=dataset, parameters=parse_parameters(param), runner=runner
+        )
+    _show(distiset)
+
+
+@app.command()
+def retry(
+    run_dir: str = _RUN_DIR,
+    config: str | None = _CONFIG,
+    script: Path | None = _SCRIPT,
+    param: list[str] = _PARAM,
+    pipeline_variable_name: str = _VARIABLE,
+    dataset: str | None = _DATASET,
+    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+) -> None:
+    """Run again what failed in a run, and put what comes of it in its place."""
+    pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
+    with _interruptible():
+        distiset = pipeline.retry(
+            run_dir, dataset=dataset, parameters=parse_parameters(param), runner=runner
+        )
+    _show(distiset)
 
 
 @pipelines.command()
@@ -76,6 +135,51 @@ def info(
     """Print a pipeline's Steps and their runtime parameters."""
     pipeline = load_pipeline(config, script, pipeline_variable_name)
     Console().print(describe(pipeline))
+
+
+def _show(distiset: Any) -> None:
+    Console().print(repr(distiset), highlight=False, markup=False)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM, which schedulers send before they kill, is as Ctrl-C; exits with their codes."""
+    received = [signal.SIGINT]
+
+    def terminate(number: int, *_: Any) -> None:
+        received.append(signal.Signals(number))
+        signal.raise_signal(signal.SIGINT)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
+    try:
+        yield
+    except RunInterrupted as error:
+        Console(stderr=True).print(str(error), highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(128 + received[-1]) from None
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def pipeline_of_run(
+    run_dir: str, config: str | None, script: Path | None, variable: str
+) -> Pipeline:
+    """The pipeline of a run: the one of a file or script if given, else the run's own file.
+
+    Raises:
+        DistilabelUserError: both are given, or the run's file needs classes of a script.
+    """
+    if config is not None or script is not None:
+        return load_pipeline(config, script, variable)
+    file = f"{run_dir.rstrip('/')}/{PIPELINE_FILE}"
+    try:
+        return Pipeline.from_file(file)
+    except DistilabelUserError as error:
+        raise DistilabelUserError(
+            f"{error} The pipeline of the run can't be made of {file!r}: give the script that "
+            "builds it, --script FILE, or a file that has it, --config FILE."
+        ) from None
 
 
 def load_pipeline(config: str | None, script: Path | None, variable: str) -> Pipeline:
@@ -167,4 +271,4 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(1) from None
 
 
-__all__ = ["app", "describe", "load_pipeline", "main", "parse_parameters"]
+__all__ = ["app", "describe", "load_pipeline", "main", "parse_parameters", "pipeline_of_run"]

@@ -389,7 +389,7 @@ class Pipeline(beam.PTransform):
 
     def _submit(
         self,
-        mode: Literal["run", "retry"],
+        mode: Literal["run", "retry", "finalize"],
         parameters: Mapping[str, Any] | None,
         dataset: Any,
         output_dir: str | os.PathLike[str] | None,
@@ -399,11 +399,12 @@ class Pipeline(beam.PTransform):
         **fields: Any,
     ) -> RunHandle:
         """Start a run; `fields` are those of the RunRequest."""
-        self._check_requirements()
+        if mode != "finalize":
+            self._check_requirements()
         directory = self._run_directory(output_dir)
         graph = self._graph_of_run(parameters)
-        if mode == "retry" and dataset is None:
-            dataset = self._dataset_of_run(graph, directory)
+        if mode != "run" and dataset is None:
+            dataset = self._dataset_of_run(graph, directory, mode)
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, dataset_batch_size)
@@ -443,7 +444,8 @@ class Pipeline(beam.PTransform):
 
         Args:
             output_dir: the run directory; default is `<cache_dir>/<name>`.
-            dataset: the rows, as they were given to `run`.
+            dataset: the rows that the run was given, where it was given them in memory; a path is
+                known.
             parameters: as they were given to `run`: they decide which answers are looked up.
             dataset_batch_size: as in `run`.
             logging_handlers: as in `run`.
@@ -456,24 +458,16 @@ class Pipeline(beam.PTransform):
         Raises:
             DistilabelUserError: there is no run of this pipeline, or it is under way.
         """
-        graph = self._graph_of_run(parameters)
-        definition = serialization.dump_pipeline(self, graph)
-        if dataset is not None:
-            _add_loader(graph, dataset, dataset_batch_size)
-        validate(graph, has_input=False)
-        handle = start(
-            RunRequest(
-                name=self.name,
-                graph=graph,
-                directory=self._run_directory(output_dir),
-                definition=definition,
-                runner=runner,
-                options=options,
-                logging_handlers=logging_handlers,
-                dry_run=True,
-                response_cache_dir=self._response_cache_dir,
-                mode="finalize",
-            )
+        handle = self._submit(
+            "finalize",
+            parameters,
+            dataset,
+            output_dir,
+            dataset_batch_size=dataset_batch_size,
+            logging_handlers=logging_handlers,
+            runner=runner,
+            options=options,
+            dry_run=True,
         )
         return handle.distiset()
 
@@ -496,7 +490,7 @@ class Pipeline(beam.PTransform):
             )
         return directory
 
-    def _dataset_of_run(self, graph: Graph, directory: RunDirectory) -> str | None:
+    def _dataset_of_run(self, graph: Graph, directory: RunDirectory, mode: str) -> str | None:
         """The path of the data that a run in `directory` was given; None where it needs none.
 
         Raises:
@@ -506,7 +500,7 @@ class Pipeline(beam.PTransform):
         if record is None:
             raise DistilabelUserError(
                 f"{directory.path!r} holds no run of the pipeline {self.name!r}, so there is "
-                "nothing to retry; name the output_dir of a run."
+                f"nothing to {mode}; name the output_dir of a run."
             )
         if any(graph.steps[name].is_generator for name in graph.roots):
             return None
@@ -514,7 +508,7 @@ class Pipeline(beam.PTransform):
         if known is None:
             raise DistilabelUserError(
                 f"the run in {directory.path!r} was given its rows in memory; give them again: "
-                f"`pipeline.retry(output_dir={directory.path!r}, dataset=...)`."
+                f"`pipeline.{mode}(output_dir={directory.path!r}, dataset=...)`."
             )
         return known
 

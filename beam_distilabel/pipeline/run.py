@@ -476,7 +476,9 @@ class RunHandle:
         """Write the Distiset of what is finished, in a job that asks nothing."""
         request = self._request
         logger.info("Writing what is finished to %s", request.directory.file(DISTISET))
-        self._request = dataclasses.replace(request, mode="finalize", dry_run=True, hub=None)
+        self._request = dataclasses.replace(
+            request, mode="finalize", dry_run=True, hub=None, failure_limit=FailureLimit()
+        )
         try:
             request.directory.clear(PROGRESS_FOLDER)
             discard(self.run_dir)
@@ -684,7 +686,7 @@ class RunHandle:
             citations=facts.citations,
         )
         verdict = facts.verdict()
-        if verdict is not None:
+        if verdict is not None and not facts.finished_only:
             raise RunFailedError(
                 f"{verdict} The rows and their reasons: {directory.file(FAILURES)}."
             )

@@ -89,6 +89,16 @@ def test_run_of_a_script(tmp_path: Path) -> None:
     assert rows["generation"] == ["HI?", "HO?"]
 
 
+def test_finalize_and_retry_by_the_runs_own_file(config: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    begin = ["pipeline", "run", "--config", str(config), "--output-dir", run, "--no-resume"]
+    for command in (begin, ["finalize", run], ["retry", run]):
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert result.exit_code == 0
+        assert "num_rows: 2" in result.stdout
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "done"
+
+
 def test_info(config: Path) -> None:
     result = CliRunner().invoke(app, ["pipeline", "info", "--config", str(config)])
     assert result.exit_code == 0
@@ -103,6 +113,8 @@ def test_info(config: Path) -> None:
         (["pipeline", "run", "--config", "nowhere.yaml"], "no file 'nowhere.yaml'"),
         (["pipeline", "run", "--config", "pipeline.txt"], "no .yaml, .yml or .json"),
         (["pipeline", "run", "--script", "nowhere.py"], "no script 'nowhere.py'"),
+        (["finalize", "nowhere"], "no file 'nowhere/pipeline.yaml'"),
+        (["retry", "nowhere", "--config", "a.yaml", "--script", "b.py"], "exactly one of"),
     ],
 )
 def test_mistakes_exit_with_their_reason(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,20 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 class Program:
     """`slow_run` in a process of its own."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, command: Sequence[str] = (), **settings: Any) -> None:
         self.folder = folder
         (folder / "settings.json").write_text(json.dumps(settings))
         self.said = folder / "said"
         script = folder / "script.py"
         script.write_text(
-            "import pathlib\nfrom tests.pipeline.slow_run import main\n"
-            f"main(pathlib.Path({str(folder)!r}))\n"
+            "import pathlib\nfrom tests.pipeline.slow_run import main, slow_pipeline\n"
+            f"folder = pathlib.Path({str(folder)!r})\n"
+            + ("pipeline = slow_pipeline(folder)\n" if command else "main(folder)\n")
         )
+        arguments = ["-m", "beam_distilabel", *command] if command else [str(script)]
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
-                [sys.executable, str(script)],
+                [sys.executable, *arguments],
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=said,
                 stderr=said,
@@ -249,3 +251,37 @@ def test_of_runs_that_start_at_once_exactly_one_runs(
     allow(tmp_path)
     assert sorted(program.ends() for program in programs) == [0, 3, 3]
     assert Counter(asked(tmp_path)) == {f"row{n}": 1 for n in range(6)}
+
+
+def test_the_command_line_ends_with_the_signals_code(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    run, script = str(tmp_path / "run"), str(tmp_path / "script.py")
+    command = ["pipeline", "run", "--script", script, "--output-dir", run]
+    allow(tmp_path, 0, 1)
+    program = start(command=command)
+    program.until(lambda: in_flight(tmp_path))
+    program.process.send_signal(signal.SIGTERM)  # a scheduler, a while before it kills
+    program.until_it_says("finishing 2 rows in flight")
+    allow(tmp_path, 2, 3)
+    assert program.ends() == 128 + signal.SIGTERM
+    said = program.text()
+    assert "Traceback" not in said
+    hint = said.splitlines()[-1].partition("To go on: ")[2]
+    assert hint == f"beam-distilabel pipeline run --script {script} --output-dir {run}"
+
+    finalized = start(command=["finalize", run, "--script", script])
+    assert finalized.ends() == 0
+    assert "num_rows: 4" in finalized.text()
+    # The run's own file names a class that the command line doesn't know.
+    program = start(command=["finalize", run])
+    assert program.ends() == 1
+    assert "no class 'Told'" in program.text() and "--script FILE" in program.text()
+
+    program = start(command=command)
+    program.until(lambda: len(asked(tmp_path)) == 6)
+    program.interrupt()
+    program.until_it_says("finishing 2 rows in flight")
+    allow(tmp_path)
+    assert program.ends() == 128 + signal.SIGINT
+    assert asked(tmp_path) == [f"row{n}" for n in range(6)]
