@@ -30,7 +30,7 @@ export SSL_CERT_FILE ?= $(PIP_CERT)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench compat clean
+.PHONY: help install demo test chaos lint format bench compat clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -61,8 +61,11 @@ format: $(INSTALLED)  ## put the code into its standard form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-test: lint  ## lint, then all tests but those marked flink, gpu and slow
+test: lint  ## lint, then all tests but those marked chaos, flink, gpu and slow
 	$(BIN)/python -m pytest
+
+chaos: $(INSTALLED)  ## runs, workers and engines are killed, disks are full: all that pytest marks chaos
+	$(BIN)/python -m pytest -m chaos tests/chaos
 
 bench: $(INSTALLED)  ## the benchmarks, one after the other
 	set -e; for name in batches beam_handler chain feeding io overhead vllm_ratio; do \
