@@ -10,6 +10,8 @@ from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 
 # Workers that start before a test takes `hub_client` need it too: the test Hub doesn't speak Xet.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
+# vLLM's worker processes don't end by themselves on CPUs; after so many seconds they are made to.
+os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
 
 
 @pytest.fixture(autouse=True)
