@@ -1,6 +1,7 @@
 """What all tests share: a run directory of their own, the test Hub, one engine, one Flink."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,21 @@ from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 
 # Workers that start before a test takes `hub_client` need it too: the test Hub doesn't speak Xet.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
+# vLLM's worker processes don't end by themselves on CPUs; after so many seconds they are made to.
+os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several test processes, a file stays in one, and so does all that uses the engine."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "engine" if file.startswith("tests/models/vllm/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from beam_distilabel.errors import (
+    DistilabelError,
     DistilabelUserError,
     EngineError,
     GenerationError,
@@ -40,7 +41,8 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(tempfile, "tempdir", path)
         yield Path(path) / f"beam-distilabel-{os.getuid()}"
         for record in Path(path).glob("*/*.json"):
-            assert processes_of(record) == [], "a server is left"
+            # One that has closed its connections may still be about to end.
+            assert gone(processes_of(record)), "a server is left"
 
 
 def processes_of(record: Path) -> list[psutil.Process]:
@@ -298,11 +300,12 @@ def test_a_server_has_to_be_ready_in_time(
     log = tmp_path / "pipeline.log"
     log.write_text("before\n", encoding="utf-8")
     monkeypatch.setenv("BEAM_DISTILABEL_ENGINE_LOG", str(log))
-    monkeypatch.setenv("BEAM_DISTILABEL_ENGINE_READY_SECONDS", "8")
-    with pytest.raises(EngineError, match="not ready after 8 s") as failure:
-        with engine(start="never"):
-            pass
-    assert "the engine starts: never" in str(failure.value)
+    monkeypatch.setenv("BEAM_DISTILABEL_ENGINE_READY_SECONDS", "3")
+    # Its imports alone could take as long on a busy host.
+    code = "import time; print('the engine starts', flush=True); time.sleep(600)"
+    with pytest.raises(EngineError, match="not ready after 3 s") as failure:
+        VLLMServerEngine(LLM, ServerSpec("echo", {}, code)).open()
+    assert "the engine starts" in str(failure.value)
     assert "before" not in str(failure.value)
     assert log.read_text(encoding="utf-8").startswith("before\nthe engine starts")
     assert not list(folder.glob("*.json"))
@@ -310,11 +313,11 @@ def test_a_server_has_to_be_ready_in_time(
 
 def test_the_folder_is_nobody_elses(folder: Path) -> None:
     folder.mkdir(mode=0o755)
-    with pytest.raises(EngineError, match="0700"), engine():
+    with pytest.raises(DistilabelError, match="0700"), engine():
         pass
     folder.rmdir()
     folder.symlink_to("/")
-    with pytest.raises(EngineError, match="0700"), engine():
+    with pytest.raises(DistilabelError, match="0700"), engine():
         pass
     folder.unlink()
 
