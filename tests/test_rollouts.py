@@ -233,6 +233,19 @@ def test_the_key_of_a_task_has_its_prompt_and_not_its_way() -> None:
     assert len({key(), key(system_prompt="Be brief."), key(template="{{ instruction }}!")}) == 3
 
 
+def test_the_module_of_an_llm_is_not_in_the_key() -> None:
+    """The command line runs a script under another name than Python does."""
+    parts: dict[str, Any] = {"__annotations__": {}}
+    classes = [
+        type("Own", (FakeLLM,), {**parts, "__module__": name})
+        for name in ("__main__", "beam_distilabel_script")
+    ]
+    first, second = (task_key(TextGeneration(name="t", llm=own())) for own in classes)
+    assert first == second
+    other = type("Other", (FakeLLM,), {**parts, "__module__": "__main__"})
+    assert task_key(TextGeneration(name="t", llm=other())) != first
+
+
 # ---------------------------------------------------------------------------------- progress
 
 

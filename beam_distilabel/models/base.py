@@ -72,8 +72,12 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         return frozenset(("generation_kwargs", "jobs_ids"))
 
     def answer_identity(self) -> dict[str, Any]:
-        """What of `identity` decides the answers; a change of the rest asks nothing again."""
-        return self.identity()
+        """What of `identity` decides the answers; a change of the rest asks nothing again.
+
+        The class goes by its name alone: a script's module is called otherwise when the command
+        line loads the script, and classes move.
+        """
+        return {**self.identity(), "class": type(self).__name__}
 
     # -- engine ----------------------------------------------------------------------------------
 
