@@ -154,9 +154,11 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
     """
     if not goes_on(step, row, failure):
         return []
-    return [
-        sendable(done, done) for done, _ in identify([row], [step._rows_of_failure(row, failure)])
-    ]
+    rows = identify([row], [step._rows_of_failure(row, failure)])
+    try:
+        return [sendable(done, done) for done, _ in rows]
+    except TypeError:  # the row came with what made it fail; it can go nowhere
+        return []
 
 
 def told_failures(step: Any, done: Row, row: Row) -> list[Failure]:
@@ -337,7 +339,15 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
 
 def failure_of(step: Any, row: Row, error: BaseException) -> Failure:
     """The record of `row`, which the Step could not finish because of `error`."""
-    return Failure(step.name, kind_of(error), message_of(error), row, attempts_of(error))
+    return Failure(step.name, kind_of(error), message_of(error), as_told(row), attempts_of(error))
+
+
+def as_told(row: Row) -> Row:
+    """`row` for a Failure; as JSON text where no runner can carry it."""
+    try:
+        return carried(row)
+    except TypeError:
+        return {ROW_ID: row.get(ROW_ID), "json": to_json(content(row))}
 
 
 def checked(step: Any, yields: Any) -> list[list[Row]]:

@@ -24,7 +24,7 @@ from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
 from beam_distilabel.models.remote.retries import pause_seconds
 from beam_distilabel.models.user_engine import failed_output
-from beam_distilabel.processing import FAILURES, ROWS, failure_of, goes_on, sendable
+from beam_distilabel.processing import FAILURES, ROWS, as_told, failure_of, goes_on, sendable
 from beam_distilabel.row import (
     DRAW,
     ROW_ID,
@@ -159,8 +159,12 @@ class TaskRollout:
         sent = self._sent(element, rows)
         if isinstance(sent, Failure):
             rows = task._failed_rows(task._map_inputs(element), sent, generate.last_input)
-            sent = self._sent(element, rows)
-            assert not isinstance(sent, Failure)
+            told, sent = sent, self._sent(element, rows)
+            if isinstance(sent, Failure):  # it is the row itself that can go nowhere
+                goes_on(task, element, told)
+                progress.failed(told.kind, told.message)
+                progress.rows_failed += 1
+                return [TaggedOutput(FAILURES, told)]
         outputs: list[Any] = []
         has_passed = False
         for number, (done, row) in enumerate(sent):
@@ -329,7 +333,7 @@ class TaskRollout:
                 self._name,
                 reason["kind"],
                 reason["message"],
-                element,
+                as_told(element),
                 reason["attempts"],
                 raws[i] if i < len(raws) and isinstance(raws[i], str) else None,
             )

@@ -273,7 +273,9 @@ def carried(row: Row) -> Row:
     return carried_row
 
 
-_MAX_LEVELS = 256
+MAX_LEVELS = 256
+"""How deeply a row's values may be nested."""
+
 _CARRIED = _ATOMIC | {bytearray, datetime.date, datetime.datetime, datetime.time}
 
 
@@ -281,7 +283,7 @@ def _check_carried(column: Any, value: Any, level: int) -> None:
     kind = type(value)
     if kind in _CARRIED:
         return
-    if level > _MAX_LEVELS:
+    if level > MAX_LEVELS:
         raise TypeError(f"column {column!r} is nested too deeply, or holds itself")
     if kind is dict:
         for name, item in value.items():

@@ -661,7 +661,10 @@ class RunHandle:
                     watch.look()
 
     def _stop_failing(self) -> None:
-        cancel(self.run_dir)
+        try:
+            stop(self.run_dir, "now", everywhere=True)
+        except OSError as error:
+            logger.warning("Workers in other processes can't be told to stop: %s", error)
         self._cancel_job()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:

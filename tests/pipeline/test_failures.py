@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from beam_distilabel.row import Row
 from beam_distilabel.step import GeneratorStep, GlobalStep, RowStep, Step
 from beam_distilabel.task import GeneratorTask, Task
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
+from beam_distilabel.transforms.sources.load_data_from_file_system import LoadDataFromFileSystem
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.fakes import Ask, FakeLLM, journal, new_name
 from tests.pipeline.fakes import Add, Fails, Numbers
@@ -558,3 +560,50 @@ class Message(RowStep):
 
     def transform_row(self, row: Row) -> Row:
         return row
+
+
+# ------------------------------------------------------------------------------- too deep
+
+
+def nested(levels: int) -> Any:
+    value: Any = "end"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class Same(RowStep):
+    def transform_row(self, row: Row) -> Row:
+        return {**row}
+
+
+@pytest.mark.parametrize("cls", [Same, Add, Ask])
+def test_a_row_that_can_go_nowhere(tmp_path: Path, cls: Any) -> None:
+    """It is not even in its own failure, but as text."""
+    fields = {"llm": FakeLLM(tag=new_name())} if cls is Ask else {}
+    rows: list[Row] = [{"x": i, "text": f"{i}", "deep": nested(1)} for i in range(3)]
+    rows[1]["deep"] = nested(400)
+    with Pipeline(name="deep") as pipeline:
+        _ = load(rows) >> cls(name="step", **fields)
+    assert [row["x"] for row in rows_of(run(pipeline, tmp_path))] == [0, 2]
+    [failure] = failures_of(tmp_path)
+    assert (failure["step"], failure["kind"]) == ("step", "user_code")
+    assert failure["message"].endswith("column 'deep' is nested too deeply, or holds itself")
+    assert failure["row"]["_row_id"] == failure["_row_id"] == "0-1"
+    assert '"x": 1' in failure["row"]["json"]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_deep_json_in_files(tmp_path: Path, whole: bool) -> None:
+    rows = [{"x": 0, "deep": nested(200)}, {"x": 1, "deep": nested(400)}]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    if whole:
+        file = tmp_path / "rows.json"
+        file.write_text(json.dumps(rows))
+    with Pipeline(name="deep") as pipeline:
+        LoadDataFromFileSystem(data_files=str(file), name="load")
+    assert [row["x"] for row in rows_of(run(pipeline, tmp_path / "run"))] == [0]
+    [(step, kind, message)] = failing(tmp_path / "run")
+    assert (step, kind) == ("load", "read")
+    assert "the JSON is nested too deeply, in more than 256 levels" in message

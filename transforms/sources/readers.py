@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -12,13 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.row import DRAW, ROW_ID, Row, canonical_json, position_id, position_ids
+from beam_distilabel.row import (
+    DRAW,
+    MAX_LEVELS,
+    ROW_ID,
+    Row,
+    canonical_json,
+    position_id,
+    position_ids,
+)
 from beam_distilabel.schema.features import declared_schema, features_of, with_features
 from beam_distilabel.transforms.sources import csv_files
 from beam_distilabel.transforms.sources.files import Source, SourceFile, reading
 from beam_distilabel.transforms.sources.ranges import RangedFile, column_ranges
 from beam_distilabel.transforms.sources.records import (
+    TOO_DEEP,
     decoding,
+    is_deep,
     is_json_lines,
     iter_json,
     kind_of_json,
@@ -358,6 +369,8 @@ def _parsed_lines(file: SourceFile, lines: Iterable[tuple[int, bytes]]) -> Itera
             line = without_bom(line)
         try:
             row = parse_record(line)
+            if line.count(b"[") + line.count(b"{") > MAX_LEVELS and is_deep(row):
+                raise ValueError(TOO_DEEP)
         except ValueError as error:
             # Blank lines are no records.
             if line.strip():
@@ -391,7 +404,10 @@ def _read_json(source: Source, file: SourceFile, unit: Unit) -> Iterator[_RawBlo
     with source.open(file) as stream, decoding(stream) as text:
         block = _RawBlock([], [], [])
         for index, value in enumerate(iter_json(text)):
-            if isinstance(value, dict):
+            if isinstance(value, dict) and is_deep(value):
+                message = f"{file.path}, record {index + 1}: {TOO_DEEP}"
+                block.bad.append(_bad(file, index, message, json.dumps(value)))
+            elif isinstance(value, dict):
                 block.indices.append(index)  # type: ignore[attr-defined]
                 block.rows.append(value)
             else:

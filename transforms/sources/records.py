@@ -15,11 +15,12 @@ from typing import Any
 
 import orjson
 
-from beam_distilabel.row import Row
+from beam_distilabel.row import MAX_LEVELS, Row
 
 CHUNK = 1 << 20
 """How much is read at a time, in bytes or characters."""
 
+TOO_DEEP = f"the JSON is nested too deeply, in more than {MAX_LEVELS} levels"
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _NUMBER_REST = re.compile(r"[0-9.eE+-]*")
@@ -48,10 +49,34 @@ def parse_record(line: bytes) -> Row:
         if record is None:
             record = without_surrogates(json.loads(line))
     except RecursionError:
-        raise ValueError("the JSON is nested too deeply") from None
+        raise ValueError(TOO_DEEP) from None
     if not isinstance(record, dict):
         raise ValueError(f"a record has to be a JSON object, this is {kind_of_json(record)}")
     return record
+
+
+def is_deep(value: Any) -> bool:
+    """Whether `value` is nested more deeply than what can be passed on and written.
+
+    Example:
+        >>> is_deep({"a": [[1]]})
+        False
+    """
+    try:
+        orjson.dumps(value)  # takes 254 levels, and less time than looking
+        return False
+    except TypeError:
+        level = [value]
+    for _ in range(MAX_LEVELS + 1):
+        nested = [item for item in level if isinstance(item, (dict, list))]
+        if not nested:
+            return False
+        level = [
+            inner
+            for item in nested
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return True
 
 
 def without_surrogates(value: Any) -> Any:
