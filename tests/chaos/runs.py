@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import multiprocessing
+import os
+import signal
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -61,13 +65,16 @@ class Run:
         folder: the run directory: a path or URL.
         rows: how many.
         outcome: a local file that gets what became of the run.
+        die_at: a function ("module:name"), by which the process kills itself when it is called.
     """
 
-    def __init__(self, url: str, folder: str | Path, rows: int, outcome: Path) -> None:
+    def __init__(
+        self, url: str, folder: str | Path, rows: int, outcome: Path, die_at: str | None = None
+    ) -> None:
         self._outcome = outcome
         outcome.unlink(missing_ok=True)
         self._process = _processes.Process(
-            target=_main, args=(url, str(folder), rows, str(outcome)), daemon=False
+            target=_main, args=(url, str(folder), rows, str(outcome), die_at), daemon=False
         )
         self._process.start()
 
@@ -89,8 +96,10 @@ class Run:
         return outcome
 
 
-def _main(url: str, folder: str, rows: int, outcome: str) -> None:
+def _main(url: str, folder: str, rows: int, outcome: str, die_at: str | None) -> None:
     try:
+        if die_at is not None:
+            _make_deadly(die_at)
         handle = two_tasks(url, rows).submit(
             output_dir=folder, logging_handlers=[], checkpoint=CHECKPOINT
         )
@@ -100,6 +109,15 @@ def _main(url: str, folder: str, rows: int, outcome: str) -> None:
         traceback.print_exc()
         told = {"error": f"{type(error).__name__}: {error}"}
     Path(outcome).write_text(json.dumps(told))
+
+
+def _make_deadly(function: str) -> None:
+    """Let a call of `function` kill the process."""
+    module, _, path = function.partition(":")
+    *owners, name = path.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    assert callable(getattr(owner, name))
+    setattr(owner, name, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def asked_rows(server: CountingServer) -> Counter[str]:

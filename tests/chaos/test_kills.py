@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,32 @@ def test_a_kill_at_any_point(
     server.forget()
     killed(server, tmp_path, point)
     check(server, tmp_path, undisturbed, kills=1)
+
+
+ENDS = [
+    "beam_distilabel.transforms.sinks.shards:ShardFile.close",
+    "beam_distilabel.checkpoint.compaction:remove",  # segments are merged, and still there
+    "beam_distilabel.transforms.sinks.stages:Plan.process",
+    "beam_distilabel.transforms.sinks.stages:Finish.process",
+    "beam_distilabel.transforms.sinks.result_folder:_swap_folder",
+    "beam_distilabel.transforms.sinks.result_folder:_remove_older",
+    "beam_distilabel.pipeline.run:write_card",
+]
+"""Where a run dies whose answers are all there."""
+
+
+@pytest.mark.chaos
+def test_kills_at_the_end(server: CountingServer, undisturbed: list[Row], tmp_path: Path) -> None:
+    few = 200
+    server.forget()
+    before: Counter[str] = Counter()
+    for function in [*ENDS, None]:
+        run = Run(server.url, tmp_path / "run", few, tmp_path / "outcome.json", function)
+        assert ("report" in run.wait()) == (function is None), f"{function} wasn't called"
+        again = asked_again(server.asked())
+        # No row was under way: each death costs what wasn't written for a second.
+        assert all(again[name] - before[name] <= UNFLUSHED for name in again)
+        before = again
+    assert result_of(tmp_path / "run") == undisturbed[:few]
+    assert set(again) == {WRITER, JUDGE} and asked_rows(server) == {WRITER: few, JUDGE: few}
+    assert not list((tmp_path / "run").rglob(".staging-*"))
