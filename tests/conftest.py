@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.engine_fixtures import tiny_llm, tiny_model_path  # noqa: F401
@@ -13,6 +14,10 @@ from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 # vLLM's worker processes don't end by themselves on CPUs; after so many seconds they are made to.
 os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
+
+# How long an example takes says something of the host only.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

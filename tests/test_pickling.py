@@ -9,7 +9,6 @@ import sys
 import threading
 from typing import Any
 
-import pytest
 from pydantic import PrivateAttr
 
 from beam_distilabel.pickling import PicklesUnloaded
@@ -111,17 +110,22 @@ class Async(AsyncLLM):
         return {"generations": [f"{pipeline.name} {times!r}"] * num_generations}
 
 
-llm = {"Sync": Sync, "Async": Async}[sys.argv[1]](generation_kwargs={"times": "3"})
+llms = [llm(generation_kwargs={"times": "3"}) for llm in (Sync, Async)]
 with Pipeline(name="script") as pipeline:
     load = LoadDataFromDicts(data=[{"instruction": "a"}, {"instruction": "b"}])
-    load >> TextGeneration(llm=llm, num_generations=2, group_generations=True)
+    for llm in llms:
+        load >> TextGeneration(
+            name=llm.model_name, llm=llm, num_generations=2, group_generations=True
+        )
 
 if __name__ == "__main__":
     from apache_beam.internal import pickler
 
-    with open(sys.argv[2] + "/llm", "wb") as file:
-        file.write(pickler.dumps(llm))
-    rows = pipeline.run(output_dir=sys.argv[2] + "/run")["default"]["train"].to_list()
+    for llm in llms:
+        with open(f"{sys.argv[1]}/{llm.model_name}", "wb") as file:
+            file.write(pickler.dumps(llm))
+    distiset = pipeline.run(output_dir=sys.argv[1] + "/run")
+    rows = [row for llm in llms for row in distiset[llm.model_name]["train"].to_list()]
     print(json.dumps([[row["instruction"], row["generation"], row["model_name"]] for row in rows]))
 """
 
@@ -133,20 +137,22 @@ import sys
 from apache_beam.internal import pickler
 from pydantic import ValidationError
 
-with open(sys.argv[1] + "/llm", "rb") as file:
-    llm = pickler.loads(file.read())
 
-
-def call(times):
+def call(llm, times):
     if hasattr(llm, "agenerate"):
         return asyncio.run(llm.agenerate("x", times=times))
     return llm.generate(["x"], times=times)[0]
 
 
-try:
-    call(-1)
-except ValidationError as error:
-    print(json.dumps([call("4")["generations"], error.errors()[0]["type"]]))
+found = []
+for name in ("sync", "async"):
+    with open(f"{sys.argv[1]}/{name}", "rb") as file:
+        llm = pickler.loads(file.read())
+    try:
+        call(llm, -1)
+    except ValidationError as error:
+        found.append([call(llm, "4")["generations"], error.errors()[0]["type"]])
+print(json.dumps(found))
 """
 
 
@@ -164,10 +170,11 @@ def run_script(path: pathlib.Path, text: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("llm", ["Sync", "Async"])
-def test_validate_call_in_a_script(llm: str, tmp_path: pathlib.Path) -> None:
-    rows = run_script(tmp_path / "script.py", SCRIPT, llm, str(tmp_path))
-    assert sorted(rows) == [[text, ["script 3"] * 2, llm.lower()] for text in "ab"]
-    # The class went by value: another process, without the script, has it whole.
+def test_validate_call_in_a_script(tmp_path: pathlib.Path) -> None:
+    rows = run_script(tmp_path / "script.py", SCRIPT, str(tmp_path))
+    assert sorted(rows) == [
+        [text, ["script 3"] * 2, name] for text in "ab" for name in ("async", "sync")
+    ]
+    # The classes went by value: another process, without the script, has them whole.
     elsewhere = run_script(tmp_path / "elsewhere.py", ELSEWHERE, str(tmp_path))
-    assert elsewhere == [["script 4"], "greater_than_equal"]
+    assert elsewhere == [[["script 4"], "greater_than_equal"]] * 2

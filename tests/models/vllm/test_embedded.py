@@ -28,10 +28,9 @@ from beam_distilabel.errors import (
     PromptTooLongError,
 )
 from beam_distilabel.models.engine import GenerateRequest
-from beam_distilabel.models.vllm import embedded as vllm_engine, vLLM
+from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.prompts import PromptRenderer
-from tests.tiny_model import make_tiny_model
 
 CHAT: Any = [{"role": "user", "content": "how many words does the fox need"}]
 
@@ -352,9 +351,22 @@ def test_in_plain_beam(tiny_llm: vLLM) -> None:
         assert_that(answers, check)
 
 
-def test_a_dead_engine_is_started_anew(engine: VLLMEngine) -> None:
-    before = texts(engine, 5)
-    first = engine.process_ids()[0]
+def test_a_model_without_chat_template(engine: VLLMEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine._llm.renderer.get_tokenizer(), "chat_template", None)
+    with pytest.raises(EngineError, match=r"no chat template.*chat_template="):
+        ask(engine, GenerateRequest(CHAT))
+    output = ask(engine, GenerateRequest("pack my", 1, {"max_new_tokens": 3}))
+    assert output["statistics"]["output_tokens"][0] > 0
+
+
+def test_a_dead_engine_is_started_anew_and_leaves_its_host_as_it_was(engine: VLLMEngine) -> None:
+    def host() -> list[Any]:
+        handlers = list(logging.getLogger().handlers)
+        interrupt = signal.getsignal(signal.SIGINT)
+        return [dict(os.environ), logging.getLogRecordFactory(), handlers, interrupt]
+
+    before, as_it_was = texts(engine, 5), host()
+    processes = [psutil.Process(pid) for pid in engine.process_ids()]
     pending = engine.submit(
         engine.generate(
             GenerateRequest(
@@ -365,46 +377,9 @@ def test_a_dead_engine_is_started_anew(engine: VLLMEngine) -> None:
             )
         )
     )
-    os.kill(first, signal.SIGKILL)
+    os.kill(processes[0].pid, signal.SIGKILL)
     assert pending.result()["statistics"]["output_tokens"] == [900]
-    assert engine.process_ids()[0] != first
+    assert not {process.pid for process in processes} & set(engine.process_ids())
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
     assert texts(engine, 5) == before
-
-
-def test_a_model_without_chat_template_and_the_last_death(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_llm: vLLM
-) -> None:
-    monkeypatch.setattr(vllm_engine, "MAX_RESTARTS", 0)
-    log = tmp_path / "pipeline.log"
-    monkeypatch.setenv("BEAM_DISTILABEL_ENGINE_LOG", str(log))
-    children = set(psutil.Process().children(recursive=True))
-    environment, factory = dict(os.environ), logging.getLogRecordFactory()
-    handlers = list(logging.getLogger().handlers)
-    interrupt = signal.getsignal(signal.SIGINT)
-
-    model = make_tiny_model(tmp_path / "model", chat_template=None)
-    llm = vLLM(model=str(model))
-    llm.load()
-    try:
-        with pytest.raises(EngineError, match=r"no chat template.*chat_template="):
-            llm.generate_outputs([CHAT])
-        (output,) = llm.generate_outputs(["pack my"], max_new_tokens=3)
-        assert output["statistics"]["output_tokens"][0] > 0
-
-        assert dict(os.environ) == environment
-        assert logging.getLogRecordFactory() is factory
-        assert logging.getLogger().handlers == handlers
-        assert signal.getsignal(signal.SIGINT) is interrupt
-
-        engine = llm.load_model()
-        assert isinstance(engine, VLLMEngine)
-        os.kill(engine.process_ids()[0], signal.SIGKILL)
-        with pytest.raises(EngineError, match="died"):
-            ask(engine, GenerateRequest("pack my"))
-        with pytest.raises(EngineError, match="died"):
-            ask(engine, GenerateRequest("pack my"))
-        engine.release()
-    finally:
-        llm.unload()
-    assert "EngineCore" in log.read_text(encoding="utf-8")
-    assert_no_engine_process_besides(children)
+    assert host() == as_it_was

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from apache_beam.ml.inference.base import RunInference
 
 from beam_distilabel.errors import DistilabelUserError, EngineError, PromptTooLongError
+from beam_distilabel.models.vllm import embedded
 from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 from beam_distilabel.steps import EmbeddingGeneration
 from tests.tiny_encoder import CONTEXT, make_tiny_encoder
@@ -18,10 +22,20 @@ TEXTS = ["the quick brown fox", "a", "", "rows go in, rows come out", "x " * 20]
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vLLMEmbeddings]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[vLLMEmbeddings]:
+    """Keeps the engine between the tests."""
     pytest.importorskip("vllm")
     path = make_tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
     embeddings = vLLMEmbeddings(model=str(path), dtype="float32")
+    embeddings.load()
+    yield embeddings
+    embeddings.unload()
+
+
+@pytest.fixture
+def encoder(kept: vLLMEmbeddings) -> Iterator[vLLMEmbeddings]:
+    """Has a new engine after a test that leaves a dead one."""
+    embeddings = vLLMEmbeddings(model=kept.model, dtype="float32")
     embeddings.load()
     yield embeddings
     embeddings.unload()
@@ -90,3 +104,21 @@ def test_an_unknown_argument_is_named() -> None:
 def test_a_model_that_is_not_there_is_an_engine_error() -> None:
     with pytest.raises(EngineError, match="is not there"):
         vLLMEmbeddings(model="/no/such/model").load()
+
+
+def test_an_engine_that_dies_too_often_is_given_up(
+    encoder: vLLMEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "MAX_RESTARTS", 0)
+    engine = encoder.load_model()
+    try:
+        assert isinstance(engine, embedded.EmbeddedEngine)
+        processes = [psutil.Process(pid) for pid in engine.process_ids()]
+        os.kill(processes[0].pid, signal.SIGKILL)
+        for _ in range(2):
+            with pytest.raises(EngineError, match="died 1 times"):
+                encoder.encode(["a"])
+        assert engine.dead
+        assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    finally:
+        engine.release()
