@@ -70,7 +70,7 @@ def url_to_fs(path: str, **options: Any) -> tuple[Any, str]:
     """
     scheme, chained = _scheme(path)
     missing: ImportError | None = None
-    if chained or scheme in fsspec.available_protocols():
+    if chained or scheme in fsspec.registry or scheme in fsspec.available_protocols():
         try:
             filesystem, name = fsspec.url_to_fs(path, **options)
         except ImportError as error:

@@ -65,7 +65,9 @@ class Stop:
 
 
 class StepProgress:
-    """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
+    """The counts of one Step in one copy of its DoFn.
+
+    One thread at a time changes them, or several by `add` and `failed`.
 
     Attributes:
         unfinished: rows that were left out, since their answers aren't there (see `finalize`).
@@ -79,6 +81,7 @@ class StepProgress:
 
     __slots__ = (
         *COUNTS,
+        "_lock",
         "_recorder",
         "begun",
         "ended",
@@ -111,6 +114,12 @@ class StepProgress:
         self.started = time.time()
         self.finished = self.started
         self._recorder = recorder
+        self._lock = threading.Lock()
+
+    def add(self, count: str, number: int = 1) -> None:
+        """Add to one of `COUNTS`."""
+        with self._lock:
+            setattr(self, count, getattr(self, count) + number)
 
     @property
     def in_flight(self) -> int:
@@ -136,8 +145,9 @@ class StepProgress:
 
     def failed(self, kind: str) -> None:
         """Count a failure."""
-        self.failures += 1
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        with self._lock:
+            self.failures += 1
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
 
     def flush(self, force: bool = False) -> None:
         """Write the process' record if it is due, or in any case with `force`.
