@@ -110,8 +110,8 @@ class KeyIndex:
         with self._lock:
             self._sorted = merged
             self._known = (self._known - gone) | listed
+            late = self._recent_keys.keys() - listed - self._gone - gone
             self._gone = set()
-            late = self._recent_keys.keys() - listed
             self._recent_keys = {name: self._recent_keys[name] for name in late}
             self._recent = {
                 key: places
