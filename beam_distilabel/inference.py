@@ -11,7 +11,7 @@ import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -25,6 +25,9 @@ from beam_distilabel.metrics import StepMetrics
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 from beam_distilabel.progress import StepProgress, step_progress
+
+FLUSH_SECONDS = 0.1
+"""How often a worker looks at most whether its progress record is due."""
 
 WAKE_SECONDS = 1.0
 """How long a worker waits for results before it writes its progress record."""
@@ -53,8 +56,22 @@ class Rollout(Protocol):
     def load(self, handler: ModelHandler[Any, Any, Engine]) -> Engine:
         """The engine to ask; it is released when the worker's copy is no longer needed."""
 
-    def setup(self, engine: Engine) -> None:
+    @property
+    def begins_apart(self) -> bool:
+        """Whether `run` may begin on the runner's thread.
+
+        If so, it awaits nothing before `to_engine()`, after which it is on the engine's loop.
+        """
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether elements may need no engine: it is loaded when the first one does."""
+
+    def setup(self) -> None:
         """Called once, before the first element."""
+
+    def use(self, engine: Engine) -> None:
+        """Called once, when the engine is loaded."""
 
     @property
     def progress(self) -> StepProgress:
@@ -69,7 +86,7 @@ class Rollout(Protocol):
     async def run(self, element: Any) -> list[Any]:
         """The outputs for one element (TaggedOutput for a side output).
 
-        Runs on the engine's loop. What it raises fails the bundle.
+        Runs on the engine's loop (see `begins_apart`). What it raises fails the bundle.
         """
 
     def flush(self, end: bool = False) -> None:
@@ -79,10 +96,34 @@ class Rollout(Protocol):
         """How the prompt of `element` begins; elements are ordered by it for `prefix_affinity`."""
 
 
+_TO_ENGINE = object()
+
+
+class _ToEngine:
+    def __await__(self) -> Generator[object, None, None]:
+        yield _TO_ENGINE
+
+
+_to_engine = _ToEngine()
+
+
+def on_loop() -> bool:
+    """Whether an event loop runs this."""
+    return asyncio._get_running_loop() is not None
+
+
+async def to_engine() -> None:
+    """Go on on the engine's loop, which is opened for that; nothing where it is there already."""
+    if not on_loop():
+        await _to_engine
+
+
 class PromptRollout:
     """One request per prompt: what `RunInference` does, element by element."""
 
     owner: str | None = None
+    begins_apart = False
+    has_answers = False
 
     def __init__(self, handler: Any, inference_args: dict[str, Any] | None) -> None:
         self._handler = handler
@@ -91,10 +132,13 @@ class PromptRollout:
     def load(self, handler: ModelHandler[Any, Any, Engine]) -> Engine:
         return handler.load_model()
 
-    def setup(self, engine: Engine) -> None:
-        self._engine = engine
+    def setup(self) -> None:
         self.progress = step_progress(None, "")
-        self._metrics = StepMetrics(self.progress, engine)
+        self._metrics = StepMetrics(self.progress)
+
+    def use(self, engine: Engine) -> None:
+        self._engine = engine
+        self._metrics.use(engine)
 
     def settle(self) -> None:
         """Nothing is kept."""
@@ -244,29 +288,42 @@ class _RunRollouts(beam.DoFn):
 
     def setup(self) -> None:
         self._handler.set_environment_vars()
-        with engines.used_by(self._rollout.owner):
-            self._engine = self._rollout.load(self._handler)
-        try:
-            self._rollout.setup(self._engine)
-        except BaseException:
-            with engines.used_by(self._rollout.owner):
-                self._engine.release()
-            raise
-        self._progress = self._rollout.progress
-        self._max_in_flight = self._limit or self._engine.max_in_flight
-        self._window = AFFINITY_WINDOW * self._max_in_flight if self._prefix_affinity else 0
+        self._engine: Engine | None = None
+        self._window = 0
         self._elements = Metrics.counter(self._handler.get_metrics_namespace(), "num_inferences")
         self._tasks: dict[object, asyncio.Task[None]] = {}
+        self._flush_at = 0.0
         self._reset()
+        self._rollout.setup()
+        self._progress = self._rollout.progress
+        self._begins_apart = self._rollout.begins_apart
+        if self._prefix_affinity or not self._rollout.has_answers:
+            try:
+                self._open_engine()
+            except BaseException:
+                self._rollout.teardown()
+                raise
+
+    def _open_engine(self) -> Engine:
+        with engines.used_by(self._rollout.owner):
+            engine = self._rollout.load(self._handler)
+        self._max_in_flight = self._limit or engine.max_in_flight
+        self._window = AFFINITY_WINDOW * self._max_in_flight if self._prefix_affinity else 0
+        self._engine = engine
+        self._rollout.use(engine)
+        return engine
 
     def teardown(self) -> None:
-        self._cancel()
-        self._rollout.teardown()
-        with engines.used_by(self._rollout.owner):
-            self._engine.release()
+        try:
+            self._cancel()
+            self._rollout.teardown()
+        finally:
+            if self._engine is not None:
+                with engines.used_by(self._rollout.owner):
+                    self._engine.release()
 
     def _reset(self) -> None:
-        self._inbox: deque[WindowedValue] = deque()
+        self._inbox: deque[tuple[object, Coroutine[Any, Any, None]]] = deque()
         self._outbox: deque[tuple[WindowedValue, Any]] = deque()
         self._finished = threading.Event()
         self._start_is_due = False
@@ -336,15 +393,27 @@ class _RunRollouts(beam.DoFn):
     def _begin(self, windowed: WindowedValue) -> None:
         if self._progress.stop.rows:
             self._await_the_end()
-        self._inbox.append(windowed)
         self._in_flight += 1
+        ticket = object()
+        rollout = self._run(ticket, windowed, self._outbox)
+        if self._begins_apart:
+            try:
+                # Where all answers are at hand, this is all of it: no thread is switched.
+                stopped_at = rollout.send(None)
+            except StopIteration:
+                return
+            assert stopped_at is _TO_ENGINE
+        engine = self._engine or self._open_engine()
+        self._inbox.append((ticket, rollout))
         self._progress.begun += 1
-        self._engine.enter()
+        engine.enter()
         if not self._start_is_due:
             self._start_is_due = True
-            self._engine.loop.call_soon_threadsafe(self._start, self._inbox, self._outbox)
+            engine.loop.call_soon_threadsafe(self._start, engine.loop, self._inbox)
 
     def _has_room(self) -> bool:
+        if self._engine is None:
+            return True
         if self._in_flight >= self._max_in_flight:
             return False
         # Full of other threads' elements; each thread may have one, so that all get on.
@@ -369,30 +438,36 @@ class _RunRollouts(beam.DoFn):
                 else:
                     yield windowed.with_value(output)
         self._elements.inc(finished)
-        self._rollout.flush()
+        now = time.monotonic()
+        if now >= self._flush_at:
+            self._flush_at = now + FLUSH_SECONDS
+            self._rollout.flush()
 
     def _cancel(self) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+
         async def cancel() -> None:
             tasks, self._tasks = self._tasks, {}
-            self._engine.leave(len(tasks))
+            engine.leave(len(tasks))
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
             self._progress.ended = self._progress.begun  # also those that never ran
 
         # Also where no task is seen yet: the loop may be about to start some.
-        self._engine.call(cancel())
+        engine.call(cancel())
 
     # -- on the engine's loop --------------------------------------------------------------------
 
-    def _start(self, inbox: deque[Any], outbox: deque[Any]) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop, inbox: deque[Any]) -> None:
         # Cleared first: what is appended from here on asks for another start.
         self._start_is_due = False
-        loop = self._engine.loop
         while inbox:
+            ticket, rollout = inbox.popleft()
             # The loop holds its tasks weakly.
-            ticket = object()
-            self._tasks[ticket] = loop.create_task(self._run(ticket, inbox.popleft(), outbox))
+            self._tasks[ticket] = loop.create_task(rollout)
 
     async def _run(self, ticket: object, windowed: WindowedValue, outbox: deque[Any]) -> None:
         outputs: Any
@@ -401,13 +476,14 @@ class _RunRollouts(beam.DoFn):
         except BaseException as error:
             # A CancelledError too: a client library may leak one, and this element is waited for.
             outputs = error
-        if self._tasks.pop(ticket, None) is not None:  # not cancelled
+        outbox.append((windowed, outputs))
+        # Neither cancelled, nor finished without the engine.
+        if self._tasks.pop(ticket, None) is not None and self._engine is not None:
             self._progress.ended += 1
             self._engine.leave()
-        outbox.append((windowed, outputs))
-        if not self._signal_is_due:
-            self._signal_is_due = True
-            self._engine.loop.call_soon(self._signal)
+            if not self._signal_is_due:
+                self._signal_is_due = True
+                self._engine.loop.call_soon(self._signal)
 
     def _signal(self) -> None:
         self._signal_is_due = False

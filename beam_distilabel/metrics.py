@@ -44,12 +44,11 @@ class StepMetrics:
 
     Args:
         progress: the Step's counts.
-        engine: the engine that it asks.
     """
 
-    def __init__(self, progress: StepProgress, engine: Any) -> None:
+    def __init__(self, progress: StepProgress) -> None:
         self._progress = progress
-        self._engine = engine
+        self._engine: Any = None
         self._published = dict.fromkeys(COUNTERS, 0)
         self._published_kinds: dict[str, int] = {}
         self._counters = {name: Metrics.counter(NAMESPACE, name) for name in COUNTERS}
@@ -58,9 +57,14 @@ class StepMetrics:
             name: Metrics.distribution(NAMESPACE, name) for name in DISTRIBUTIONS
         }
         self._throttled = Metrics.counter(NAMESPACE, THROTTLED)
+        self._published_throttled = 0
+        self._next_sample = 0.0
+
+    def use(self, engine: Any) -> None:
+        """Tell of `engine` too, which the Step asks from now on."""
         # What others of this process were held back before isn't this copy's.
         self._published_throttled = int(engine.throttled_seconds)
-        self._next_sample = 0.0
+        self._engine = engine
 
     def publish(self, force: bool = False) -> None:
         """To be called on the runner's thread, while it processes a bundle.
@@ -89,6 +93,8 @@ class StepMetrics:
             if new:
                 Metrics.counter(NAMESPACE, f"failures_{kind}").inc(new)
                 self._published_kinds[kind] = count
+        if self._engine is None:
+            return
         throttled = int(self._engine.throttled_seconds)
         if throttled > self._published_throttled:
             self._throttled.inc(throttled - self._published_throttled)

@@ -71,7 +71,9 @@ class Stop:
 
 
 class StepProgress:
-    """The counts of one Step in one copy of its DoFn; one thread at a time changes them.
+    """The counts of one Step in one copy of its DoFn.
+
+    One thread at a time changes them, or several by `add` and `failed`.
 
     Attributes:
         unfinished: rows that were left out, since their answers aren't there (see `finalize`).
@@ -89,6 +91,7 @@ class StepProgress:
     __slots__ = (
         *COUNTS,
         "_has_told",
+        "_lock",
         "_recorder",
         "begun",
         "ended",
@@ -126,6 +129,12 @@ class StepProgress:
         self.finished = self.started
         self._recorder = recorder
         self._has_told = False
+        self._lock = threading.Lock()
+
+    def add(self, count: str, number: int = 1) -> None:
+        """Add to one of `COUNTS`."""
+        with self._lock:
+            setattr(self, count, getattr(self, count) + number)
 
     @property
     def in_flight(self) -> int:
@@ -151,9 +160,10 @@ class StepProgress:
 
     def failed(self, kind: str, message: str) -> None:
         """Count a failure."""
-        self.failures += 1
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
-        self.reasons.add(message)
+        with self._lock:
+            self.failures += 1
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            self.reasons.add(message)
 
     def end_bundle(self) -> None:
         """`flush`; that something got through is told at once, since runs without that fail.

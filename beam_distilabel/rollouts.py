@@ -19,7 +19,7 @@ from beam_distilabel.attempts import (
 from beam_distilabel.checkpoint import MISSING
 from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
 from beam_distilabel.failures import Failure, reasons_of
-from beam_distilabel.inference import ContinuousRunInference, text_of
+from beam_distilabel.inference import ContinuousRunInference, text_of, to_engine
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
 from beam_distilabel.models.remote.retries import pause_seconds
@@ -106,13 +106,21 @@ class TaskRollout:
     def load(self, handler: Any) -> Engine:
         return load_engine(self._task._context, handler)
 
-    def setup(self, engine: Engine) -> None:
+    @property
+    def begins_apart(self) -> bool:
+        return self._asks_once  # a Task's own rollout may do what needs an event loop
+
+    @property
+    def has_answers(self) -> bool:
+        return self._asker.has_answers
+
+    def setup(self) -> None:
         task = self._task
         task._engine_loads_llm = True
         task.load()
         self._kwargs = task.model.get_generation_kwargs()
         self._key = task_key(task)
-        self._asker = Asker(task.name, task._context, engine, self._key)
+        self._asker = Asker(task.name, task._context, self._key)
         self.progress = self._asker.progress
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
@@ -123,6 +131,9 @@ class TaskRollout:
         offline = getattr(task.model, "use_offline_batch_generation", False)
         self._asks_again = not offline and (self._rule != RetryRule() or self._asker.keeps)
         self._asks_once = type(task).rollout is _Task.rollout
+
+    def use(self, engine: Engine) -> None:
+        self._asker.use(engine)
 
     def teardown(self) -> None:
         try:
@@ -146,7 +157,7 @@ class TaskRollout:
     async def run(self, element: Row) -> list[Any]:
         task, progress = self._task, self.progress
         element = self._unnamed.named(element)
-        progress.rows_in += 1
+        progress.add("rows_in")
         generate = _Generate(self, element.get(DRAW, 0))
         try:
             rows = await self._rows(element, generate)
@@ -154,7 +165,7 @@ class TaskRollout:
                 again = self._each_again if self._asks_once else self._all_again
                 rows, generate = await again(element, generate, rows)
         except Unfinished:
-            progress.unfinished += 1
+            progress.add("unfinished")
             return []
         sent = self._sent(element, rows)
         if isinstance(sent, Failure):
@@ -163,7 +174,7 @@ class TaskRollout:
             if isinstance(sent, Failure):  # it is the row itself that can go nowhere
                 goes_on(task, element, told)
                 progress.failed(told.kind, told.message)
-                progress.rows_failed += 1
+                progress.add("rows_failed")
                 return [TaggedOutput(FAILURES, told)]
         outputs: list[Any] = []
         has_passed = False
@@ -177,12 +188,12 @@ class TaskRollout:
                     continue
             else:
                 has_passed = True
-            progress.rows_out += 1
+            progress.add("rows_out")
             outputs.append(row)
         if has_passed or not sent:
-            progress.rows_passed += 1
+            progress.add("rows_passed")
         else:
-            progress.rows_failed += 1
+            progress.add("rows_failed")
         return outputs
 
     def _sent(self, element: Row, rows: list[Row]) -> list[tuple[Row, Row]] | Failure:
@@ -291,6 +302,7 @@ class TaskRollout:
         """Wait where an engine may need the time to recover."""
         rounds = [tries.rounds for reason, tries in asked if is_transient(reason)]
         if rounds:
+            await to_engine()  # its loop can wait
             await asyncio.sleep(pause_seconds(max(rounds)))
 
     def _by_generation(self, rows: list[Row]) -> list[Any]:
@@ -473,23 +485,29 @@ class _GenerateEach(_Generate):
         count = len(self._before["generations"])
         parts = [generation_of(self._before, i) for i in range(count)]
 
-        async def ask(i: int) -> GenerateOutput:
-            key = fingerprint(first, "attempt", self._numbers[i], i)
-            output: GenerateOutput = await rollout._asker.find(key)
-            if output is MISSING:
-                if not self._each_asks[i]:
-                    self.missing.add(i)
-                    return parts[i]
-                self.asked.add(i)
-                request = GenerateRequest(input, 1, kwargs, int(key[:8], 16) >> 1)
-                try:
-                    output = await rollout._asker.ask_engine(request, key)
-                except GenerationError as error:
-                    output = failed_output(error, 1)
-            return generation_of(output, 0)
+        async def ask(key: str) -> GenerateOutput:
+            request = GenerateRequest(input, 1, kwargs, int(key[:8], 16) >> 1)
+            try:
+                output = await rollout._asker.ask_engine(request, key)
+            except GenerationError as error:
+                output = failed_output(error, 1)
+            return output
 
-        answers = await gather_or_cancel(ask(i) for i in self._numbers)
-        for i, answer in zip(self._numbers, answers, strict=True):
-            parts[i] = answer
+        wanted: dict[int, str] = {}
+        for i, number in self._numbers.items():
+            key = fingerprint(first, "attempt", number, i)
+            output: GenerateOutput = await rollout._asker.find(key)
+            if output is not MISSING:
+                parts[i] = generation_of(output, 0)
+            elif self._each_asks[i]:
+                wanted[i] = key
+            else:
+                self.missing.add(i)
+        if wanted:
+            self.asked.update(wanted)
+            await to_engine()  # on its loop they are asked at once
+            answers = await gather_or_cancel(map(ask, wanted.values()))
+            for i, answer in zip(wanted, answers, strict=True):
+                parts[i] = generation_of(answer, 0)
         self.output = put_together(parts)
         return self.output

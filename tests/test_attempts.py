@@ -275,7 +275,8 @@ def test_a_run_that_retries_goes_on_counting(tmp_path: Any) -> None:
 
     # What was mended stays so, also in a plain run that may ask once.
     again, failures, requests = asked(moods, context=checkpointed(tmp_path))
-    assert (again, failures, requests) == (rows, [], [])
+    # Answers at hand don't wait for those that are asked for: the order is another.
+    assert (sorted(again, key=str), failures, requests) == (sorted(rows, key=str), [], [])
 
 
 def test_own_rollouts_are_kept_by_attempt_too(tmp_path: Any) -> None:

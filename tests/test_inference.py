@@ -167,6 +167,8 @@ class Doubles:
     """A rollout that gives two outputs and a side output per element."""
 
     owner = "a run"
+    begins_apart = False
+    has_answers = False
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
@@ -174,10 +176,12 @@ class Doubles:
     def load(self, handler: Any) -> Engine:
         return handler.load_model()
 
-    def setup(self, engine: Engine) -> None:
-        self._engine = engine
+    def setup(self) -> None:
         self.progress = step_progress(None, "")
         journal(self._tag).add("setup")
+
+    def use(self, engine: Engine) -> None:
+        self._engine = engine
 
     def settle(self) -> None:
         """Nothing is kept."""

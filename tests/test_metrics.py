@@ -180,6 +180,9 @@ def test_no_load_where_no_engine_tells_anything() -> None:
 # ---------------------------------------------------------------------------------- feeding
 
 
+SLOW = "." * 2_000
+
+
 def asked(tag: str) -> list[str]:
     return [event[1] for event in journal(tag).events if event[0] == "answered"]
 
@@ -187,9 +190,10 @@ def asked(tag: str) -> list[str]:
 @pytest.mark.parametrize("window", [AFFINITY_WINDOW, 0])
 def test_rows_with_a_common_beginning_are_fed_together(window: int) -> None:
     tag = new_name()
-    prompts = [f"{'abcd'[n % 4]} long prefix {n:02}" for n in range(16)]
+    # An answer takes a turn per character: longer than it takes to feed them all.
+    prompts = [f"{'abcd'[n % 4]} long prefix {n:02} {SLOW}" for n in range(16)]
     transform = ContinuousRunInference(
-        FakeLLM(tag=tag), max_in_flight=1, prefix_affinity=bool(window)
+        SlotLLM(tag=tag, slots=1), max_in_flight=1, prefix_affinity=bool(window)
     )
     results = run(prompts, transform)
     order = [result.example for result in results]
@@ -202,8 +206,9 @@ def test_rows_with_a_common_beginning_are_fed_together(window: int) -> None:
 
 
 def test_prefix_affinity_of_a_task_changes_the_order_alone() -> None:
-    rows = [{"instruction": f"{'ab'[n % 2]}{n}"} for n in range(10)]
-    task = TextGeneration(llm=FakeLLM(tag=new_name()), prefix_affinity=True, max_in_flight=1)
+    rows = [{"instruction": f"{'ab'[n % 2]}{n} {SLOW}"} for n in range(10)]
+    llm = SlotLLM(tag=new_name(), slots=1)
+    task = TextGeneration(llm=llm, prefix_affinity=True, max_in_flight=1)
     found = run(rows, task)
     assert {row["instruction"]: row["generation"] for row in found} == {
         row["instruction"]: row["instruction"] for row in rows

@@ -139,7 +139,7 @@ def test_a_task_that_cannot_be_loaded_leaves_no_engine() -> None:
     tag = new_name()
     with pytest.raises(Exception, match="the template is gone"):
         run([{"text": "a"}], Unloadable(name="ask", llm=FakeLLM(tag=tag)))
-    assert journal(f"{tag}/life").events == ["load", "unload"]
+    assert journal(f"{tag}/life").events == []
 
 
 def test_generation_arguments() -> None:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from beam_distilabel.checkpoint.index import READERS
 from beam_distilabel.checkpoint.segments import (
+    READERS,
     CorruptSegment,
+    is_part,
     is_segment,
+    list_files,
+    persistently,
     read_segment,
     remove,
     segment_name,
     write_table,
     written_at,
 )
-from beam_distilabel.filesystems import url_to_fs
 
 SMALL_BYTES = 8 * 2**20
 """Segments of fewer bytes are merged with their neighbours."""
 
 MERGED_BYTES = 32 * 2**20
-"""How many bytes of segments become one."""
+"""How many bytes of segments become one at most."""
+
+MERGED_VALUES = 256 * 2**20
+"""How many bytes of uncompressed answers do."""
 
 LEAST = 8
 """How many small neighbours are worth it."""
@@ -34,10 +40,11 @@ logger = logging.getLogger(__name__)
 
 
 def compact(folder: str) -> int:
-    """Merge runs of small segments of a checkpoint that no run is using.
+    """Merge runs of small segments of a checkpoint, and remove what killed writers left.
 
     A segment is removed when the merged one is there: whenever this ends, nothing is lost. The
-    order of segments, which decides between two values of a key, stays what it was.
+    order of segments, which decides between two values of a key, stays what it was. Processes that
+    read the checkpoint meanwhile look again where a segment has gone; none may write to it.
 
     Args:
         folder: the folder of the segments.
@@ -48,34 +55,25 @@ def compact(folder: str) -> int:
     Raises:
         OSError: the folder can't be read or written.
     """
+    sizes = persistently(f"Listing the checkpoint {folder}", lambda: list_files(folder))
     merged = 0
-    for group in list(_groups(folder)):
-        tables: list[pa.Table] = []
-        read: list[str] = []
-        with ThreadPoolExecutor(READERS) as readers:
-            found = readers.map(partial(_read, folder), group)
-            for name, table in zip(group, found, strict=True):
-                if table is not None:
-                    read.append(name)
-                    tables.append(table)
-        if len(read) < 2:
-            continue
-        write_table(folder, segment_name(written_at(read[0])), pa.concat_tables(tables))
-        with ThreadPoolExecutor(READERS) as removers:
-            list(removers.map(partial(remove, folder), read))
-        merged += len(read)
+    with ThreadPoolExecutor(READERS) as workers:
+        list(workers.map(partial(remove, folder), filter(is_part, sizes)))
+        for group in list(_groups(sizes)):
+            gathered: dict[str, pa.Table] = {}
+            for name, table in zip(group, workers.map(partial(_read, folder), group), strict=True):
+                if table is None:
+                    continue
+                if gathered and _bytes(gathered.values()) + table.nbytes > MERGED_VALUES:
+                    merged += _write(folder, gathered, workers)
+                    gathered = {}
+                gathered[name] = table
+            merged += _write(folder, gathered, workers)
     return merged
 
 
-def _groups(folder: str) -> Iterator[list[str]]:
+def _groups(sizes: dict[str, int]) -> Iterator[list[str]]:
     """Neighbours by order that are to become one."""
-    filesystem, path = url_to_fs(folder)
-    try:
-        filesystem.invalidate_cache(path)
-        entries = filesystem.ls(path, detail=True)
-    except FileNotFoundError:
-        return
-    sizes = {str(entry["name"]).rpartition("/")[2]: entry["size"] or 0 for entry in entries}
     group: list[str] = []
     taken = 0
     for name in sorted(filter(is_segment, sizes)):
@@ -91,10 +89,32 @@ def _groups(folder: str) -> Iterator[list[str]]:
 
 
 def _read(folder: str, name: str) -> pa.Table | None:
+    """The whole rows of a segment; None where there is none to read."""
     try:
-        return read_segment(folder, name)
+        table = persistently(
+            f"Reading the checkpoint {folder}",
+            lambda: read_segment(folder, name),
+            final=(FileNotFoundError,),
+        )
     except FileNotFoundError:
         return None
     except CorruptSegment as error:
         logger.warning("A part of the checkpoint is unreadable and asked again: %s", error)
         return None
+    return table.filter(pc.and_(pc.is_valid(table["key"]), pc.is_valid(table["value"])))
+
+
+def _write(folder: str, tables: dict[str, pa.Table], workers: ThreadPoolExecutor) -> int:
+    """Write one segment in place of several; returns how many."""
+    if len(tables) < 2:
+        return 0
+    names = list(tables)
+    name = segment_name(written_at(names[0]))
+    together = pa.concat_tables(tables.values())
+    persistently(f"Writing the checkpoint {folder}", partial(write_table, folder, name, together))
+    list(workers.map(partial(remove, folder), names))
+    return len(names)
+
+
+def _bytes(tables: Iterable[pa.Table]) -> int:
+    return sum(table.nbytes for table in tables)

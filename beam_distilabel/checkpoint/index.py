@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import os
-import shutil
 import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,32 +17,20 @@ from filelock import FileLock
 
 from beam_distilabel.checkpoint.segments import (
     KEY_BYTES,
+    READERS,
     CorruptSegment,
+    key_numbers,
     list_segments,
+    persistently,
     read_segment,
 )
-from beam_distilabel.host_folder import host_folder
+from beam_distilabel.checkpoint.sorted_keys import Place, SortedKeys
 
-RECENT_KEYS = 100_000
-"""How many keys a process holds apart before it merges them into the host's index."""
-
-RECENT_SEGMENTS = 16
-"""How many segments may appear at once without being merged."""
-
-READERS = 16
-"""How many segments are read at once; reads of object stores take long and cost nothing here."""
-
-_KEY = np.dtype(f"S{KEY_BYTES}")
-_PLACE = np.dtype([("segment", "<u4"), ("row", "<u4")])
+RECENT_KEYS = 100_000, 1_000_000
+"""How many keys a process holds apart, at least and at most, before it merges them into the host's
+index; in between a sixteenth of those that are there."""
 
 logger = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """Where a finished generation is."""
-
-    segment: str
-    row: int
 
 
 class KeyIndex:
@@ -53,208 +38,163 @@ class KeyIndex:
 
     Args:
         folder: the folder of the segments.
-        name: what the index of that folder is called on this host.
+        home: where the host's index of that folder is; None for nowhere.
     """
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folder: str, home: Path | None) -> None:
         self._folder = folder
-        self._path = host_folder("checkpoints", name)
-        self._merged = _Merged.empty()
-        self._recent: dict[bytes, Place] = {}
+        self._home = home
+        self._sorted = SortedKeys()
+        self._recent: dict[bytes, tuple[Place, ...]] = {}
+        self._recent_keys: dict[str, tuple[Any, Any]] = {}
         self._known: set[str] = set()
-        self._unusable: set[str] = set()
+        self._gone: set[str] = set()
+        self._unusable: set[str | Place] = set()
         self._lock = threading.Lock()
 
     def find(self, key: bytes) -> Place | None:
         """Where the value of `key` is; of several the one that was written first."""
         with self._lock:
-            recent = self._recent.get(key)
-            merged = self._merged.find(key)
-        if merged is None or merged.segment in self._unusable:
-            return recent
-        return merged if recent is None else min(merged, recent)
+            known, recent = self._sorted, self._recent.get(key, ())
+        best: Place | None = None
+        for place in (*known.find(key), *recent):
+            if (best is None or place < best) and not self._is_unusable(place):
+                best = place
+        return best
 
     def __len__(self) -> int:
         """How many keys there are; those that two segments have may count twice."""
-        return len(self._merged.keys) + len(self._recent)
+        return len(self._sorted) + len(self._recent)
 
-    def add(self, segment: str, keys: Iterable[bytes]) -> None:
+    def add(self, segment: str, keys: Sequence[bytes]) -> None:
         """Note a segment that this process has written."""
+        numbers = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2).astype("<u8")
         with self._lock:
             self._known.add(segment)
-            self._note(segment, keys)
+            self._note(segment, keys, range(len(keys)), (numbers, np.arange(len(keys))))
 
-    def discard(self, segment: str) -> None:
-        """Forget a segment that can't be read; its keys count as not found."""
+    def discard(self, what: Place | str) -> None:
+        """Forget a value that can't be read, or a segment; keys count as not found there."""
         with self._lock:
-            self._unusable.add(segment)
-            self._recent = {k: p for k, p in self._recent.items() if p.segment != segment}
+            self._unusable.add(what)
 
     def refresh(self) -> None:
         """Look which segments others have written, and which have gone.
 
         Raises:
-            OSError: the folder can't be listed.
+            OSError: the folder can't be listed, or a segment not be read.
         """
-        names = [name for name in list_segments(self._folder) if name not in self._unusable]
         with self._lock:
-            if set(names) == self._known:
-                return
-            gone = self._known - set(names)
-            new = [name for name in names if name not in self._known]
-        if not gone and len(new) <= RECENT_SEGMENTS:
-            found = self._read(new)
+            known = set(self._known)  # before the folder is listed: nothing else may seem gone
+        names = persistently(
+            f"Listing the checkpoint {self._folder}", lambda: list_segments(self._folder)
+        )
+        listed = set(names)
+        if listed == known:
+            return
+        gone = known - listed
+        if known:
+            found = self._read([name for name in names if name not in self._known])
             with self._lock:
-                for name, keys in found:
-                    self._known.add(name)
-                    # numpy leaves zero bytes at the end out.
-                    self._note(name, [key.ljust(KEY_BYTES, b"\0") for key in keys.tolist()])
-                if len(self._recent) < RECENT_KEYS:
+                for name in found.keys() - self._known:
+                    numbers, rows = found[name]
+                    binary = numbers.astype(">u8").tobytes()
+                    keys = [binary[i : i + KEY_BYTES] for i in range(0, len(binary), KEY_BYTES)]
+                    self._note(name, keys, rows.tolist(), found[name])
+                self._known = (self._known - gone) | listed
+                self._gone = (self._gone | gone) - listed
+                least, most = RECENT_KEYS
+                if len(self._recent) < min(max(least, len(self._sorted) // 16), most):
                     return
         merged = self._merge(names)
         with self._lock:
-            late: dict[str, list[tuple[bytes, Place]]] = {
-                name: [] for name in self._known - set(names) - gone
+            self._sorted = merged
+            self._known = (self._known - gone) | listed
+            late = self._recent_keys.keys() - listed - self._gone - gone
+            self._gone = set()
+            self._recent_keys = {name: self._recent_keys[name] for name in late}
+            self._recent = {
+                key: places
+                for key, found_at in self._recent.items()
+                if (places := tuple(place for place in found_at if place.segment in late))
             }
-            for key, place in self._recent.items():
-                if place.segment in late:
-                    late[place.segment].append((key, place))
-            self._merged = merged
-            self._known = {*names, *late}
-            self._recent = {key: place for pairs in late.values() for key, place in pairs}
 
-    def _note(self, segment: str, keys: Iterable[bytes]) -> None:
-        for row, key in enumerate(keys):
-            place = Place(segment, row)
+    def _is_unusable(self, place: Place) -> bool:
+        bad = self._unusable
+        return place.segment in self._gone or (bool(bad) and (place in bad or place.segment in bad))
+
+    def _note(
+        self, segment: str, keys: Iterable[bytes], rows: Iterable[int], arrays: tuple[Any, Any]
+    ) -> None:
+        for key, row in zip(keys, rows, strict=True):
             known = self._recent.get(key)
-            if known is None or place < known:
-                self._recent[key] = place
+            place = Place(segment, row)
+            self._recent[key] = (place,) if known is None else (*known, place)
+        self._recent_keys[segment] = arrays
 
-    def _merge(self, names: Sequence[str]) -> _Merged:
+    def _merge(self, names: Sequence[str]) -> SortedKeys:
         """The index of all of `names`: what another process of this host has made, or a new one."""
-        names = sorted(names)
-        lock = FileLock(self._path / "index.lock")
-        with lock:
-            best = max(
-                (known for known in self._stored() if set(known.names) <= set(names)),
-                key=lambda known: len(known.keys),
-                default=_Merged.empty(),
-            )
-            missing = sorted(set(names) - set(best.names))
-            if not missing:
-                return best
-            merged = best.joined(self._read(missing))
-            return merged.stored(self._path)
-
-    def _stored(self) -> list[_Merged]:
-        found = []
-        for path in self._path.glob("index-*"):
-            try:
-                found.append(_Merged.load(path))
-            except (OSError, ValueError, KeyError):
-                shutil.rmtree(path, ignore_errors=True)
-        return found
-
-    def _read(self, names: Sequence[str]) -> list[tuple[str, Any]]:
-        """The keys of segments, as arrays; those that can't be read are left out."""
-        if not names:
-            return []
-        with ThreadPoolExecutor(min(READERS, len(names))) as readers:
-            found = list(zip(names, readers.map(self._keys, names), strict=True))
-        return [(name, keys) for name, keys in found if keys is not None]
-
-    def _keys(self, name: str) -> Any:
+        if self._home is None:
+            return self._joined(self._sorted, names)
         try:
-            keys = read_segment(self._folder, name, ["key"]).column("key").combine_chunks()
-        except FileNotFoundError:
-            return None
+            with FileLock(self._home / "index.lock"):
+                best = self._sorted
+                for path in self._home.glob("index-*.arrow"):
+                    with contextlib.suppress(OSError, ValueError, KeyError, pa.ArrowException):
+                        best = max(best, SortedKeys.load(path), key=lambda one: _use(one, names))
+                if list(best.names) == list(names):
+                    return best
+                merged = self._joined(best, names)
+                earlier = list(self._home.glob("index-*.arrow"))
+                path = self._home / f"index-{uuid.uuid4().hex}.arrow"
+                merged.save(path)
+                for old in earlier:  # who has one mapped goes on reading it
+                    old.unlink(missing_ok=True)
+                return SortedKeys.load(path)
+        except (_Unreadable, CorruptSegment) as error:
+            raise error.__cause__ or error from None
+        except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
+            logger.warning("The checkpoint's index is kept in memory: %s", error)
+            self._home = None
+            return self._joined(self._sorted, names)
+
+    def _joined(self, index: SortedKeys, names: Sequence[str]) -> SortedKeys:
+        missing = set(names).difference(index.names)
+        with self._lock:
+            own = {name: self._recent_keys[name] for name in missing & self._recent_keys.keys()}
+        return index.having(names, {**own, **self._read(sorted(missing - own.keys()))})
+
+    def _read(self, names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+        """The keys of segments and their rows; of those that can't be used there are none."""
+        if not names:
+            return {}
+        with ThreadPoolExecutor(min(READERS, len(names))) as readers:
+            return dict(zip(names, readers.map(self._keys, names), strict=True))
+
+    def _keys(self, name: str) -> tuple[Any, Any]:
+        try:
+            column = persistently(
+                f"Reading the checkpoint {self._folder}",
+                lambda: read_segment(self._folder, name, ["key"]).column("key"),
+                final=(FileNotFoundError,),
+            )
+        except FileNotFoundError:  # merged with others by a run that was started meanwhile
+            column = None
         except CorruptSegment as error:
             logger.warning("A part of the checkpoint is unreadable and asked again: %s", error)
-            self._unusable.add(name)
-            return None
-        return key_array(keys)
+            column = None
+        except OSError as error:
+            raise _Unreadable from error
+        if column is None:
+            return np.empty((0, 2), np.uint64), np.empty(0, np.int64)
+        rows = np.flatnonzero(column.is_valid().to_numpy())
+        return key_numbers(column.drop_null()), rows
 
 
-def key_array(keys: Any) -> Any:
-    """A `pyarrow` column of keys as a numpy array."""
-    chunk = keys.chunk(0) if isinstance(keys, pa.ChunkedArray) else keys
-    return np.frombuffer(
-        chunk.buffers()[1], dtype=_KEY, count=len(chunk), offset=chunk.offset * KEY_BYTES
-    )
+class _Unreadable(Exception):
+    """The checkpoint itself can't be read; its cause says why."""
 
 
-class _Merged:
-    """Keys in order, and the place of each.
-
-    Attributes:
-        names: the segments.
-        keys: sorted; one of each.
-        places: as many, by the segment's number in `names`.
-    """
-
-    def __init__(self, names: Sequence[str], keys: Any, places: Any) -> None:
-        self.names = names
-        self.keys = keys
-        self.places = places
-
-    @classmethod
-    def empty(cls) -> _Merged:
-        return cls((), np.empty(0, _KEY), np.empty(0, _PLACE))
-
-    def find(self, key: bytes) -> Place | None:
-        at = int(np.searchsorted(self.keys, np.bytes_(key)))
-        # numpy leaves zero bytes at the end out.
-        if at == len(self.keys) or self.keys[at] != key.rstrip(b"\0"):
-            return None
-        segment, row = self.places[at].tolist()
-        return Place(self.names[segment], row)
-
-    def joined(self, others: Sequence[tuple[str, Any]]) -> _Merged:
-        """This index with further segments."""
-        names = sorted({*self.names, *(name for name, _ in others)})
-        numbers = {name: number for number, name in enumerate(names)}
-        places = np.array(self.places)
-        if len(places):
-            old = np.array([numbers[name] for name in self.names], "<u4")
-            places["segment"] = old[places["segment"]]
-        all_keys, all_places = [np.array(self.keys)], [places]
-        for name, keys in others:
-            own = np.empty(len(keys), _PLACE)
-            own["segment"] = numbers[name]
-            own["row"] = np.arange(len(keys))
-            all_keys.append(keys)
-            all_places.append(own)
-        keys, places = np.concatenate(all_keys), np.concatenate(all_places)
-        order = np.lexsort((places["row"], places["segment"], keys))
-        keys, places = keys[order], places[order]
-        first = np.ones(len(keys), bool)
-        first[1:] = keys[1:] != keys[:-1]
-        return _Merged(names, keys[first], places[first])
-
-    def stored(self, folder: Path) -> _Merged:
-        """This index mapped from files in `folder`, in place of those that were there."""
-        made = folder / f".{uuid.uuid4().hex}.part"
-        try:
-            made.mkdir()
-            np.save(made / "keys.npy", self.keys, allow_pickle=False)
-            np.save(made / "places.npy", self.places, allow_pickle=False)
-            (made / "names.json").write_text(json.dumps(list(self.names)))
-            earlier = list(folder.glob("index-*"))
-            path = folder / f"index-{uuid.uuid4().hex}"
-            os.replace(made, path)
-        except OSError:  # no room there: it is kept in memory
-            shutil.rmtree(made, ignore_errors=True)
-            return self
-        for old in earlier:  # who has one mapped goes on reading it
-            with contextlib.suppress(OSError):
-                shutil.rmtree(old)
-        return self.load(path)
-
-    @classmethod
-    def load(cls, path: Path) -> _Merged:
-        names = json.loads((path / "names.json").read_text())
-        keys = np.load(path / "keys.npy", mmap_mode="r", allow_pickle=False)
-        places = np.load(path / "places.npy", mmap_mode="r", allow_pickle=False)
-        if keys.dtype != _KEY or places.dtype != _PLACE or len(keys) != len(places):
-            raise ValueError(f"{path} is no index")
-        return cls(names, keys, places)
+def _use(index: SortedKeys, names: Sequence[str]) -> int:
+    """How many of `names` an index has."""
+    return len(set(names).intersection(index.names))

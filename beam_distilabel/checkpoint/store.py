@@ -5,30 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import Any
 
-from beam_distilabel.checkpoint.cache import SegmentCache
-from beam_distilabel.checkpoint.index import KeyIndex, Place
+from beam_distilabel.checkpoint.cache import SegmentCache, home_of
+from beam_distilabel.checkpoint.documents import seal, unseal
+from beam_distilabel.checkpoint.index import KeyIndex
 from beam_distilabel.checkpoint.segments import (
     CorruptSegment,
-    decode,
-    encode,
+    persistently,
     segment_name,
     write_segment,
 )
 from beam_distilabel.checkpoint.settings import CheckpointSettings
+from beam_distilabel.checkpoint.sorted_keys import Place
 from beam_distilabel.errors import CheckpointError
-from beam_distilabel.row import fingerprint
 
 REFRESH_SECONDS = 5.0
 """How often a process looks at most for what others have written."""
-
-WRITE_ATTEMPTS = 6
-FIRST_DELAY = 0.1
-"""Seconds before the second attempt at a write; each further one waits twice as long."""
 
 MISSING = object()
 """What `Found.read` returns where a value can't be read after all."""
@@ -43,30 +37,58 @@ class Found:
         ready: whether `read` fetches nothing, so that it may be called on an event loop.
     """
 
-    __slots__ = ("_data", "_place", "_store", "ready")
+    __slots__ = ("_key", "_place", "_sealed", "_store", "ready")
 
-    def __init__(self, store: Checkpoint, place: Place | None, data: bytes | None) -> None:
+    def __init__(
+        self, store: Checkpoint, key: bytes, place: Place | None, sealed: bytes | None
+    ) -> None:
         self._store = store
+        self._key = key
         self._place = place
-        self._data = data
-        self.ready = place is None or store._cache.mapped(place.segment) is not None
+        self._sealed = sealed
+        self.ready = place is None or store._cache.held(place.segment) is not None
 
     def read(self) -> Any:
-        """The value, or MISSING where its segment has gone or is damaged."""
+        """The value, or MISSING where its segment has gone or is damaged.
+
+        Raises:
+            CheckpointError: the folder can't be read.
+        """
         if self._place is None:
-            assert self._data is not None
-            return decode(self._data)
-        return self._store._read(self._place)
+            assert self._sealed is not None
+            return unseal(self._key, self._sealed)
+        return self._store._read(self._key, self._place)
+
+
+class _Batch:
+    """What becomes one segment, and who waits for that."""
+
+    __slots__ = ("bytes", "done", "rows", "since", "urgent", "waiting")
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self.bytes = 0
+        self.since = 0.0
+        self.urgent = False
+        self.done = False
+        self.waiting: list[Future[None]] = []
+
+    def release(self, error: BaseException | None) -> None:
+        """Let those go on that wait."""
+        for one in self.waiting:
+            if one.set_running_or_notify_cancel():  # a row that was cancelled waits no more
+                one.set_result(None) if error is None else one.set_exception(error)
 
 
 class Checkpoint:
-    """The finished generations in one folder; all threads of a process use one, see `checkpoint`.
+    """The finished generations in one folder, for all threads of a process; see `checkpoint`.
 
     Args:
         folder: where the segments are; made when the first is written.
         settings: how much may be unwritten.
 
     Example:
+        >>> from beam_distilabel.checkpoint import checkpoint
         >>> with checkpoint("memory://run/checkpoint/task", CheckpointSettings()) as finished:
         ...     finished.put(b"0123456789abcdef", {"generations": ["text"]})
         ...     finished.find(b"0123456789abcdef").read()
@@ -74,22 +96,21 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str, settings: CheckpointSettings) -> None:
-        name = fingerprint(folder)
         self.folder = folder
         self._settings = settings
-        self._index = KeyIndex(folder, name)
-        self._cache = SegmentCache(folder, name)
+        home = home_of(folder)
+        self._index = KeyIndex(folder, home)
+        self._cache = SegmentCache(folder, home)
         self._state = threading.Condition()
-        self._pending: dict[bytes, bytes] = {}
-        self._writing: dict[bytes, bytes] = {}
-        self._bytes = 0
-        self._since = 0.0
-        self._waiting: list[Future[None]] = []
+        self._coming = _Batch()
+        self._leaving = _Batch()
         self._error: BaseException | None = None
         self._closing = False
         self._refreshing = threading.Lock()
         self._due = 0.0
         self._refuses: set[str] = set()
+        self._renewed: set[str] = set()
+        self._warned: set[str] = set()
         self._writer = threading.Thread(target=self._write_on, name="checkpoint", daemon=True)
         self._writer.start()
 
@@ -98,48 +119,82 @@ class Checkpoint:
     def refresh(self, force: bool = False) -> None:
         """Look for what other processes have written, if it is time for that.
 
+        Args:
+            force: whether to look in any case, and to fail where the folder can't be read;
+                otherwise only some answers of others aren't seen.
+
         Raises:
-            CheckpointError: the folder can't be read.
+            CheckpointError: the folder can't be read, or an earlier write failed for good.
         """
+        if self._error is not None:
+            raise self._failure()
         if not force and time.monotonic() < self._due:
             return
         if not self._refreshing.acquire(blocking=force):
             return
         try:
             self._index.refresh()
-            self._due = time.monotonic() + REFRESH_SECONDS
         except OSError as error:
-            raise CheckpointError(
-                f"the checkpoint {self.folder!r} can't be read: {error}"
-            ) from error
+            if force:
+                raise self._unreadable(error) from error
+            logger.warning("What others have finished can't be seen: %s", error)
         finally:
+            self._due = time.monotonic() + REFRESH_SECONDS
             self._refreshing.release()
 
     def find(self, key: bytes) -> Found | None:
         """What is finished under `key`, None if nothing is."""
-        data = self._pending.get(key) or self._writing.get(key)
-        if data is not None:
-            return Found(self, None, data)
+        sealed = self._coming.rows.get(key) or self._leaving.rows.get(key)
+        if sealed is not None:
+            return Found(self, key, None, sealed)
         place = self._index.find(key)
-        return None if place is None else Found(self, place, None)
+        return None if place is None else Found(self, key, place, None)
 
     def __len__(self) -> int:
         """How many generations are finished."""
-        return len(self._index) + len(self._pending) + len(self._writing)
+        return len(self._index) + len(self._coming.rows) + len(self._leaving.rows)
 
-    def _read(self, place: Place) -> Any:
-        try:
-            return decode(self._cache.values(place.segment)[place.row].as_py())
-        except FileNotFoundError:
-            pass  # merged with others by a run that was started meanwhile
-        except (CorruptSegment, ValueError, IndexError) as error:
-            logger.warning("A part of the checkpoint is unreadable and asked again: %s", error)
-        except OSError as error:
-            raise CheckpointError(
-                f"the checkpoint {self.folder!r} can't be read: {error}"
-            ) from error
-        self._index.discard(place.segment)
+    def _read(self, key: bytes, place: Place | None) -> Any:
+        while place is not None:
+            segment, row = place
+            try:
+                sealed = self._cache.values(segment)[row].as_py()
+                if sealed is not None:
+                    return unseal(key, sealed)
+                self._index.discard(place)  # its group is damaged, as was said when it was read
+            except FileNotFoundError:  # merged with others by a run that was started meanwhile
+                self._index.discard(place)
+                self.refresh(force=True)
+            except CorruptSegment as error:
+                self._index.discard(segment)
+                self._warn(segment, error)
+            except (ValueError, IndexError) as error:
+                if segment not in self._renewed:  # the host's copy may be what is damaged
+                    self._renewed.add(segment)
+                    self._cache.drop(segment)
+                    continue
+                self._index.discard(place)
+                self._warn(segment, error)
+            except OSError as error:
+                raise self._unreadable(error) from error
+            place = self._index.find(key)
         return MISSING
+
+    def _warn(self, segment: str, error: Exception) -> None:
+        if segment not in self._warned:
+            self._warned.add(segment)
+            logger.warning(
+                "A part of the checkpoint is unreadable and asked again: %s/%s: %s",
+                self.folder,
+                segment,
+                error,
+            )
+
+    def _unreadable(self, error: BaseException) -> CheckpointError:
+        return CheckpointError(
+            f"the checkpoint {self.folder!r} can't be read: {error}. Mend the filesystem and run "
+            "again; with use_cache=False, nothing of it is used."
+        )
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -153,26 +208,29 @@ class Checkpoint:
             CheckpointError: an earlier write failed for good.
         """
         try:
-            data = encode(value)
-        except (TypeError, ValueError, OverflowError) as error:
+            sealed = seal(key, value)
+        except (TypeError, ValueError) as error:
             self._refuse(error)
             return None
         with self._state:
             if self._error is not None:
                 raise self._failure()
-            if not self._pending:
-                self._since = time.monotonic()
-            self._pending.setdefault(key, data)
-            self._bytes += len(data)
-            if not self._is_due():
-                if len(self._pending) == 1:
-                    self._state.notify_all()  # the writer waits for the first without an end
+            if self._closing:
+                raise CheckpointError(f"the checkpoint {self.folder!r} is closed")
+            batch = self._coming
+            if key in batch.rows or key in self._leaving.rows:
                 return None
-            self._state.notify_all()
-            if not self._is_full():
-                return None
-            written: Future[None] = Future()
-            self._waiting.append(written)
+            if not batch.rows:
+                batch.since = time.monotonic()
+            batch.rows[key] = sealed
+            batch.bytes += len(sealed)
+            written: Future[None] | None = None
+            if self._is_full():
+                written = Future()
+                batch.waiting.append(written)
+            # The writer waits for the first without an end.
+            if len(batch.rows) == 1 or self._is_due():
+                self._state.notify_all()
             return written
 
     def flush(self) -> None:
@@ -182,9 +240,10 @@ class Checkpoint:
             CheckpointError: a write failed for good.
         """
         with self._state:
-            self._since = float("-inf")
+            batches = [batch for batch in (self._leaving, self._coming) if batch.rows]
+            self._coming.urgent = bool(self._coming.rows)
             self._state.notify_all()
-            self._state.wait_for(lambda: self._error or not (self._pending or self._writing))
+            self._state.wait_for(lambda: self._error or all(batch.done for batch in batches))
             if self._error is not None:
                 raise self._failure()
 
@@ -202,69 +261,62 @@ class Checkpoint:
             raise self._failure()
 
     def _is_full(self) -> bool:
-        settings = self._settings
-        rows = len(self._pending) + len(self._writing)
-        return rows >= settings.rows or self._bytes >= settings.bytes
+        coming, leaving, settings = self._coming, self._leaving, self._settings
+        return (
+            len(coming.rows) + len(leaving.rows) >= settings.rows
+            or coming.bytes + leaving.bytes >= settings.bytes
+        )
 
     def _is_due(self) -> bool:
-        settings = self._settings
+        batch, settings = self._coming, self._settings
         return (
-            2 * len(self._pending) >= settings.rows
-            or 2 * self._bytes >= settings.bytes
+            2 * len(batch.rows) >= settings.rows
+            or 2 * batch.bytes >= settings.bytes
+            or batch.urgent
+            or bool(batch.waiting)
             or self._closing
-            or time.monotonic() - self._since >= settings.seconds
+            or time.monotonic() - batch.since >= settings.seconds
         )
 
     def _write_on(self) -> None:
-        while True:
-            with self._state:
-                while not self._pending or not self._is_due():
-                    if self._closing and not self._pending:
-                        return
-                    left = self._since + self._settings.seconds - time.monotonic()
-                    self._state.wait(max(left, 0.0) if self._pending else None)
-                self._writing, self._pending = self._pending, {}
-                self._bytes = 0
-            error: BaseException | None = None
+        while (batch := self._next()) is not None:
+            error: Exception | None = None
             name = segment_name()
+            rows = batch.rows
             try:
-                self._write(name, self._writing)
+                persistently(
+                    f"Writing the checkpoint {self.folder}",
+                    lambda: write_segment(self.folder, name, list(rows), list(rows.values())),  # noqa: B023
+                )
             except Exception as problem:
                 error = problem
             with self._state:
+                stuck = [batch]
                 if error is None:
-                    self._index.add(name, self._writing)
+                    self._index.add(name, list(rows))
+                    self._leaving = _Batch()
                 else:
                     self._error = error
-                self._writing = {}
-                waiting, self._waiting = self._waiting, []
+                    stuck.append(self._coming)
+                batch.done = True
                 self._state.notify_all()
-            for one in waiting:
-                if error is None:
-                    one.set_result(None)
-                else:
-                    one.set_exception(self._failure())
+            for one in stuck:
+                one.release(None if error is None else self._failure())
             if error is not None:
                 return
 
-    def _write(self, name: str, rows: dict[bytes, bytes]) -> None:
-        delay = FIRST_DELAY
-        for attempt in range(1, WRITE_ATTEMPTS + 1):
-            try:
-                write_segment(self.folder, name, list(rows), list(rows.values()))
-                return
-            except OSError as error:
-                if attempt == WRITE_ATTEMPTS:
-                    raise
-                logger.warning(
-                    "The checkpoint %s can't be written (attempt %d of %d): %s",
-                    self.folder,
-                    attempt,
-                    WRITE_ATTEMPTS,
-                    error,
-                )
-            time.sleep(delay)
-            delay *= 2
+    def _next(self) -> _Batch | None:
+        """The next batch to write, when it is due; None where no more comes."""
+        with self._state:
+            while not self._coming.rows or not self._is_due():
+                if self._closing and not self._coming.rows:
+                    return None
+                left = self._coming.since + self._settings.seconds - time.monotonic()
+                self._state.wait(max(left, 0.0) if self._coming.rows else None)
+            # In this order: `find` looks at what comes first.
+            self._leaving = self._coming
+            self._coming = _Batch()
+            return self._leaving
 
     def _failure(self) -> CheckpointError:
         return CheckpointError(
@@ -281,58 +333,3 @@ class Checkpoint:
                 self.folder,
                 reason,
             )
-
-
-_open: dict[str, tuple[Checkpoint, int]] = {}
-_opening = threading.Lock()
-
-
-def open_checkpoint(folder: str, settings: CheckpointSettings) -> Checkpoint:
-    """The process' `Checkpoint` of a folder; give it back with `close_checkpoint`."""
-    with _opening:
-        known, users = _open.get(folder, (None, 0))
-        if known is None:
-            known = Checkpoint(folder, settings)
-        _open[folder] = (known, users + 1)
-    return known
-
-
-def close_checkpoint(finished: Checkpoint) -> None:
-    """Write what is unwritten; the last user of a `Checkpoint` closes it.
-
-    Raises:
-        CheckpointError: a write failed for good.
-    """
-    with _opening:
-        known, users = _open.get(finished.folder, (None, 0))
-        last = known is not finished or users <= 1
-        if not last:
-            _open[finished.folder] = (finished, users - 1)
-        elif known is finished:
-            del _open[finished.folder]
-    if last:
-        finished.close()
-    else:
-        finished.flush()
-
-
-def flush_checkpoints() -> None:
-    """Write what is unwritten of all that is open in this process.
-
-    Raises:
-        CheckpointError: a write failed for good.
-    """
-    with _opening:
-        known = [finished for finished, _ in _open.values()]
-    for finished in known:
-        finished.flush()
-
-
-@contextmanager
-def checkpoint(folder: str, settings: CheckpointSettings) -> Iterator[Checkpoint]:
-    """`open_checkpoint` for a block."""
-    finished = open_checkpoint(folder, settings)
-    try:
-        yield finished
-    finally:
-        close_checkpoint(finished)

@@ -26,9 +26,9 @@ from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
 from beam_distilabel.checkpoint import (
     CheckpointSettings,
+    close_checkpoints,
     compact,
     count_rows,
-    flush_checkpoints,
 )
 from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
@@ -569,26 +569,18 @@ class RunHandle:
                 state = self._result.wait_until_finish()
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
-        except BaseException:
-            self._keep_finished()
-            raise
         finally:
             self._result = None
             self._job_over.set()
-            # A job that failed has torn nothing down; its engines hold the accelerator.
+            # A job that failed has torn nothing down: what it has finished is written, and its
+            # engines hold the accelerator.
+            close_checkpoints(run_dir)
             engines.release_all(run_dir)
             forget(run_dir)
 
     def _must_not_begin(self) -> bool:
         part = self._request.mode == "finalize"
         return self._state == "cancelled" or self._wish == "now" or (not part and bool(self._wish))
-
-    def _keep_finished(self) -> None:
-        """What a job that failed has finished is written, whatever has become of its workers."""
-        try:
-            flush_checkpoints()
-        except CheckpointError as error:
-            logger.warning("Some of what is finished is lost: %s", error)
 
     def _prepare(self) -> RunFacts:
         """Pin the sources, check what can be checked, and note it in the run's record."""

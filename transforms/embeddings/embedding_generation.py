@@ -101,13 +101,24 @@ class _Encode:
     def load(self, handler: Any) -> Engine:
         return load_engine(self._step._context, handler)
 
-    def setup(self, engine: Engine) -> None:
+    @property
+    def begins_apart(self) -> bool:
+        return True
+
+    @property
+    def has_answers(self) -> bool:
+        return self._asker.has_answers
+
+    def setup(self) -> None:
         model = self._step.embeddings
         self._name = model.model_name
         self._key = fingerprint(self._step.name, model.answer_identity())
-        self._asker = Asker(self._step.name, self._step._context, engine, self._key)
+        self._asker = Asker(self._step.name, self._step._context, self._key)
         self.progress = self._asker.progress
         self._unnamed = Unnamed()
+
+    def use(self, engine: Engine) -> None:
+        self._asker.use(engine)
 
     def teardown(self) -> None:
         self._asker.close()
@@ -125,12 +136,12 @@ class _Encode:
     async def run(self, element: Row) -> list[Any]:
         step, progress = self._step, self.progress
         element = self._unnamed.named(element)
-        progress.rows_in += 1
+        progress.add("rows_in")
         row = step._map_inputs(dict(element))
         try:
             vector = await self._vector(row.get("text"))
         except Unfinished:
-            progress.unfinished += 1
+            progress.add("unfinished")
             return []
         except (EngineError, CheckpointError):
             raise
@@ -139,12 +150,12 @@ class _Encode:
                 step.name, kind_of(error), message_of(error), element, attempts_of(error)
             )
             progress.failed(failure.kind, failure.message)
-            progress.rows_failed += 1
+            progress.add("rows_failed")
             rows = failed_row(step, element, failure)
-            progress.rows_out += len(rows)
+            progress.add("rows_out", len(rows))
             return [TaggedOutput(FAILURES, failure), *rows]
-        progress.rows_out += 1
-        progress.rows_passed += 1
+        progress.add("rows_out")
+        progress.add("rows_passed")
         done = {**row, "embedding": vector, "model_name": self._name}
         return [sendable(step._map_outputs(done, element), element)]
 
