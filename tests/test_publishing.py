@@ -66,10 +66,11 @@ class Marks(Step):
 
 
 class Leaks(Step):
-    """Puts a secret into its error."""
+    """Puts a secret into its error; takes the last of the rows alone."""
 
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
-        raise ValueError(f"refused: {os.environ['SOME_API_KEY']}")
+        if any(not ROWS[-1].items() <= row.items() for row in inputs):
+            raise ValueError(f"refused: {os.environ['SOME_API_KEY']}")
         yield inputs
 
 
@@ -285,6 +286,19 @@ def test_a_secret_in_an_error_is_published_nowhere(
     assert message == "ValueError: refused: ***"
     everywhere = [*(tmp_path / "run").rglob("*.*")]
     assert not any(b"quite-unlike" in file.read_bytes() for file in everywhere if file.is_file())
+
+
+def test_a_run_whose_rows_all_failed_is_not_published(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "quite-unlike-a-key")
+    with Pipeline("leaky") as pipeline:
+        LoadDataFromDicts(data=ROWS[:-1]) >> Leaks(name="leaks")
+    repo_id = f"{hub.namespace}/nothing"
+    with pytest.raises(RunFailedError, match="All 11 rows of Step 'leaks' failed.*Nothing is publ"):
+        pipeline.run(output_dir=tmp_path / "run", push_to_hub=repo_id)
+    assert OURS not in titles(hub, repo_id)
+    assert len(list((tmp_path / "run" / "failures").glob("*.parquet"))) == 1
 
 
 # --- PushToHub ----------------------------------------------------------------------------------
