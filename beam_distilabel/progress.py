@@ -323,6 +323,13 @@ def _stop_wanted(run_dir: str) -> Literal["rows", "now"] | None:
     return None
 
 
+def is_stopping(run_dir: str) -> bool:
+    """Whether a run is to end, as far as this process knows or can look up."""
+    with _recorders_lock:
+        own = _recorders.get(run_dir)
+    return (own is not None and own.stop.rows) or _stop_wanted(run_dir.rstrip("/")) is not None
+
+
 def _process() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
