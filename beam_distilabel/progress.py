@@ -208,7 +208,7 @@ class Recorder:
     """Adds up the counts of one process for one run and writes them to its file."""
 
     def __init__(self, run_dir: str) -> None:
-        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self.name = f"{_process()}-{uuid.uuid4().hex[:8]}.json"
         self._run_dir = run_dir.rstrip("/")
         self._path = f"{self._run_dir}/progress/{self.name}"
         self._steps: list[StepProgress] = []
@@ -321,6 +321,23 @@ def _stop_wanted(run_dir: str) -> Literal["rows", "now"] | None:
         wanted = filesystem.cat_file(path)
         return "now" if wanted == b"now" else "rows"
     return None
+
+
+def is_stopping(run_dir: str) -> bool:
+    """Whether a run is to end, as far as this process knows or can look up."""
+    with _recorders_lock:
+        own = _recorders.get(run_dir)
+    return (own is not None and own.stop.rows) or _stop_wanted(run_dir.rstrip("/")) is not None
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def has_others(run_dir: str) -> bool:
+    """Whether other processes work for a run too."""
+    own = f"{_process()}-"
+    return any(not name.startswith(own) for name, _ in _named_records(run_dir))
 
 
 def in_flight(run_dir: str) -> int:

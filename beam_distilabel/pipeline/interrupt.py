@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from beam_distilabel.models.engine import engines
-from beam_distilabel.progress import FLUSH_SECONDS, in_flight, stop
+from beam_distilabel.progress import FLUSH_SECONDS, has_others, in_flight
 
 STOP_SECONDS = 10.0
 """How long the second Ctrl-C waits for the run to end, before it leaves it alone."""
@@ -75,18 +75,16 @@ def _in_event_loop() -> bool:
     return True
 
 
-def finish_rows(run_dir: str, ended: threading.Event, local: bool) -> bool:
-    """Let a job's Tasks begin no further row, and return when those in flight are finished.
+def finish_rows(run_dir: str, ended: threading.Event) -> bool:
+    """Wait until the rows in flight are finished, of a job whose Tasks begin no further ones.
 
     Args:
         run_dir: the run directory.
         ended: set when the job has ended.
-        local: whether its workers are in this process, so that it is seen at once what they do.
 
     Returns:
         Whether the job is still there, and waits to be cancelled.
     """
-    stop(run_dir, "rows", everywhere=True)
     loading = engines.starting
     logger.warning(
         "Interrupted: finishing %d rows in flight%s; press Ctrl-C again to stop now.",
@@ -94,7 +92,7 @@ def finish_rows(run_dir: str, ended: threading.Event, local: bool) -> bool:
         ", and the start of a model, which can't be cut short" if loading else "",
     )
     # Others are seen by their records, and look for the order about as often as they write them.
-    quiet_seconds = 2 * LOOK_SECONDS if local else 4 * FLUSH_SECONDS
+    quiet_seconds = 4 * FLUSH_SECONDS if has_others(run_dir) else 2 * LOOK_SECONDS
     quiet_since = time.monotonic()
     while not ended.wait(LOOK_SECONDS):
         if in_flight(run_dir):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from beam_distilabel.card import build_card
-from beam_distilabel.errors import RunFailedError
+from beam_distilabel.errors import RunCancelled, RunFailedError
 from beam_distilabel.filesystems import open_file, url_to_fs
 from beam_distilabel.layout import (
     ARTIFACTS_FOLDER,
@@ -28,7 +28,13 @@ from beam_distilabel.layout import (
 )
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
-from beam_distilabel.progress import combined_load, mean_latency, read_progress, settle
+from beam_distilabel.progress import (
+    combined_load,
+    is_stopping,
+    mean_latency,
+    read_progress,
+    settle,
+)
 from beam_distilabel.summary import summarize_manifest
 from beam_distilabel.transforms.sinks.publishing import Companions
 from beam_distilabel.version import __version__
@@ -119,7 +125,10 @@ class RunFacts:
 
         Raises:
             RunFailedError: too many rows failed; what nobody can use isn't published.
+            RunCancelled: the run was interrupted meanwhile.
         """
+        if is_stopping(self.run_dir):
+            raise RunCancelled("the run was interrupted before its result was published")
         settle(self.run_dir)
         verdict = self.verdict()
         if verdict is not None:

@@ -362,33 +362,44 @@ class RunHandle:
     # -- ending early ----------------------------------------------------------------------------
 
     def _wind_down(self) -> None:
+        if not self._tell_steps("rows"):
+            return
         waits = True
         try:
-            waits = finish_rows(self.run_dir, self._job_over, self._choice.local)
+            waits = finish_rows(self.run_dir, self._job_over)
         except OSError as error:
             logger.warning("The rows in flight can't be waited for: %s", error)
         if waits:
-            cancel(self.run_dir)
             self._cancel_job()
 
     def _stop_now(self) -> None:
         logger.warning("Interrupted again: stopping now.")
-        try:
-            stop(self.run_dir, "now", everywhere=True)
-        except OSError as error:
-            logger.warning("Workers in other processes can't be told to stop: %s", error)
         self._cancel_job()
 
     def _cancel_job(self) -> None:
+        if not self._tell_steps("now"):
+            return
         result = self._result
         if result is not None and not self._choice.local:
             result.cancel()
 
+    def _tell_steps(self, what: Literal["rows", "now"]) -> bool:
+        """Let the run's Steps end; whether the run is still there."""
+        with self._ending:
+            if self._ended.is_set():  # the directory may be another run's by now
+                return False
+            try:
+                stop(self.run_dir, what, everywhere=True)
+            except OSError as error:
+                logger.warning("Workers in other processes can't be told to stop: %s", error)
+            return True
+
     def _lose(self, reason: str) -> None:
         """Another run has the directory: nothing of it may be touched any more."""
         self._lost = reason
-        cancel(self.run_dir)
-        self._cancel_job()
+        with self._ending:
+            if not self._ended.is_set():
+                cancel(self.run_dir)  # in this process only: the files are another run's
 
     # -- the run's thread ------------------------------------------------------------------------
 

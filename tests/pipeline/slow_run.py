@@ -79,11 +79,15 @@ def main(folder: Path) -> None:
         append(folder / f"ready-{os.getpid()}", "x")
         while not (folder / BEGIN).exists():
             pass
-    pipeline = slow_pipeline(folder, loads_slowly=settings.get("loads_slowly", False))
+    pipeline = slow_pipeline(
+        folder, settings.get("rows", 6), loads_slowly=settings.get("loads_slowly", False)
+    )
     output_dir = settings.get("output_dir", str(folder / "run"))
     try:
         distiset = pipeline.run(
-            output_dir=output_dir, checkpoint=CheckpointSettings(rows=1, seconds=0.1)
+            output_dir=output_dir,
+            checkpoint=CheckpointSettings(rows=1, seconds=0.1),
+            options=settings.get("options"),
         )
     except DistilabelUserError as error:
         append(folder / "refused", str(error))

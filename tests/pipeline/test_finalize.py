@@ -6,20 +6,29 @@ A part of a run's rows is finished by a run of that part: answers are found by t
 from __future__ import annotations
 
 import json
+import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beam_distilabel.errors import DistilabelUserError, ParseError
+from beam_distilabel.errors import (
+    DistilabelUserError,
+    ParseError,
+    RunCancelled,
+    RunInterrupted,
+)
 from beam_distilabel.models.base import LLM
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.report import RunFacts
+from beam_distilabel.progress import discard, stop
 from beam_distilabel.row import Row
 from beam_distilabel.step import Step
 from beam_distilabel.steps.tasks import GeneratorTask, TextGeneration
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.fakes import FakeLLM, journal, new_name
-from tests.pipeline.fakes import Lose, Merge, Reverse
+from tests.pipeline.fakes import GATES, Gate, Lose, Merge, Reverse
 from tests.pipeline.running import columns, failures_of, rows_of
 
 ROWS = [{"instruction": f"row{n}", "x": n} for n in range(6)]
@@ -300,3 +309,41 @@ def test_a_run_of_several_jobs_resumes(tmp_path: Path) -> None:
     whole = run(pipeline(broken=False), tmp_path / "run", ROWS, **arguments)
     assert columns(rows_of(whole), "generation") == [(f"row{n}",) for n in range(6)]
     assert [len(journal(tag).events) for tag in tags] == [6, 6]
+
+
+# -- interrupted runs ------------------------------------------------------------------------------
+
+
+def test_an_interrupted_handle(tmp_path: Path) -> None:
+    """As Ctrl-C, from any thread; `test_interrupt` has the processes."""
+    GATES["interrupted"] = arrived, go_on = threading.Event(), threading.Event()
+    try:
+        with Pipeline(name="interrupted") as pipeline:
+            ask = TextGeneration(name="ask", llm=FakeLLM(tag=new_name()))
+            Gate(name="gate", gate="interrupted", input_batch_size=1) >> ask
+        handle = pipeline.submit(dataset=ROWS, output_dir=tmp_path / "run", logging_handlers=[])
+        assert arrived.wait(60)
+        handle.interrupt()
+        go_on.set()
+        assert handle.wait(60) == "interrupted"
+        for _ in range(2):
+            with pytest.raises(RunInterrupted, match="To go on: ") as caught:
+                handle.distiset()
+        assert caught.value.run_dir == str(tmp_path / "run")
+        assert pickle.loads(pickle.dumps(caught.value)).resume == caught.value.resume
+        handle.interrupt()  # it is too late, and harms no later run
+        assert len(rows_of(run(pipeline, tmp_path / "run", ROWS))) == 6
+    finally:
+        go_on.set()
+        del GATES["interrupted"]
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_run_that_is_to_end_publishes_nothing(tmp_path: Path, everywhere: bool) -> None:
+    facts = RunFacts("p", str(tmp_path), {}, ())
+    stop(str(tmp_path), "rows", everywhere)
+    if everywhere:
+        discard(str(tmp_path))  # another process looks it up
+    with pytest.raises(RunCancelled, match="before its result was published"):
+        facts.companions("org/name", None, {}, {})
+    discard(str(tmp_path))

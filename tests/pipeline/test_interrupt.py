@@ -192,6 +192,24 @@ def test_ctrl_c_twice_does_not_wait_for_a_model(
     assert "still comes to its end" in program.text()
 
 
+@pytest.mark.slow
+def test_ctrl_c_reaches_workers_in_other_processes(
+    tmp_path: Path, start: Callable[..., Program]
+) -> None:
+    allow(tmp_path)
+    processes = ["--direct_running_mode=multi_processing", "--direct_num_workers=1"]
+    program = start(options=processes, rows=3_000)
+    program.until(lambda: len(asked(tmp_path)) > 10)
+    program.interrupt()
+    program.until_it_says("press Ctrl-C again")
+    assert program.ends() == ERROR
+    assert "RunInterrupted" in program.text()
+    done = asked(tmp_path)
+    assert len(set(done)) == len(done) < 3_000
+    part = rows_of(create_distiset(tmp_path / "run"))
+    assert {row["instruction"] for row in part} == set(done)
+
+
 def test_kill_9_loses_nothing_that_was_written(
     tmp_path: Path, start: Callable[..., Program]
 ) -> None:
