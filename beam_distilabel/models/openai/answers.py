@@ -149,16 +149,27 @@ def _text_of(
 ) -> tuple[str | None, dict[str, Any] | None]:
     """The text of a choice, and why it is of no use if it isn't."""
     message = choice.get("message") or {}
-    text = choice.get("text", message.get("content"))
-    text = text if isinstance(text, str) else None
+    content = choice.get("text", message.get("content"))
+    text = content if isinstance(content, str) else _joined_parts(content, "text")
     reason = choice.get("finish_reason")
-    refusal = None
-    if message.get("refusal"):
-        refusal = f"the model refused: {message['refusal']}"
+    refusal = message.get("refusal") or _joined_parts(content, "refusal")
+    if refusal:
+        refusal = f"the model refused: {refusal}"
     elif reason == "content_filter":
         refusal = "the endpoint's content filter stopped the answer"
     reasons = _reasoning(choice) is not None
     return text, failure_of(text, reason, schema, refusal, reasons)
+
+
+def _joined_parts(content: Any, kind: str) -> str | None:
+    """The parts of one kind, joined, of a content that is a list of parts; None without any."""
+    parts = [
+        part.get(kind)
+        for part in (content if isinstance(content, list) else ())
+        if isinstance(part, dict) and part.get("type") == kind
+    ]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if texts else None
 
 
 def _reasoning(choice: dict[str, Any]) -> str | None:

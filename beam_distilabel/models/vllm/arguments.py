@@ -8,6 +8,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
+from beam_distilabel.models.vllm.settings import (
+    CACHE_VARIABLE,
+    cpu_cache_bytes,
+    engine_sizes,
+    ready_seconds,
+)
 from beam_distilabel.runtime_parameters import closest
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ def engine_arguments(spec: vLLM | vLLMEmbeddings, known: type, cpu: bool) -> dic
         # A seed per request together with prompts in chunks ends the CPU build's engine, and
         # compiling takes it minutes.
         defaults |= {"enforce_eager": True, "enable_chunked_prefill": False}
-        if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
+        if not os.environ.get(CACHE_VARIABLE):
             defaults["kv_cache_memory_bytes"] = CPU_KV_CACHE_BYTES
         if _can_sample_seeded({**fields, **extra}):
             extra["logits_processors"] = [*extra.get("logits_processors", ()), _SEEDED_SAMPLING]
@@ -85,9 +91,12 @@ def check_engine(spec: vLLM | vLLMEmbeddings) -> None:
 
     Raises:
         EngineError: the model isn't there.
-        DistilabelUserError: vLLM's engine doesn't take an argument.
+        DistilabelUserError: vLLM's engine doesn't take an argument, or a number is none.
     """
     check_model_path(spec.model)
+    ready_seconds()
+    cpu_cache_bytes()
+    engine_sizes(spec.extra_kwargs, type(spec).__name__)
     if find_spec("vllm") is not None:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.platforms import current_platform

@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import functools
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from beam_distilabel.models.vllm.process import (
 from beam_distilabel.models.vllm.prompts import PromptRenderer, read_chat_template
 from beam_distilabel.models.vllm.reasoning import ReasoningSplitter
 from beam_distilabel.models.vllm.sampling import SamplingParamsMaker
+from beam_distilabel.models.vllm.settings import READY_VARIABLE, ready_seconds
 from beam_distilabel.models.vllm.statistics import of_scheduler_only, statistics_logger
 from beam_distilabel.typing import GenerateOutput
 
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
 logger = logging.getLogger(__name__)
-
-READY_VARIABLE = "BEAM_DISTILABEL_ENGINE_READY_SECONDS"
-"""The environment variable with the seconds in which an engine has to be ready; 1,800 if unset."""
 
 _SHUTDOWN_SECONDS = 20.0
 
@@ -76,6 +73,7 @@ class EmbeddedEngine(Engine):
         self.description = "vllm"
         self._llm: Any = None
         self._output: ProcessOutput | None = None
+        self._processes: list[Any] = []
         self._max_model_len = 0
         self._incarnation = 0
         self._restarts = 0
@@ -84,6 +82,7 @@ class EmbeddedEngine(Engine):
         self._restarting = asyncio.Lock()
         self._fatal: EngineError | None = None
         self._stopped = False
+        self._starting = False  # a restart is under way, or hangs
         self._requests = 0
         self._logging = False
         self._placement: Placement | None = None
@@ -106,7 +105,8 @@ class EmbeddedEngine(Engine):
         self._stopped = True
         atexit.unregister(self.close)
         try:
-            self._stop_llm()
+            async with self._restarting:
+                self._stop_llm()
         finally:
             if self._placement is not None:
                 self._placement.release()
@@ -159,6 +159,8 @@ class EmbeddedEngine(Engine):
                 f"vLLM can't start the model {self._spec.model!r}: {late}"
                 f"{type(error).__name__}: {error}\n{output.error()}".rstrip()
             ) from error
+        # Those of a dead one can't be found any more: nobody is their parent.
+        self._processes = family(output.pids)
         self._incarnation += 1
 
     def _make_llm(self) -> None:
@@ -211,13 +213,14 @@ class EmbeddedEngine(Engine):
     def _stop_llm(self) -> None:
         llm, self._llm = self._llm, None
         output = self._output
-        processes = family(output.pids) if output else []
+        processes = {*self._processes, *family(output.pids)} if output else set()
+        self._processes = []
         try:
             if llm is not None:
                 llm.shutdown(timeout=_SHUTDOWN_SECONDS)
         finally:
             if processes:
-                end(processes)
+                end(list(processes))
             if output is not None:
                 output.close()
 
@@ -246,11 +249,31 @@ class EmbeddedEngine(Engine):
                 self.statistics.restarts += 1
             self._stop_llm()
             try:
-                self._start_llm()
+                await self._start_again()
                 await self._introduce()
             except DistilabelError as error:
                 self._fatal = EngineError(f"vLLM's engine died and can't be started anew: {error}")
                 raise self._fatal from error
+
+    async def _start_again(self) -> None:
+        """Start in a thread of its own: a start that hangs must not hold what waits for it."""
+        self._starting = True
+        seconds = self.start_seconds
+        start = asyncio.ensure_future(asyncio.to_thread(self._start_llm))
+        done, _ = await asyncio.wait({start}, timeout=seconds)
+        if not done:
+            start.add_done_callback(self._end_late_start)
+            raise EngineError(
+                f"it was not ready after {seconds:g} s ({READY_VARIABLE}), and its start can't be "
+                "stopped: something that it loads does not answer."
+            )
+        self._starting = False
+        start.result()
+
+    def _end_late_start(self, start: asyncio.Future[None]) -> None:
+        """Stop what a start has made that was given up meanwhile."""
+        if not start.cancelled() and start.exception() is None:
+            self._stop_llm()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -263,14 +286,16 @@ class EmbeddedEngine(Engine):
             async with self._suspects if deaths > 1 else contextlib.nullcontext():
                 if self._stopped:
                     raise EngineError("The vLLM engine is closed.")
-                llm, incarnation = self._llm, self._incarnation
+                # What a restart has made so far is not to be used, nor to be started anew.
+                llm, incarnation = (None, -1) if self._starting else (self._llm, self._incarnation)
                 try:
                     if llm is not None:
                         return await self._attempt(llm, request)
                 except EngineDeadError:
                     deaths += 1
             # The processes have to be seen to be gone before new ones take their memory.
-            await self._restart(incarnation)
+            # A request that is given up meanwhile must not end the start that others wait for.
+            await asyncio.shield(self._restart(incarnation))
             if deaths > _MAX_DEATHS:
                 raise GenerationError(
                     f"vLLM's engine died {deaths} times while it answered this; its log has the "
@@ -444,11 +469,6 @@ def _candidates(logprobs: Any) -> list[list[dict[str, Any]]]:
         ]
         for position in logprobs or []
     ]
-
-
-def ready_seconds() -> float:
-    """The seconds in which an engine has to be ready."""
-    return float(os.environ.get(READY_VARIABLE) or 1800)
 
 
 @contextlib.contextmanager

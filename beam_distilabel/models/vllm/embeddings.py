@@ -13,6 +13,7 @@ from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.pooling import PoolingEngine
+from beam_distilabel.models.vllm.settings import engine_sizes
 from beam_distilabel.runtime_parameters import RuntimeParameter
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, HoldsEngine, Embeddings):
         default_factory=dict, description="Any other argument of vLLM's `AsyncEngineArgs`."
     )
     max_in_flight: PositiveInt | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        super().model_post_init(context)
+        engine_sizes(self.extra_kwargs, "vLLMEmbeddings")
 
     @property
     def model_name(self) -> str:

@@ -21,9 +21,11 @@ from beam_distilabel.models.structured_output import FORMATS, checked_structure,
 from beam_distilabel.models.vllm.adapters import check_lora
 from beam_distilabel.models.vllm.arguments import check_engine
 from beam_distilabel.models.vllm.embedded import VLLMEngine
+from beam_distilabel.models.vllm.grammar import check_grammar
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.sampling import parse_arguments
 from beam_distilabel.models.vllm.server import VLLMServerEngine
+from beam_distilabel.models.vllm.settings import engine_sizes
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
@@ -152,7 +154,8 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
             raise DistilabelUserError(
                 "vLLM(skip_tokenizer_init=True) can't work: texts go in and out. Leave it False."
             )
-        checked_structure(self.structured_output, FORMATS, "vLLM")
+        self._check_structure(self.structured_output)
+        engine_sizes(self.extra_kwargs, "vLLM")
         self._check_engine()
 
     def _check_engine(self) -> None:
@@ -258,6 +261,11 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
             kwargs["structured_output"] = structure
         return kwargs
 
+    def _check_structure(self, structure: Any) -> None:
+        plain = checked_structure(structure, FORMATS, "vLLM")
+        if self.engine != "url" and self.tokenizer_mode != "slow":
+            check_grammar(plain, self.extra_kwargs)
+
     def _check_lora(self, lora: str | None) -> None:
         if self.engine != "url":  # whose adapters have names, like models
             check_lora(lora, self.extra_kwargs)
@@ -265,7 +273,7 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
     def check_generation_kwargs(self) -> None:
         super().check_generation_kwargs()
         arguments = parse_arguments(self.get_generation_kwargs())
-        checked_structure(arguments.structured_output, FORMATS, "vLLM")
+        self._check_structure(arguments.structured_output)
         self._check_lora(arguments.lora)
 
     def fingerprint(self) -> str:

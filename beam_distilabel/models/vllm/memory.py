@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from beam_distilabel.models.devices import visible_gpus
 from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.models.vllm.arguments import CPU_KV_CACHE_BYTES
+from beam_distilabel.models.vllm.settings import cpu_cache_bytes, engine_sizes
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM
     from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 
 _GPU_SHARE = 0.92  # vLLM's default, for a driver where vLLM isn't installed
-_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 def engine_need(llm: vLLM | vLLMEmbeddings) -> MemoryNeed:
@@ -23,25 +22,23 @@ def engine_need(llm: vLLM | vLLMEmbeddings) -> MemoryNeed:
 
     On GPUs that is vLLM's `gpu_memory_utilization` of each, on CPU the files of the weights, as far
     as they are on this host, and the KV cache.
+
+    Raises:
+        DistilabelUserError: a number in `extra_kwargs` or the environment is none.
     """
     if getattr(llm, "engine", "embedded") == "url":
         return MemoryNeed()
-    extra = llm.extra_kwargs or {}
-    workers = 1
-    for name in _PARALLEL:
-        workers *= int(extra.get(name) or 1)
+    sizes = engine_sizes(llm.extra_kwargs, type(llm).__name__)
     if runs_on_gpus():
         return MemoryNeed(
-            gpus=max(workers, len(llm.chosen_devices())),
-            share=float(extra.get("gpu_memory_utilization") or default_share()),
+            gpus=max(sizes.workers, len(llm.chosen_devices())),
+            share=sizes.gpu_share or default_share(),
             devices=llm.chosen_devices(),
         )
-    cache = extra.get("kv_cache_memory_bytes")
-    if not cache:
-        space = int(os.environ.get("VLLM_CPU_KVCACHE_SPACE") or 0) * 2**30
-        cache = space or CPU_KV_CACHE_BYTES
-    weights = 0 if extra.get("load_format") == "dummy" else weight_bytes(llm.model, llm.revision)
-    return MemoryNeed(memory=weights + int(cache) * workers)
+    cache = sizes.cache_bytes or cpu_cache_bytes() or CPU_KV_CACHE_BYTES
+    dummy = (llm.extra_kwargs or {}).get("load_format") == "dummy"
+    weights = 0 if dummy else weight_bytes(llm.model, llm.revision)
+    return MemoryNeed(memory=weights + cache * sizes.workers)
 
 
 def runs_on_gpus() -> bool:

@@ -15,8 +15,8 @@ from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.arguments import checked_arguments
 from beam_distilabel.runtime_parameters import closest
 
-_OURS = ("n", "output_kind", "skip_clone", "structured_outputs", "detokenize")
-"""Sampling parameters that can't be in `extra_sampling_params`: they are set otherwise."""
+_OURS = ("n", "structured_outputs", "detokenize")
+"""Sampling parameters that are set otherwise, besides those that have an argument here."""
 
 _MAX_SEED = 2**62
 
@@ -171,17 +171,7 @@ def _check(arguments: dict[str, Any]) -> _Checked:
 def _common(parsed: GenerationArguments) -> dict[str, Any]:
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-    extra = parsed.extra_sampling_params or {}
-    known = [name for name in SamplingParams.__struct_fields__ if not name.startswith("_")]
-    for name in extra:
-        if name in _OURS or name not in known:
-            remedy = (
-                "It has an argument of its own, or is set by the engine."
-                if name in _OURS
-                else f"vLLM's SamplingParams doesn't have it.{closest(name, known)}"
-            )
-            raise DistilabelUserError(f"extra_sampling_params can't hold {name!r}. {remedy}")
-    return {
+    values = {
         "max_tokens": parsed.max_new_tokens,
         "presence_penalty": parsed.presence_penalty,
         "frequency_penalty": parsed.frequency_penalty,
@@ -198,8 +188,20 @@ def _common(parsed: GenerationArguments) -> dict[str, Any]:
         "output_kind": RequestOutputKind.FINAL_ONLY,
         # Every request has an object of its own; vLLM's deep copy would cost more than all else.
         "skip_clone": True,
-        **extra,
     }
+    extra = parsed.extra_sampling_params or {}
+    known = [name for name in SamplingParams.__struct_fields__ if not name.startswith("_")]
+    for name in extra:
+        # Two values of one parameter: which one holds would depend on who reads it.
+        ours = name in _OURS or name in values
+        if ours or name not in known:
+            remedy = (
+                "It has an argument of its own, or is set by the engine."
+                if ours
+                else f"vLLM's SamplingParams doesn't have it.{closest(name, known)}"
+            )
+            raise DistilabelUserError(f"extra_sampling_params can't hold {name!r}. {remedy}")
+    return {**values, **extra}
 
 
 def structured_outputs(schema: AnswerSchema) -> Any:

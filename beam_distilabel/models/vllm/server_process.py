@@ -11,6 +11,7 @@ import dataclasses
 import fcntl
 import json
 import os
+import re
 import secrets
 import select
 import signal
@@ -24,9 +25,9 @@ from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
 from beam_distilabel.host_folder import host_folder
-from beam_distilabel.models.vllm.embedded import READY_VARIABLE, ready_seconds
 from beam_distilabel.models.vllm.process import LOG_VARIABLE
 from beam_distilabel.models.vllm.server_protocol import receive_message
+from beam_distilabel.models.vllm.settings import READY_VARIABLE, ready_seconds
 from beam_distilabel.row import fingerprint
 from beam_distilabel.version import __version__
 
@@ -40,6 +41,8 @@ _POLL_SECONDS = 0.05
 _KILL_SECONDS = 10.0
 _TAIL_BYTES = 16 * 1024
 _TAIL_LINES = 30
+_KEEP_LOG_SECONDS = 24 * 3600.0
+_OURS = re.compile(r"([0-9a-f]{20})\.(?:json|lock|log|sock)")
 _LONGEST_PATH = 100  # of a Unix socket: 108 bytes on Linux, 104 on macOS
 _OF_THE_ENGINE = ("CUDA_", "HIP_", "HSA_", "ROCR_", "VLLM_", "NCCL_", "OMP_", "HF_HOME", "HF_HUB_")
 
@@ -263,26 +266,31 @@ def _connect(path: str, deadline: float, name: str) -> tuple[socket.socket, dict
 @contextlib.contextmanager
 def _locked(path: str, deadline: float, name: str) -> Iterator[None]:
     """Hold the lock; the kernel gives it back however this process ends."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    while (file := _try_lock(path)) is None:
+        if time.monotonic() >= deadline:
+            raise EngineError(
+                f"Another process has been starting vLLM's server for {name!r} for "
+                f"{ready_seconds():g} s ({READY_VARIABLE}), and it isn't ready."
+            )
+        time.sleep(_POLL_SECONDS)
     try:
-        while not _try_lock(file):
-            if time.monotonic() >= deadline:
-                raise EngineError(
-                    f"Another process has been starting vLLM's server for {name!r} for "
-                    f"{ready_seconds():g} s ({READY_VARIABLE}), and it isn't ready."
-                )
-            time.sleep(_POLL_SECONDS)
         yield
     finally:
         os.close(file)
 
 
-def _try_lock(file: int) -> bool:
+def _try_lock(path: str) -> int | None:
+    """The open lock, which is this process' now; None where it is another's."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        # Whoever held it may have removed the file: what is locked then is no lock of anybody.
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(file)
+    return None
 
 
 def _write_record(files: _Files, pid: int, mark: str) -> None:
@@ -303,21 +311,31 @@ def _forget(files: _Files) -> None:
 
 
 def _reap_orphans(ours: _Files) -> None:
-    """End what other servers, which were killed, left behind."""
-    for name in os.listdir(ours.folder):
-        key, suffix = os.path.splitext(name)
-        if suffix != ".json" or key == ours.key:
-            continue
+    """End what other servers, which were killed, left behind; remove the files of those gone."""
+    # The folder holds other things as well, such as who has which GPU.
+    found = map(_OURS.fullmatch, os.listdir(ours.folder))
+    for key in sorted({name[1] for name in found if name} - {ours.key}):
         files = _Files(ours.folder, key)
-        file = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = _try_lock(files.lock)
+        if file is None:
+            continue  # somebody is starting it
         try:
-            if _try_lock(file):  # else somebody is starting it
-                session, mark = _recorded(files)
-                if not any(process.pid == session for process in members(session, mark)):
-                    _end_members(session, mark)
-                    _forget(files)
+            session, mark = _recorded(files)
+            if not any(process.pid == session for process in members(session, mark)):
+                _end_members(session, mark)
+                _forget(files)
+                _remove_log(files)
+                os.unlink(files.lock)
         finally:
             os.close(file)
+
+
+def _remove_log(files: _Files) -> None:
+    """Remove the log of a server that is gone, unless someone may still want to read it."""
+    path = f"{files.folder}/{files.key}.log"
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - os.stat(path).st_mtime > _KEEP_LOG_SECONDS:
+            os.unlink(path)
 
 
 def _recorded(files: _Files) -> tuple[int, str]:

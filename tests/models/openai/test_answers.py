@@ -35,3 +35,19 @@ def test_an_answer_that_ended_in_reasoning_says_so() -> None:
 
 def test_without_reasoning_there_is_no_word_of_it() -> None:
     assert "reasoning" not in output_of([answer({"content": "yes", "reasoning": None})], 1, None)
+
+
+def test_a_content_in_parts_is_their_text() -> None:
+    parts = [{"type": "text", "text": "y"}, {"type": "audio"}, "z", {"type": "text", "text": "es"}]
+    output = output_of([answer({"content": parts}, {"content": [{"type": "audio"}]})], 2, None)
+    assert output["generations"] == ["yes", None]
+    (none, failure) = output["failures"]
+    assert none is None and failure is not None
+
+
+def test_a_refusal_in_parts_is_a_refusal() -> None:
+    parts = [{"type": "refusal", "refusal": "not "}, {"type": "refusal", "refusal": "this"}]
+    output = output_of([answer({"content": parts})], 1, None)
+    (failure,) = output["failures"]
+    assert output["generations"] == [None]
+    assert failure is not None and "the model refused: not this" in failure["message"]

@@ -183,6 +183,7 @@ def test_a_refused_request_fails_alone(
         ({"logits_processors": [min]}, "logits_processors"),
         ({"extra_sampling_params": {"ignore_eoss": True}}, "Did you mean 'ignore_eos'"),
         ({"extra_sampling_params": {"n": 2}}, "'n'"),
+        ({"extra_sampling_params": {"temperature": 0}}, "'temperature'.*argument of its own"),
     ],
 )
 def test_wrong_generation_arguments(
@@ -207,6 +208,8 @@ def test_generation_arguments_are_checked_without_an_engine() -> None:
         ({"skip_tokenizer_init": True}, "skip_tokenizer_init"),
         ({"structured_output": {"format": "regex", "schema": 3}}, "structured_output"),
         ({"structured_output": {"format": "json"}}, "schema"),
+        ({"structured_output": {"format": "grammar", "schema": "start: ("}}, "grammar.*parse"),
+        ({"structured_output": {"format": "grammar", "schema": "start: nothing"}}, "nothing"),
     ],
 )
 def test_wrong_fields(fields: dict[str, Any], message: str) -> None:
@@ -352,11 +355,13 @@ def test_in_plain_beam(tiny_llm: vLLM) -> None:
 
 
 def test_a_model_without_chat_template(engine: VLLMEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine._llm.renderer.get_tokenizer(), "chat_template", None)
+    renderer = engine._llm.renderer
+    monkeypatch.setattr(renderer.get_tokenizer(), "chat_template", None)
+    prompts = PromptRenderer(renderer, engine._llm.model_config, None, None)
     with pytest.raises(EngineError, match=r"no chat template.*chat_template="):
-        ask(engine, GenerateRequest(CHAT))
-    output = ask(engine, GenerateRequest("pack my", 1, {"max_new_tokens": 3}))
-    assert output["statistics"]["output_tokens"][0] > 0
+        engine.call(prompts.render(CHAT))
+    _, length = engine.call(prompts.render("pack my"))
+    assert length > 0
 
 
 def test_a_dead_engine_is_started_anew_and_leaves_its_host_as_it_was(engine: VLLMEngine) -> None:

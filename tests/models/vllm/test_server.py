@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="bd") as path:
         monkeypatch.setattr(tempfile, "tempdir", path)
         yield Path(path) / f"beam-distilabel-{os.getuid()}"
-        for record in Path(path).glob("*/*.json"):
+        for record in set(Path(path).glob("*/*.json")) - set(Path(path).glob("*/gpus.json")):
             # One that has closed its connections may still be about to end.
             assert gone(processes_of(record)), "a server is left"
 
@@ -263,12 +264,28 @@ def test_orphans_are_reaped(folder: Path) -> None:
         assert gone([psutil.Process(pid)])
         (orphan,) = processes_of(record)
         # A record whose number is another process' by now harms nobody.
-        record.with_name("old.json").write_text(
-            json.dumps({"pid": os.getsid(0), "mark": "0"}), encoding="utf-8"
-        )
+        old, other = record.with_name(f"{'0' * 20}.json"), record.with_name("gpus.json")
+        for file in (old, other):
+            file.write_text(json.dumps({"pid": os.getsid(0), "mark": "0"}), encoding="utf-8")
         with engine():
             assert gone([orphan])
-        assert not record.exists() and not record.with_name("old.json").exists()
+        assert not record.exists() and not old.exists() and other.exists()
+
+
+def test_files_of_servers_that_are_gone_are_removed(folder: Path) -> None:
+    with engine(old=True):
+        pass
+    (lock,), (log,) = folder.glob("*.lock"), folder.glob("*.log")
+    with engine() as one:
+        # The log may be wanted; the lock is made anew where it is needed.
+        assert not lock.exists() and log.exists()
+        with engine(old=True) as other:
+            assert pid_of(other) != pid_of(one)
+    day_before_yesterday = time.time() - 2 * 24 * 3600
+    os.utime(log, (day_before_yesterday, day_before_yesterday))
+    with engine():
+        assert not log.exists()
+        assert len(list(folder.iterdir())) == 4, "one server's lock, log, record and socket"
 
 
 # -- what can't start ----------------------------------------------------------------------------
