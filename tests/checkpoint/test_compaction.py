@@ -67,7 +67,7 @@ def test_what_becomes_one_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_damaged_ones_cost_what_is_damaged(tmp_path: Path) -> None:
     write_rows(str(tmp_path), segment_name(0), ROWS)
-    (whole,) = tmp_path.iterdir()
+    (whole,) = tmp_path.glob("*.parquet")
     content = bytearray(whole.read_bytes())
     content[10_000] ^= 1  # in the first group's keys
     whole.write_bytes(content)
