@@ -21,6 +21,7 @@ from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
 from beam_distilabel.failures import Failure, reasons_of
 from beam_distilabel.inference import ContinuousRunInference, text_of, to_engine
 from beam_distilabel.metadata import METADATA
+from beam_distilabel.models.base import answer_identity_of
 from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
 from beam_distilabel.models.remote.retries import pause_seconds
 from beam_distilabel.models.user_engine import failed_output
@@ -55,9 +56,9 @@ def apply_task(task: Any, rows: Any) -> StepResult:
 def task_key(task: Any) -> str:
     """The part of every answer's key that is the same for all rows of a Task."""
     fields = {
-        name: getattr(task, name)
+        name: answer_identity_of(getattr(task, name))
         for name in type(task).model_fields
-        if name not in _NOT_IN_KEY and not isinstance(getattr(task, name), type(task.model))
+        if name not in _NOT_IN_KEY
     }
     return fingerprint(
         CODE_VERSION,
@@ -65,7 +66,7 @@ def task_key(task: Any) -> str:
         task.name,
         fields,
         task.model.answer_identity(),
-        task.model.get_generation_kwargs(),
+        answer_identity_of(task.model.get_generation_kwargs()),
         task._context.seed,
     )
 

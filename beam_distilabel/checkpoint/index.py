@@ -151,8 +151,8 @@ class KeyIndex:
                 for old in earlier:  # who has one mapped goes on reading it
                     old.unlink(missing_ok=True)
                 return SortedKeys.load(path)
-        except (_Unreadable, CorruptSegment) as error:
-            raise error.__cause__ or error from None
+        except _Unreadable:
+            raise
         except (OSError, ValueError, NotImplementedError, pa.ArrowException) as error:
             logger.warning("The checkpoint's index is kept in memory: %s", error)
             self._home = None
@@ -184,15 +184,15 @@ class KeyIndex:
             logger.warning("A part of the checkpoint is unreadable and asked again: %s", error)
             column = None
         except OSError as error:
-            raise _Unreadable from error
+            raise _Unreadable(str(error)) from error
         if column is None:
             return np.empty((0, 2), np.uint64), np.empty(0, np.int64)
         rows = np.flatnonzero(column.is_valid().to_numpy())
         return key_numbers(column.drop_null()), rows
 
 
-class _Unreadable(Exception):
-    """The checkpoint itself can't be read; its cause says why."""
+class _Unreadable(OSError):
+    """The checkpoint itself can't be read, not what the host has of it."""
 
 
 def _use(index: SortedKeys, names: Sequence[str]) -> int:

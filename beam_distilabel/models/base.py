@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import inspect
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, SecretStr
 
 from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
@@ -77,7 +79,26 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         The class goes by its name alone: a script's module is called otherwise when the command
         line loads the script, and classes move.
         """
-        return {**self.identity(), "class": type(self).__name__}
+        how = self.how_it_is_run()
+        fields = {
+            name: answer_identity_of(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if not is_secret(field.annotation) and name not in self.not_identity() | how
+        }
+        return {"class": type(self).__name__, **fields}
+
+    @classmethod
+    def how_it_is_run(cls) -> frozenset[str]:
+        """Fields that say how the model is run, and that no answer depends on."""
+        return frozenset(
+            (
+                "cuda_devices",
+                "disable_cuda_device_placement",
+                "max_in_flight",
+                "offline_batch_generation_block_until_done",
+                "use_offline_batch_generation",
+            )
+        )
 
     # -- engine ----------------------------------------------------------------------------------
 
@@ -312,6 +333,43 @@ class AsyncLLM(LLM):
             )
 
         return run_coroutine(answer_all)
+
+
+def answer_identity_of(value: Any) -> Any:
+    """What of a field's value decides answers, as data that is equal in every process.
+
+    Of objects that are no data only their class counts, of functions their name.
+
+    Example:
+        >>> answer_identity_of([1.0, {"b"}, print])
+        [1, ['b'], 'print']
+    """
+    if isinstance(value, EngineModel):
+        return [value.answer_identity(), value.get_generation_kwargs()]
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 1 and 1.0 are one temperature
+    if value is None or isinstance(value, (str, int, float, bytes)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): answer_identity_of(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [answer_identity_of(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(answer_identity_of, value), key=repr)
+    if isinstance(value, SecretStr):
+        return None
+    if isinstance(value, BaseModel):
+        fields = {name: answer_identity_of(item) for name, item in dict(value).items()}
+        return {"class": type(value).__name__, **fields}
+    if isinstance(value, type) and hasattr(value, "model_json_schema"):
+        return value.model_json_schema()
+    if hasattr(value, "tolist"):  # numpy
+        return answer_identity_of(value.tolist())
+    if isinstance(value, PurePath):
+        return str(value)
+    return str(getattr(value, "__qualname__", type(value).__name__))
 
 
 def _identity_of(value: Any) -> Any:

@@ -46,10 +46,12 @@ def truth(folder: Path) -> dict[bytes, Any]:
     found: dict[bytes, Any] = {}
     for name in list_segments(str(folder)):
         try:
-            for row in read_segment(str(folder), name).to_pylist():
-                found.setdefault(row["key"], unseal(row["key"], row["value"]))
-        except Exception:
+            rows = read_segment(str(folder), name).to_pylist()
+        except CorruptSegment:
             continue
+        for row in rows:
+            if row["key"] is not None:
+                found.setdefault(row["key"], unseal(row["key"], row["value"]))
     return found
 
 

@@ -136,6 +136,14 @@ class ClientvLLM(OpenAILLM):
                     f"{type(error).__name__}: {error}"
                 ) from error
 
+    def answer_identity(self) -> dict[str, Any]:
+        """What decides the answers: the model that is served, not the address."""
+        return {**super().answer_identity(), "model": self.model_name}
+
+    @classmethod
+    def how_it_is_run(cls) -> frozenset[str]:
+        return super().how_it_is_run() | {"base_url"}
+
     def unload(self) -> None:
         self._tokenizer = None
         super().unload()

@@ -11,6 +11,7 @@ from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_can
 from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.memory import MemoryNeed
 from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
+from beam_distilabel.models.vllm.identity import of_answers
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.pooling import PoolingEngine
 from beam_distilabel.models.vllm.settings import engine_sizes
@@ -95,6 +96,14 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, HoldsEngine, Embeddings):
         answers = (engine.generate(GenerateRequest(one)) for one in inputs)
         outputs: list[Any] = engine.call(gather_or_cancel(answers))
         return [output["generations"][0] for output in outputs]
+
+    def answer_identity(self) -> dict[str, Any]:
+        """What decides the vectors: not on which GPUs the engine runs, nor with how much memory."""
+        return {**super().answer_identity(), "extra_kwargs": of_answers(self.extra_kwargs)}
+
+    @classmethod
+    def how_it_is_run(cls) -> frozenset[str]:
+        return super().how_it_is_run() | {"enforce_eager"}
 
     def memory_need(self) -> MemoryNeed:
         return engine_need(self)

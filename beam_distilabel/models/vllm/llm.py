@@ -22,6 +22,7 @@ from beam_distilabel.models.vllm.adapters import check_lora
 from beam_distilabel.models.vllm.arguments import check_engine
 from beam_distilabel.models.vllm.embedded import VLLMEngine
 from beam_distilabel.models.vllm.grammar import check_grammar
+from beam_distilabel.models.vllm.identity import of_answers, text_of_file
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.sampling import parse_arguments
 from beam_distilabel.models.vllm.server import VLLMServerEngine
@@ -285,6 +286,18 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
             self.engine,
             hashlib.sha256(key.encode()).hexdigest(),
         )
+
+    def answer_identity(self) -> dict[str, Any]:
+        """What decides the answers: not where the engine runs, nor on how many GPUs."""
+        return {
+            **super().answer_identity(),
+            "extra_kwargs": of_answers(self.extra_kwargs),
+            "chat_template": text_of_file(self.chat_template),
+        }
+
+    @classmethod
+    def how_it_is_run(cls) -> frozenset[str]:
+        return super().how_it_is_run() | {"base_url"}
 
     @classmethod
     def not_identity(cls) -> frozenset[str]:
