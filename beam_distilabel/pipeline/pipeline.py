@@ -357,18 +357,20 @@ class Pipeline(beam.PTransform):
 
         Example:
             >>> import tempfile
-            >>> from beam_distilabel.steps import LoadDataFromDicts, step
+            >>> from beam_distilabel.steps import LoadDataFromDicts, StepInput, step
             >>> @step(inputs=["n"], outputs=["half"])
-            ... def Halve(inputs):
+            ... def Halve(inputs: StepInput):
             ...     yield [{**row, "half": row["n"] // 2} for row in inputs]
-            >>> folder = tempfile.mkdtemp()
-            >>> for rows in ([{"n": 4}, {"n": None}], [{"n": 4}, {"n": 6}]):
+            >>> def halves(*numbers):
             ...     with Pipeline(name="doc-retry") as pipeline:
-            ...         _ = LoadDataFromDicts(data=rows) >> Halve()
-            ...     begin = pipeline.run if rows[1]["n"] is None else pipeline.retry
-            ...     distiset = begin(output_dir=folder, logging_handlers=[])
-            ...     distiset["default"]["train"]["half"]
+            ...         _ = LoadDataFromDicts(data=[{"n": n} for n in numbers]) >> Halve()
+            ...     return pipeline
+            >>> folder = tempfile.mkdtemp()
+            >>> distiset = halves(4, None).run(output_dir=folder, logging_handlers=[])
+            >>> list(distiset["default"]["train"]["half"])
             [2, None]
+            >>> distiset = halves(4, 6).retry(folder, logging_handlers=[])
+            >>> list(distiset["default"]["train"]["half"])
             [2, 3]
         """
         handle = self._submit(
