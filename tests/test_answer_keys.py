@@ -17,6 +17,7 @@ from apache_beam.pipeline import PipelineVisitor
 from hypothesis import given, settings, strategies as st
 from pydantic import BaseModel
 
+from beam_distilabel.checkpoint import CheckpointSettings
 from beam_distilabel.context import RunContext
 from beam_distilabel.models.base import AsyncLLM, answer_identity_of
 from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
@@ -29,12 +30,13 @@ from beam_distilabel.models.vllm.embeddings import vLLMEmbeddings
 from beam_distilabel.models.vllm.identity import of_answers
 from beam_distilabel.models.vllm.llm import vLLM
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.progress import forget, read_progress
 from beam_distilabel.rollouts import TaskRollout, _Generate, task_key
 from beam_distilabel.row import fingerprint
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from beam_distilabel.typing import GenerateOutput
-from tests.fakes import FakeLLM, SeededLLM, journal, new_name
+from tests.fakes import FakeLLM, SeededLLM, journal, new_name, run
 
 BASE: dict[str, Any] = {
     "name": "judge",
@@ -352,6 +354,28 @@ def test_equal_tasks_of_other_names_dont_answer_alike(tmp_path: Path) -> None:
         texts = [distiset[name]["train"][0][name] for name in ("a", "b")]
         assert texts[0] != texts[1]
         assert len(journal(llm.tag).events) == 2
+
+
+def test_no_engine_is_started_before_something_is_asked(tmp_path: Path) -> None:
+    tag = new_name()
+    context = RunContext(str(tmp_path), checkpoint=CheckpointSettings())
+
+    def answered(count: int) -> list[Any]:
+        task = TextGeneration(name="write", llm=FakeLLM(tag=tag))
+        task._context = context
+        return run([{"instruction": f"q{i}"} for i in range(count)], task)
+
+    life = journal(f"{tag}/life").events
+    assert len(answered(20)) == 20
+    assert life == ["load", "unload"]
+    assert len(answered(20)) == 20
+    assert life == ["load", "unload"]
+    assert len(answered(21)) == 21
+    assert life == ["load", "unload"] * 2
+    assert Counter(journal(tag).events) == Counter(f"q{i}" for i in range(21))
+    counts = read_progress(str(tmp_path))["write"]
+    assert (counts["reused"], counts["requests"], counts["rows_out"]) == (40, 21, 61)
+    forget(str(tmp_path))
 
 
 def test_no_shuffle_comes_with_a_task() -> None:

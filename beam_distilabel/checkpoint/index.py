@@ -56,6 +56,8 @@ class KeyIndex:
         """Where the value of `key` is; of several the one that was written first."""
         with self._lock:
             known, recent = self._sorted, self._recent.get(key, ())
+        if not recent and not len(known):  # a run that begins: nothing is there
+            return None
         best: Place | None = None
         for place in (*known.find(key), *recent):
             if (best is None or place < best) and not self._is_unusable(place):
