@@ -82,7 +82,6 @@ class EmbeddedEngine(Engine):
         self._restarting = asyncio.Lock()
         self._fatal: EngineError | None = None
         self._stopped = False
-        self._starting = False  # a restart is under way, or hangs
         self._requests = 0
         self._logging = False
         self._placement: Placement | None = None
@@ -105,8 +104,7 @@ class EmbeddedEngine(Engine):
         self._stopped = True
         atexit.unregister(self.close)
         try:
-            async with self._restarting:
-                self._stop_llm()
+            self._stop_llm()
         finally:
             if self._placement is not None:
                 self._placement.release()
@@ -249,31 +247,11 @@ class EmbeddedEngine(Engine):
                 self.statistics.restarts += 1
             self._stop_llm()
             try:
-                await self._start_again()
+                self._start_llm()
                 await self._introduce()
             except DistilabelError as error:
                 self._fatal = EngineError(f"vLLM's engine died and can't be started anew: {error}")
                 raise self._fatal from error
-
-    async def _start_again(self) -> None:
-        """Start in a thread of its own: a start that hangs must not hold what waits for it."""
-        self._starting = True
-        seconds = self.start_seconds
-        start = asyncio.ensure_future(asyncio.to_thread(self._start_llm))
-        done, _ = await asyncio.wait({start}, timeout=seconds)
-        if not done:
-            start.add_done_callback(self._end_late_start)
-            raise EngineError(
-                f"it was not ready after {seconds:g} s ({READY_VARIABLE}), and its start can't be "
-                "stopped: something that it loads does not answer."
-            )
-        self._starting = False
-        start.result()
-
-    def _end_late_start(self, start: asyncio.Future[None]) -> None:
-        """Stop what a start has made that was given up meanwhile."""
-        if not start.cancelled() and start.exception() is None:
-            self._stop_llm()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -286,16 +264,14 @@ class EmbeddedEngine(Engine):
             async with self._suspects if deaths > 1 else contextlib.nullcontext():
                 if self._stopped:
                     raise EngineError("The vLLM engine is closed.")
-                # What a restart has made so far is not to be used, nor to be started anew.
-                llm, incarnation = (None, -1) if self._starting else (self._llm, self._incarnation)
+                llm, incarnation = self._llm, self._incarnation
                 try:
                     if llm is not None:
                         return await self._attempt(llm, request)
                 except EngineDeadError:
                     deaths += 1
             # The processes have to be seen to be gone before new ones take their memory.
-            # A request that is given up meanwhile must not end the start that others wait for.
-            await asyncio.shield(self._restart(incarnation))
+            await self._restart(incarnation)
             if deaths > _MAX_DEATHS:
                 raise GenerationError(
                     f"vLLM's engine died {deaths} times while it answered this; its log has the "

@@ -66,5 +66,5 @@ def of_scheduler_only(llm: Any) -> None:
     handler, llm.output_handler = llm.output_handler, None
     if handler is not None:
         handler.cancel()
-    # vLLM starts another handler, on its event loop, with the first request.
     llm.log_stats = llm.output_processor.log_stats = False
+    llm._run_output_handler()

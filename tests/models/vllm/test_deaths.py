@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import threading
 from typing import Any
 
 import pytest
@@ -98,39 +96,6 @@ def test_a_request_that_kills_engines_costs_itself(engine: MortalEngine) -> None
     assert [answer["generations"][0] for answer in answers] == prompts
     assert isinstance(poisoned, GenerationError)
     assert not engine.dead
-
-
-def test_a_request_given_up_does_not_end_the_restart(engine: MortalEngine) -> None:
-    starts, go_on = threading.Event(), threading.Event()
-    start = engine._start_llm
-
-    def slowly() -> None:
-        starts.set()
-        go_on.wait(60)
-        start()
-
-    engine._start_llm = slowly  # type: ignore[method-assign]
-    killer = engine.submit(engine.generate(GenerateRequest("poison")))
-    assert starts.wait(60)
-    # The loop is free meanwhile; who comes now waits for the same start.
-    other = engine.submit(engine.generate(GenerateRequest("fine")))
-    killer.cancel()
-    go_on.set()
-    assert other.result(60)["generations"] == ["fine"]
-    assert engine._incarnation == 2
-
-
-def test_a_restart_has_to_be_done_in_time(
-    engine: MortalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    over = threading.Event()
-    monkeypatch.setattr(MortalEngine, "start_seconds", 0.2)
-    engine._start_llm = lambda: over.wait(60)  # type: ignore[method-assign]
-    (outcome,) = ask_all(engine, ["poison"])
-    over.set()
-    assert isinstance(outcome, EngineError)
-    assert re.search("died and can't be started anew: .* not ready after 0.2 s", str(outcome))
-    assert engine.dead
 
 
 def test_an_engine_that_dies_of_everything_is_given_up(engine: MortalEngine) -> None:
