@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from beam_distilabel.checkpoint.segments import SCHEMA, persistently, read_segment
+from beam_distilabel.checkpoint.segments import SCHEMA, read_segment
 from beam_distilabel.errors import DistilabelError
+from beam_distilabel.filesystems import persistently
 from beam_distilabel.host_folder import host_folder
 from beam_distilabel.row import fingerprint
 
@@ -124,7 +125,6 @@ class SegmentCache:
         table = persistently(
             f"Reading the checkpoint {self._folder}",
             lambda: read_segment(self._folder, segment, ["value"]),
-            final=(FileNotFoundError,),
         )
         values = table.column("value").combine_chunks()
         if isinstance(values, pa.ChunkedArray):

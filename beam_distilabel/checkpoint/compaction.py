@@ -16,13 +16,13 @@ from beam_distilabel.checkpoint.segments import (
     is_part,
     is_segment,
     list_files,
-    persistently,
     read_segment,
     remove,
     segment_name,
     write_table,
     written_at,
 )
+from beam_distilabel.filesystems import persistently
 
 SMALL_BYTES = 8 * 2**20
 """Segments of fewer bytes are merged with their neighbours."""
@@ -94,7 +94,6 @@ def _read(folder: str, name: str) -> pa.Table | None:
         table = persistently(
             f"Reading the checkpoint {folder}",
             lambda: read_segment(folder, name),
-            final=(FileNotFoundError,),
         )
     except FileNotFoundError:
         return None

@@ -21,10 +21,10 @@ from beam_distilabel.checkpoint.segments import (
     CorruptSegment,
     key_numbers,
     list_segments,
-    persistently,
     read_segment,
 )
 from beam_distilabel.checkpoint.sorted_keys import Place, SortedKeys
+from beam_distilabel.filesystems import persistently
 
 RECENT_KEYS = 100_000, 1_000_000
 """How many keys a process holds apart, at least and at most, before it merges them into the host's
@@ -92,7 +92,7 @@ class KeyIndex:
             f"Listing the checkpoint {self._folder}", lambda: list_segments(self._folder)
         )
         listed = set(names)
-        if listed == known:
+        if listed == known and not self._has_many_recent():
             return
         gone = known - listed
         if known:
@@ -105,8 +105,7 @@ class KeyIndex:
                     self._note(name, keys, rows.tolist(), found[name])
                 self._known = (self._known - gone) | listed
                 self._gone = (self._gone | gone) - listed
-                least, most = RECENT_KEYS
-                if len(self._recent) < min(max(least, len(self._sorted) // 16), most):
+                if not self._has_many_recent():
                     return
         merged = self._merge(names)
         with self._lock:
@@ -120,6 +119,10 @@ class KeyIndex:
                 for key, found_at in self._recent.items()
                 if (places := tuple(place for place in found_at if place.segment in late))
             }
+
+    def _has_many_recent(self) -> bool:
+        least, most = RECENT_KEYS
+        return len(self._recent) >= min(max(least, len(self._sorted) // 16), most)
 
     def _is_unusable(self, place: Place) -> bool:
         bad = self._unusable
@@ -178,7 +181,6 @@ class KeyIndex:
             column = persistently(
                 f"Reading the checkpoint {self._folder}",
                 lambda: read_segment(self._folder, name, ["key"]).column("key"),
-                final=(FileNotFoundError,),
             )
         except FileNotFoundError:  # merged with others by a run that was started meanwhile
             column = None

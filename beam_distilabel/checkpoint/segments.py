@@ -12,18 +12,16 @@ import io
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_distilabel.filesystems import url_to_fs
-
-T = TypeVar("T")
 
 KEY_BYTES = 16
 SUFFIX = ".parquet"
@@ -35,12 +33,6 @@ ROWS_PER_GROUP = 1024
 
 READERS = 16
 """How many segments are read at once; reads of object stores take long and cost nothing here."""
-
-ATTEMPTS = 6
-"""How often something is tried at the filesystem."""
-
-FIRST_DELAY = 0.1
-"""Seconds before the second attempt; before each further one it is twice as long."""
 
 logger = logging.getLogger(__name__)
 
@@ -208,30 +200,6 @@ def remove(folder: str, name: str) -> None:
         pass
     except OSError as error:  # it takes room and does no harm
         logger.warning("%s/%s can't be removed: %s", folder, name, error)
-
-
-def persistently(what: str, attempt: Callable[[], T], final: tuple[type[OSError], ...] = ()) -> T:
-    """What `attempt` returns, tried again where the filesystem fails.
-
-    Args:
-        what: what is attempted, for the log.
-        attempt: does it.
-        final: errors that another attempt wouldn't mend.
-
-    Raises:
-        OSError: a final one, or the last attempt's.
-    """
-    delay = FIRST_DELAY
-    for number in range(1, ATTEMPTS):
-        try:
-            return attempt()
-        except final:
-            raise
-        except OSError as error:
-            logger.warning("%s failed (attempt %d of %d): %s", what, number, ATTEMPTS, error)
-        time.sleep(delay)
-        delay *= 2
-    return attempt()
 
 
 @contextmanager

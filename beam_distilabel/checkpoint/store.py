@@ -13,13 +13,13 @@ from beam_distilabel.checkpoint.documents import seal, unseal
 from beam_distilabel.checkpoint.index import KeyIndex
 from beam_distilabel.checkpoint.segments import (
     CorruptSegment,
-    persistently,
     segment_name,
     write_segment,
 )
 from beam_distilabel.checkpoint.settings import CheckpointSettings
 from beam_distilabel.checkpoint.sorted_keys import Place
 from beam_distilabel.errors import CheckpointError
+from beam_distilabel.filesystems import persistently
 
 REFRESH_SECONDS = 5.0
 """How often a process looks at most for what others have written."""

@@ -4,7 +4,8 @@ import tempfile
 
 import pytest
 
-from beam_distilabel.checkpoint import opened, segments
+from beam_distilabel import filesystems
+from beam_distilabel.checkpoint import opened
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def host(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """The next attempt follows at once."""
-    monkeypatch.setattr(segments, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(filesystems, "FIRST_DELAY", 0.001)
 
 
 @pytest.fixture(autouse=True)

@@ -227,9 +227,9 @@ def test_threads_find_while_others_add(tmp_path: Path, monkeypatch: pytest.Monke
     readers = [threading.Thread(target=look) for _ in range(3)]
     for reader in readers:
         reader.start()
-    for _ in range(40):
+    for number in range(40):
         keys = [os.urandom(16) for _ in range(5)]
-        index.add(write(folder, keys, 1), keys)
+        index.add(write(folder, keys, 1, number), keys)
         written.extend(keys)
         index.refresh()
     stop.set()
@@ -237,6 +237,8 @@ def test_threads_find_while_others_add(tmp_path: Path, monkeypatch: pytest.Monke
         reader.join()
     assert lost == []
     assert all(index.find(key) for key in written)
+    # Also what one process alone has written is merged: its own keys don't pile up.
+    assert len(index._recent) < 100 < len(index._sorted)
 
 
 def test_keys_with_equal_halves() -> None:

@@ -12,13 +12,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from beam_distilabel.checkpoint import segments
 from beam_distilabel.checkpoint.documents import seal, unseal
 from beam_distilabel.checkpoint.segments import (
-    ATTEMPTS,
     ROWS_PER_GROUP,
     CorruptSegment,
     is_part,
     is_segment,
     list_segments,
-    persistently,
     read_segment,
     segment_name,
     write_segment,
@@ -147,26 +145,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         write(f"faulty://{tmp_path}", segment_name(), ROWS)
     assert list(tmp_path.glob("*.p*")) == []
-
-
-def test_attempts() -> None:
-    made: list[Exception] = []
-
-    def failing(times: int, kind: type[Exception]) -> str:
-        if len(made) < times:
-            made.append(kind("not now"))
-            raise made[-1]
-        return "done"
-
-    assert persistently("Reading", lambda: failing(ATTEMPTS - 1, OSError)) == "done"
-    made.clear()
-    with pytest.raises(OSError, match="not now"):
-        persistently("Reading", lambda: failing(ATTEMPTS, OSError))
-    assert len(made) == ATTEMPTS
-    made.clear()
-    with pytest.raises(FileNotFoundError):
-        persistently("Reading", lambda: failing(9, FileNotFoundError), (FileNotFoundError,))
-    assert len(made) == 1
 
 
 def test_errors_of_object_stores_are_errors_of_the_filesystem(whole: Path) -> None:
