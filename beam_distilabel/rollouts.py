@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from apache_beam.pvalue import TaggedOutput
@@ -12,19 +11,16 @@ from beam_distilabel.asking import Asker, Unfinished, load_engine
 from beam_distilabel.attempts import (
     RetryRule,
     Tries,
-    generation_of,
     is_transient,
-    put_together,
 )
-from beam_distilabel.checkpoint import MISSING
-from beam_distilabel.errors import CheckpointError, EngineError, GenerationError
+from beam_distilabel.errors import CheckpointError, EngineError
 from beam_distilabel.failures import Failure, reasons_of
+from beam_distilabel.generate import Asked, GenerateEach, NotStored, RowGenerate
 from beam_distilabel.inference import ContinuousRunInference, text_of, to_engine
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.base import answer_identity_of
-from beam_distilabel.models.engine import Engine, GenerateRequest, gather_or_cancel
+from beam_distilabel.models.engine import Engine
 from beam_distilabel.models.remote.retries import pause_seconds
-from beam_distilabel.models.user_engine import failed_output
 from beam_distilabel.processing import FAILURES, ROWS, as_told, failure_of, goes_on, sendable
 from beam_distilabel.row import (
     DRAW,
@@ -34,11 +30,9 @@ from beam_distilabel.row import (
     copied,
     fingerprint,
     identify,
-    seed_from,
 )
 from beam_distilabel.step import StepResult
 from beam_distilabel.task import CODE_VERSION, _Task
-from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 
 def apply_task(task: Any, rows: Any) -> StepResult:
@@ -119,9 +113,9 @@ class TaskRollout:
         task = self._task
         task._engine_loads_llm = True
         task.load()
-        self._kwargs = task.model.get_generation_kwargs()
-        self._key = task_key(task)
-        self._asker = Asker(task.name, task._context, self._key)
+        key = task_key(task)
+        self._asker = Asker(task.name, task._context, key)
+        self._asked = Asked(key, task.model.get_generation_kwargs(), self._asker)
         self.progress = self._asker.progress
         self._unnamed = Unnamed()
         # What every row needs is looked up once: pydantic's attributes are slow.
@@ -159,7 +153,7 @@ class TaskRollout:
         task, progress = self._task, self.progress
         element = self._unnamed.named(element)
         progress.add("rows_in")
-        generate = _Generate(self, element.get(DRAW, 0))
+        generate = RowGenerate(self._asked, element.get(DRAW, 0))
         try:
             rows = await self._rows(element, generate)
             if self._asks_again and generate.last_input is not None and self._has_failed(rows):
@@ -211,7 +205,7 @@ class TaskRollout:
         except Exception as error:
             return failure_of(task, element, error)
 
-    async def _rows(self, element: Row, generate: _Generate) -> list[Row]:
+    async def _rows(self, element: Row, generate: RowGenerate) -> list[Row]:
         """The rows of one attempt."""
         task = self._task
         # User code may change its row; other branches, further attempts and the failure have it as
@@ -233,8 +227,8 @@ class TaskRollout:
         return any(reason for done in rows for reason in reasons_of(done, self._name))
 
     async def _each_again(
-        self, element: Row, generate: _Generate, rows: list[Row]
-    ) -> tuple[list[Row], _Generate]:
+        self, element: Row, generate: RowGenerate, rows: list[Row]
+    ) -> tuple[list[Row], RowGenerate]:
         """Ask again for the generations that are of no use; the others stay as they are."""
         reasons = self._by_generation(rows)
         fresh = int(generate.is_fresh)
@@ -253,14 +247,14 @@ class TaskRollout:
                 break
             await self._pause([(reasons[i], tries[i]) for i, may_ask in again.items() if may_ask])
             if before is None:
-                generate = _Generate(self, draw, is_repeated=True)
+                generate = RowGenerate(self._asked, draw, is_repeated=True)
                 rows = await self._rows(element, generate)
                 asked, missing = (set(again) if generate.is_fresh else set()), set()
             else:
                 for i in again:
                     tries[i].number += 1
                 numbers = {i: tries[i].number for i in again}
-                generate = each = _GenerateEach(self, draw, before, numbers, again)
+                generate = each = GenerateEach(self._asked, draw, before, numbers, again)
                 rows = await self._rows(element, generate)
                 asked, missing = each.asked, each.missing
             reasons = self._by_generation(rows)
@@ -272,8 +266,8 @@ class TaskRollout:
         return self._counted(rows, [own.attempts for own in tries]), generate
 
     async def _all_again(
-        self, element: Row, generate: _Generate, rows: list[Row]
-    ) -> tuple[list[Row], _Generate]:
+        self, element: Row, generate: RowGenerate, rows: list[Row]
+    ) -> tuple[list[Row], RowGenerate]:
         """Repeat a rollout of a Task's own as a whole, as long as something in it fails."""
         reasons = self._by_generation(rows)
         tries = Tries(_most(reasons), fresh=int(generate.is_fresh))
@@ -286,12 +280,12 @@ class TaskRollout:
                 break
             if may_ask:
                 await self._pause([(reason, tries) for reason in failed])
-            repeated = _Generate(
-                self, element.get(DRAW, 0), tries.number, asks=may_ask, is_repeated=True
+            repeated = RowGenerate(
+                self._asked, element.get(DRAW, 0), tries.number, asks=may_ask, is_repeated=True
             )
             try:
                 found = await self._rows(element, repeated)
-            except _NotStored:
+            except NotStored:
                 break
             now = self._by_generation(found)
             tries.count({"attempts": _most(now)}, repeated.is_fresh)
@@ -332,7 +326,9 @@ class TaskRollout:
     def _all_failed(self, done: Row) -> bool:
         return all(reason is not None for reason in reasons_of(done, self._name))
 
-    def _failures(self, done: Row, element: Row, number: int, generate: _Generate) -> list[Failure]:
+    def _failures(
+        self, done: Row, element: Row, number: int, generate: RowGenerate
+    ) -> list[Failure]:
         reasons = reasons_of(done, self._name)
         if not any(reasons):
             return []
@@ -358,157 +354,3 @@ class TaskRollout:
 def _most(reasons: list[Any]) -> int:
     """How often the model was asked in a rollout of a Task's own, at the most."""
     return max((reason["attempts"] for reason in reasons if reason), default=1)
-
-
-class _NotStored(BaseException):
-    """An attempt that may not be asked for isn't stored.
-
-    No Exception, for the reason that `Unfinished` is none.
-    """
-
-
-class _Generate:
-    """Asks the engine on behalf of one row: arguments, seeds, token counts.
-
-    Attributes:
-        last_input: what was asked last; None before that.
-        output: what was answered last; None where that failed.
-        is_fresh: whether the engine was asked.
-        is_repeated: whether the rollout was tried before.
-    """
-
-    __slots__ = (
-        "_asked",
-        "_asks",
-        "_attempt",
-        "_draw",
-        "_rollout",
-        "is_fresh",
-        "is_repeated",
-        "last_input",
-        "output",
-    )
-
-    def __init__(
-        self,
-        rollout: TaskRollout,
-        draw: int,
-        attempt: int = 0,
-        asks: bool = True,
-        is_repeated: bool = False,
-    ) -> None:
-        self._rollout = rollout
-        self._draw = draw
-        self._attempt = attempt
-        self._asks = asks
-        self._asked: dict[str, int] = {}
-        self.last_input: Any = None
-        self.output: GenerateOutput | None = None
-        self.is_fresh = False
-        self.is_repeated = is_repeated
-
-    async def __call__(
-        self, input: FormattedInput, num_generations: int = 1, **overrides: Any
-    ) -> GenerateOutput:
-        rollout = self._rollout
-        self.last_input = input
-        self.output = None
-        key = fingerprint(rollout._key, input, self._draw, overrides)
-        if self._attempt:
-            key = fingerprint(key, "attempt", self._attempt)
-        nth = self._asked.get(key, 0)
-        self._asked[key] = nth + 1
-        kwargs = {**rollout._kwargs, **overrides} if overrides else rollout._kwargs
-        # The key is a hash: its own bits are a seed, as long as it is the first of its kind.
-        seed = seed_from(key, nth) if nth else int(key[:8], 16) >> 1
-        request = GenerateRequest(input, num_generations, kwargs, seed)
-        if nth or num_generations != 1:
-            key = fingerprint(key, nth, num_generations)
-        output: GenerateOutput = await rollout._asker.find(key)
-        if output is MISSING:
-            if not self._asks:
-                raise _NotStored
-            self.is_fresh = True
-            output = await rollout._asker.ask_engine(request, key)
-        self.output = output
-        return output
-
-    def texts(self) -> list[Any]:
-        """What the model wrote last, also where it is of no use."""
-        if self.output is None:
-            return []
-        texts: list[Any] = list(self.output["generations"])
-        for i, failure in enumerate(self.output.get("failures") or ()):
-            if failure:
-                texts[i] = failure.get("raw_output")
-        return texts
-
-
-class _GenerateEach(_Generate):
-    """Asks again for some generations of an input, each with a key of its own.
-
-    Args:
-        rollout: see `_Generate`.
-        draw: see `_Generate`.
-        output: what was answered before.
-        numbers: generation to the number of its attempt.
-        asks: generation to whether the engine may be asked for it.
-
-    Attributes:
-        asked: the generations that the engine was asked for.
-        missing: those whose attempt isn't stored, and that may not be asked for.
-    """
-
-    __slots__ = ("_before", "_each_asks", "_numbers", "asked", "missing")
-
-    def __init__(
-        self,
-        rollout: TaskRollout,
-        draw: int,
-        output: GenerateOutput,
-        numbers: Mapping[int, int],
-        asks: Mapping[int, bool],
-    ) -> None:
-        super().__init__(rollout, draw, is_repeated=True)
-        self._before = output
-        self._numbers = numbers
-        self._each_asks = asks
-        self.asked: set[int] = set()
-        self.missing: set[int] = set()
-
-    async def __call__(
-        self, input: FormattedInput, num_generations: int = 1, **overrides: Any
-    ) -> GenerateOutput:
-        rollout = self._rollout
-        self.last_input = input
-        first = fingerprint(rollout._key, input, self._draw, overrides)
-        kwargs = {**rollout._kwargs, **overrides} if overrides else rollout._kwargs
-        count = len(self._before["generations"])
-        parts = [generation_of(self._before, i) for i in range(count)]
-
-        async def ask(key: str) -> GenerateOutput:
-            request = GenerateRequest(input, 1, kwargs, int(key[:8], 16) >> 1)
-            try:
-                output = await rollout._asker.ask_engine(request, key)
-            except GenerationError as error:
-                output = failed_output(error, 1)
-            return output
-
-        wanted: dict[int, str] = {}
-        for i, number in self._numbers.items():
-            key = fingerprint(first, "attempt", number, i)
-            output: GenerateOutput = await rollout._asker.find(key)
-            if output is not MISSING:
-                parts[i] = generation_of(output, 0)
-            elif self._each_asks[i]:
-                wanted[i] = key
-            else:
-                self.missing.add(i)
-        if wanted:
-            self.asked.update(wanted)
-            await to_engine()  # on its loop they are asked at once
-            answers = await gather_or_cancel(map(ask, wanted.values()))
-            for i, answer in zip(wanted, answers, strict=True):
-                parts[i] = generation_of(answer, 0)
-        self.output = put_together(parts)
-        return self.output

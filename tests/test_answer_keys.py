@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from beam_distilabel.checkpoint import CheckpointSettings
 from beam_distilabel.context import RunContext
+from beam_distilabel.generate import Asked, RowGenerate
 from beam_distilabel.models.base import AsyncLLM, answer_identity_of
 from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
 from beam_distilabel.models.llamacpp.llm import LlamaCppLLM
@@ -31,7 +32,7 @@ from beam_distilabel.models.vllm.identity import of_answers
 from beam_distilabel.models.vllm.llm import vLLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.progress import forget, read_progress
-from beam_distilabel.rollouts import TaskRollout, _Generate, task_key
+from beam_distilabel.rollouts import task_key
 from beam_distilabel.row import fingerprint
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
@@ -59,16 +60,14 @@ class Key(BaseException):
 
 def key_of(task: Any, row: dict[str, Any], draw: int = 0) -> str:
     """The key under which a Task looks for the answer to a row."""
-    rollout = TaskRollout(task)
-    rollout._kwargs = task.model.get_generation_kwargs()
-    rollout._key = task_key(task)
 
     class Finds:
         async def find(self, key: str) -> GenerateOutput:
             raise Key(key)
 
-    rollout._asker = Finds()  # type: ignore[assignment]
-    generate = _Generate(rollout, draw)
+    finds: Any = Finds()
+    asked = Asked(task_key(task), task.model.get_generation_kwargs(), finds)
+    generate = RowGenerate(asked, draw)
     try:
         task.rollout(row, generate).send(None)
     except Key as found:

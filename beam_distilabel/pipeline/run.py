@@ -11,12 +11,10 @@ import datetime
 import json
 import logging
 import math
-import re
 import threading
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from logging import Handler
 from typing import Any, Literal
 
 import apache_beam as beam
@@ -25,12 +23,10 @@ from apache_beam.runners.runner import PipelineState
 from beam_distilabel.artifacts import STAGING_FOLDER
 from beam_distilabel.card import write_card
 from beam_distilabel.checkpoint import (
-    CheckpointSettings,
     close_checkpoints,
     compact,
     count_rows,
 )
-from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
     CheckpointError,
@@ -43,7 +39,6 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import write_file
-from beam_distilabel.hub import HubTarget
 from beam_distilabel.layout import CHECKPOINT_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import GraphOutputs
@@ -58,7 +53,6 @@ from beam_distilabel.pipeline.columns import (
 from beam_distilabel.pipeline.display import LOOK_SECONDS, ProgressDisplay, show_report
 from beam_distilabel.pipeline.failure_watch import FailureLimit, FailureWatch
 from beam_distilabel.pipeline.garbage import rare_collections
-from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.interrupt import (
     STOP_SECONDS,
     counted_interrupts,
@@ -68,13 +62,15 @@ from beam_distilabel.pipeline.interrupt import (
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
 from beam_distilabel.pipeline.report import RunFacts
+from beam_distilabel.pipeline.row_totals import row_totals
 from beam_distilabel.pipeline.run_directory import (
     PROGRESS_FOLDER,
     RUN_FILE,
     STAGES_FOLDER,
-    RunDirectory,
 )
+from beam_distilabel.pipeline.run_errors import reason_of, was_cancelled
 from beam_distilabel.pipeline.run_lock import RunLock
+from beam_distilabel.pipeline.run_request import SEED, RunRequest
 from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.validation import available_columns
@@ -92,66 +88,7 @@ FAILURES = "failures"
 MANIFEST = "manifest.json"
 COMMIT = "commit"
 
-SEED = 0
-"""The run seed; the same rows and engines give the same prompts, keys and sampling seeds."""
-
 logger = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass
-class RunRequest:
-    """One run.
-
-    Attributes:
-        name: the pipeline's name.
-        graph: this run's own copies of the Steps, with its parameters set.
-        directory: the run directory.
-        definition: the pipeline's dump, with the run's parameters.
-        runner: see `choose_runner`.
-        options: see `choose_runner`.
-        logging_handlers: where messages go; None for the console.
-        hub: where the result is published, by a worker at the end of the run.
-        dry_run: whether nothing leaves the run directory.
-        load_groups: Steps by name that are loaded together, and apart from others.
-        memory_budget: see `Pipeline.run`.
-        use_cache: whether what earlier runs have finished is used.
-        checkpoint: how what is finished is kept.
-        response_cache_dir: see `Pipeline`.
-        mode: "run", "retry" asks rows again whose answers couldn't be used, "finalize" asks
-            nothing and makes a Distiset of what is finished.
-        failure_limit: how many rows may fail before the run is stopped.
-        dataset: the path of the data that the run was given, if it was given one.
-    """
-
-    name: str
-    graph: Graph
-    directory: RunDirectory
-    definition: dict[str, Any]
-    runner: Any = None
-    options: Any = None
-    logging_handlers: list[Handler] | None = None
-    hub: HubTarget | None = None
-    dry_run: bool = False
-    load_groups: Sequence[Stage] = ()
-    memory_budget: int | None = None
-    use_cache: bool = True
-    checkpoint: CheckpointSettings = dataclasses.field(default_factory=CheckpointSettings)
-    response_cache_dir: str | None = None
-    mode: Literal["run", "retry", "finalize"] = "run"
-    failure_limit: FailureLimit = dataclasses.field(default_factory=FailureLimit)
-    dataset: str | None = None
-
-    def context(self) -> RunContext:
-        """The run, as its workers see it."""
-        return RunContext(
-            run_dir=self.directory.path,
-            seed=SEED,
-            dry_run=self.dry_run,
-            checkpoint=self.checkpoint,
-            response_cache_dir=self.response_cache_dir,
-            finished_only=self.mode == "finalize",
-            retries_failures=self.mode == "retry",
-        )
 
 
 def start(request: RunRequest) -> RunHandle:
@@ -310,7 +247,7 @@ class RunHandle:
             request = self._request
             raise RunFailedError(
                 f"the run of the pipeline {request.name!r} {self._state}: "
-                f"{_reason(self._error, request.graph.steps)} See "
+                f"{reason_of(self._error, request.graph.steps)} See "
                 f"{request.directory.file(LOG_FILE)}. {self._hint()}"
             ) from self._error
         distiset = create_distiset(self.run_dir, enable_metadata=True)
@@ -472,8 +409,8 @@ class RunHandle:
             logger.info("%s", self._hint())
 
     def _interrupted(self, error: BaseException) -> RunInterrupted:
-        if not _was_cancelled(error):
-            reason = _reason(error, self._request.graph.steps)
+        if not was_cancelled(error):
+            reason = reason_of(error, self._request.graph.steps)
             logger.warning("The run ended before it could be interrupted: %s", reason)
         if self._winding_down is not None:
             self._winding_down.join()
@@ -498,7 +435,7 @@ class RunHandle:
         except BaseException as error:
             logger.debug("What is finished could not be written", exc_info=True)
             if self._wish == "rows":
-                reason = _reason(error, request.graph.steps)
+                reason = reason_of(error, request.graph.steps)
                 logger.warning("What is finished could not be written as a Distiset: %s", reason)
             return False
         show_report(self._report, self.run_dir)
@@ -718,60 +655,5 @@ def empty_subset(columns: Iterable[str]) -> Any:
 
     return DatasetDict({SPLIT: Dataset.from_dict({name: [] for name in sorted(columns)})})
 
-
-def row_totals(graph: Graph) -> dict[str, int]:
-    """How many rows each Step will send on, where that follows from the loader."""
-    from beam_distilabel.step import RowStep
-    from beam_distilabel.task import Task
-
-    totals: dict[str, int] = {}
-    for name in graph.in_order():
-        step = graph.steps[name]
-        predecessors = graph.predecessors(name)
-        if step.is_generator:
-            known = step.count_rows()
-            if known is not None:
-                totals[name] = known
-        elif len(predecessors) == 1 and predecessors[0] in totals:
-            if predecessors[0] in graph.routers:
-                continue
-            if isinstance(step, RowStep):
-                totals[name] = totals[predecessors[0]]
-            elif isinstance(step, Task) and type(step).process is Task.process:
-                each = 1 if step.group_generations else step.num_generations or 1
-                totals[name] = totals[predecessors[0]] * each
-    return totals
-
-
-def _was_cancelled(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, RunCancelled):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-_WHERE = re.compile(r" \[while running '(?P<step>[^'/:]+)[^']*'\]")
-"""What Beam appends to the text of an error."""
-
-
-def _reason(error: BaseException, steps: Container[str]) -> str:
-    """Why a run failed: our errors' whole text, of others the last line, with the Step's name."""
-    while error.__cause__ is not None and not isinstance(error, DistilabelError):
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
-    if isinstance(error, DistilabelError):
-        # An engine's own error has several lines, and the cause isn't in the last.
-        whole = "\n".join(line for line in lines if not line.startswith(_PYDANTIC_HINT))
-        return _WHERE.sub("", whole)[:_MAX_REASON]
-    where = _WHERE.search(text)
-    if where is not None and where["step"] in steps:
-        return f"Step {where['step']!r}: {type(error).__name__}: {_WHERE.sub('', text)}"
-    return f"{type(error).__name__}: {text}"
-
-
-_PYDANTIC_HINT = "For further information visit"
-_MAX_REASON = 4_000
 
 __all__ = ["RunHandle", "RunRequest", "start"]
