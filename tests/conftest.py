@@ -1,6 +1,7 @@
 """What all tests share: a run directory of their own, the test Hub, one engine, one Flink."""
 
 import os
+import signal
 from typing import Any
 
 import hypothesis
@@ -14,6 +15,10 @@ from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 # vLLM's worker processes don't end by themselves on CPUs; after so many seconds they are made to.
 os.environ.setdefault("VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS", "1")
+
+# What a shell starts in the background ignores Ctrl-C, and so would the programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says something of the host only.
 hypothesis.settings.register_profile("untimed", deadline=None)
