@@ -63,11 +63,17 @@ class Asker:
         self.progress = step_progress(context.run_dir, step)
         self._metrics = StepMetrics(self.progress)
         self._finished: list[Checkpoint] = []
+        self._shared = shared_folder(context, key)
+        settings = context.checkpoint or CheckpointSettings()
+        since = 0 if context.uses_cache else context.launched
         try:
-            for folder in checkpoint_folders(context, step, key):
-                settings = context.checkpoint or CheckpointSettings()
-                self._finished.append(open_checkpoint(folder, settings, self._owner))
-                self._finished[-1].refresh(force=True)
+            for folder in filter(None, (own_folder(context, step), self._shared)):
+                finished = open_checkpoint(folder, settings, self._owner, since)
+                self._finished.append(finished)
+                try:
+                    finished.refresh(force=True)
+                except CheckpointError as error:
+                    self._do_without(finished, error)
         except BaseException:
             self.close()
             raise
@@ -86,14 +92,30 @@ class Asker:
         What can't be written is asked again in a resumed run, and the log says so; the run's own
         result, or the error that ended it, is more than that.
         """
-        finished, self._finished = self._finished, []
-        for one in finished:
-            try:
-                close_checkpoint(one, self._owner)
-            except CheckpointError as error:
-                logger.warning("Some answers will be asked again in a resumed run: %s", error)
+        for finished in list(self._finished):
+            self._close(finished)
         # The process may end before the record is due.
         self.progress.write()
+
+    def _close(self, finished: Checkpoint) -> None:
+        self._finished.remove(finished)
+        try:
+            close_checkpoint(finished, self._owner)
+        except CheckpointError as error:
+            if finished.folder != self._shared:
+                logger.warning("Some answers will be asked again in a resumed run: %s", error)
+
+    def _do_without(self, finished: Checkpoint, error: CheckpointError) -> None:
+        """Go on without what is shared with other runs; without its own a run can't.
+
+        Raises:
+            CheckpointError: it is the run's own.
+        """
+        if finished.folder != self._shared:
+            raise error
+        if finished in self._finished:
+            logger.warning("The run goes on without its response_cache_dir: %s", error)
+            self._close(finished)
 
     def settle(self) -> None:
         """Write at once what this process has finished and counted; the run is about to end.
@@ -116,8 +138,11 @@ class Asker:
             self.progress.end_bundle()
         else:
             self.progress.flush()
-        for finished in self._finished:
-            finished.refresh()
+        for finished in list(self._finished):
+            try:
+                finished.refresh()
+            except CheckpointError as error:
+                self._do_without(finished, error)
 
     async def ask(self, request: GenerateRequest, key: str) -> GenerateOutput:
         """What the engine answers to `request`, now or at any time before.
@@ -142,11 +167,15 @@ class Asker:
             CheckpointError: what is finished can't be read.
         """
         binary = bytes.fromhex(key)
-        for number, finished in enumerate(self._finished):
-            output = await _look_up(finished, binary)
+        for finished in list(self._finished):
+            try:
+                output = await _look_up(finished, binary)
+            except CheckpointError as error:
+                self._do_without(finished, error)
+                continue
             if output is not MISSING:
-                for other in self._finished[:number]:  # a run goes on without the shared folder too
-                    await _keep(other, binary, output)
+                # A run goes on without the shared folder too, and others find what it has.
+                await self._keep(binary, output, besides=finished)
                 self.progress.add("reused")
                 return output
         return MISSING
@@ -169,9 +198,20 @@ class Asker:
             progress.answered(time.perf_counter() - began)
         progress.count_tokens(output.get("statistics"))
         if self._finished and is_final(output):
-            for finished in self._finished:
-                await _keep(finished, binary, output)
+            await self._keep(binary, output)
         return output
+
+    async def _keep(
+        self, key: bytes, output: GenerateOutput, besides: Checkpoint | None = None
+    ) -> None:
+        """Keep an answer wherever it isn't yet."""
+        for finished in list(self._finished):
+            if finished is besides or (besides is not None and finished.find(key) is not None):
+                continue
+            try:
+                await _put(finished, key, output)
+            except CheckpointError as error:
+                self._do_without(finished, error)
 
     @property
     def keeps(self) -> bool:
@@ -189,7 +229,7 @@ async def _look_up(finished: Checkpoint, key: bytes) -> Any:
     return await asyncio.get_running_loop().run_in_executor(None, found.read)
 
 
-async def _keep(finished: Checkpoint, key: bytes, output: GenerateOutput) -> None:
+async def _put(finished: Checkpoint, key: bytes, output: GenerateOutput) -> None:
     written = finished.put(key, output)
     if written is None:
         return
@@ -210,11 +250,15 @@ def is_final(output: GenerateOutput) -> bool:
     return True
 
 
-def checkpoint_folders(context: RunContext, step: str, key: str) -> list[str]:
-    """Where a Step's finished generations are: the run's own folder, then the shared one."""
-    folders = []
-    if context.run_dir is not None and context.checkpoint is not None:
-        folders.append(f"{context.run_dir}/{CHECKPOINT_FOLDER}/{step}")
-    if context.response_cache_dir is not None:
-        folders.append(f"{context.response_cache_dir}/{fingerprint(key)}")
-    return folders
+def own_folder(context: RunContext, step: str) -> str | None:
+    """Where a run keeps a Step's finished generations."""
+    if context.run_dir is None or context.checkpoint is None:
+        return None
+    return f"{context.run_dir}/{CHECKPOINT_FOLDER}/{step}"
+
+
+def shared_folder(context: RunContext, key: str) -> str | None:
+    """Where a Step's finished generations are shared with other runs."""
+    if context.response_cache_dir is None:
+        return None
+    return f"{context.response_cache_dir}/{fingerprint(key)}"

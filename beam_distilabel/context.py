@@ -20,6 +20,8 @@ class RunContext:
         response_cache_dir: a folder where finished generations are shared with other runs.
         finished_only: whether nothing is asked: rows without a finished generation are left out.
         retries_failures: whether rows whose answers couldn't be used are asked again.
+        launched: when the run was launched, in nanoseconds since the epoch.
+        uses_cache: whether what was finished before that is used.
     """
 
     run_dir: str | None = None
@@ -29,3 +31,5 @@ class RunContext:
     response_cache_dir: str | None = None
     finished_only: bool = False
     retries_failures: bool = False
+    launched: int = 0
+    uses_cache: bool = True

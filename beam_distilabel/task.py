@@ -232,7 +232,11 @@ class _Task(_Step):
             if isinstance(self.model, LLM) and not isinstance(text, (str, type(None))):
                 # It would change the type of the column, and so the value of every row.
                 raise ParseError(f"the LLM gave {type(text).__name__}, expected text or None")
-            return dict(self.format_output(text, row)), None
+            columns = dict(self.format_output(text, row))
+            declared = self._declared_outputs()
+            if declared and all(columns.get(name) is None for name in declared):
+                raise ParseError("`format_output` gave None for all outputs of this answer")
+            return columns, None
         except Exception as error:
             # A Task's parser fails on what the model wrote, whatever it raises.
             failure = Failure(self.unique_name, "parse", message_of(error), {})

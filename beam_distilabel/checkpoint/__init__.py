@@ -13,7 +13,7 @@ from beam_distilabel.checkpoint.opened import (
     flush_checkpoints,
     open_checkpoint,
 )
-from beam_distilabel.checkpoint.segments import count_rows
+from beam_distilabel.checkpoint.segments import count_rows, drop_segments
 from beam_distilabel.checkpoint.settings import CheckpointSettings, as_settings
 from beam_distilabel.checkpoint.store import MISSING, Checkpoint, Found
 
@@ -28,6 +28,7 @@ __all__ = [
     "close_checkpoints",
     "compact",
     "count_rows",
+    "drop_segments",
     "flush_checkpoints",
     "open_checkpoint",
 ]

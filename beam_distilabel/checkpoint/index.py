@@ -22,6 +22,7 @@ from beam_distilabel.checkpoint.segments import (
     key_numbers,
     list_segments,
     read_segment,
+    written_at,
 )
 from beam_distilabel.checkpoint.sorted_keys import Place, SortedKeys
 from beam_distilabel.filesystems import persistently
@@ -39,10 +40,12 @@ class KeyIndex:
     Args:
         folder: the folder of the segments.
         home: where the host's index of that folder is; None for nowhere.
+        since: segments that were begun before that time, in nanoseconds, don't count.
     """
 
-    def __init__(self, folder: str, home: Path | None) -> None:
+    def __init__(self, folder: str, home: Path | None, since: int = 0) -> None:
         self._folder = folder
+        self._since = since
         self._home = home
         self._sorted = SortedKeys()
         self._recent: dict[bytes, tuple[Place, ...]] = {}
@@ -91,6 +94,7 @@ class KeyIndex:
         names = persistently(
             f"Listing the checkpoint {self._folder}", lambda: list_segments(self._folder)
         )
+        names = [name for name in names if written_at(name) >= self._since]
         listed = set(names)
         if listed == known and not self._has_many_recent():
             return

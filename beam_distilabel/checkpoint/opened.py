@@ -21,7 +21,7 @@ _lock = threading.Lock()
 
 
 def open_checkpoint(
-    folder: str, settings: CheckpointSettings, owner: str | None = None
+    folder: str, settings: CheckpointSettings, owner: str | None = None, since: int = 0
 ) -> Checkpoint:
     """The process' `Checkpoint` of a folder; give it back with `close_checkpoint`.
 
@@ -29,10 +29,12 @@ def open_checkpoint(
         folder: where the segments are.
         settings: how much may be unwritten; those of who opens it first hold.
         owner: the run that uses it, see `close_checkpoints`.
+        since: segments that were begun before that time, in nanoseconds, are not used; that of who
+            opens it first holds.
     """
     with _lock:
         if folder not in _open:
-            _open[folder] = (Checkpoint(folder, settings), Counter())
+            _open[folder] = (Checkpoint(folder, settings, since), Counter())
         known, uses = _open[folder]
         uses[owner] += 1
         return known

@@ -87,6 +87,17 @@ def list_files(folder: str) -> dict[str, int]:
     }
 
 
+def drop_segments(folder: str, before: int) -> None:
+    """Remove the segments in `folder` that were begun before a time, in nanoseconds.
+
+    Raises:
+        OSError: the folder can't be listed.
+    """
+    for name in list_segments(folder):
+        if written_at(name) < before:
+            remove(folder, name)
+
+
 def list_segments(folder: str) -> list[str]:
     """The names of the segments in `folder`, in the order in which they count.
 

@@ -86,6 +86,7 @@ class Checkpoint:
     Args:
         folder: where the segments are; made when the first is written.
         settings: how much may be unwritten.
+        since: segments that were begun before that time, in nanoseconds, are not used.
 
     Example:
         >>> from beam_distilabel.checkpoint import checkpoint
@@ -95,11 +96,11 @@ class Checkpoint:
         {'generations': ['text']}
     """
 
-    def __init__(self, folder: str, settings: CheckpointSettings) -> None:
+    def __init__(self, folder: str, settings: CheckpointSettings, since: int = 0) -> None:
         self.folder = folder
         self._settings = settings
         home = home_of(folder)
-        self._index = KeyIndex(folder, home)
+        self._index = KeyIndex(folder, home, since)
         self._cache = SegmentCache(folder, home)
         self._state = threading.Condition()
         self._coming = _Batch()

@@ -32,6 +32,8 @@ from beam_distilabel.runtime_parameters import (
 )
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
+_OURS = "beam_distilabel."  # classes whose fields say all
+
 STOCK_BATCH_SIZE = 256
 """How many prompts Beam's own RunInference puts in a batch (its default starts at 1 and grows)."""
 
@@ -77,7 +79,7 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         """What of `identity` decides the answers; a change of the rest asks nothing again.
 
         The class goes by its name alone: a script's module is called otherwise when the command
-        line loads the script, and classes move.
+        line loads the script, and classes move. What a user's own class calls its model counts too.
         """
         how = self.how_it_is_run()
         fields = {
@@ -85,7 +87,16 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
             for name, field in type(self).model_fields.items()
             if not is_secret(field.annotation) and name not in self.not_identity() | how
         }
+        if not type(self).__module__.startswith(_OURS):
+            fields["model_name"] = self._name_known()
         return {"class": type(self).__name__, **fields}
+
+    def _name_known(self) -> str | None:
+        """`model_name`, where it is known before the model is loaded."""
+        try:
+            return str(self.model_name)
+        except Exception:
+            return None
 
     @classmethod
     def how_it_is_run(cls) -> frozenset[str]:

@@ -96,7 +96,11 @@ def apply_steps(
         predecessors = graph.predecessors(name)
         successors = graph.successors(name)
         # What mustn't be used is neither looked up nor shared.
-        step._context = context if step.use_cache else replace(context, response_cache_dir=None)
+        step._context = (
+            context
+            if step.use_cache
+            else replace(context, response_cache_dir=None, uses_cache=False)
+        )
         step._holds_model = bool(models_of(step))
         step._shares_input = any(len(graph.successors(p)) > 1 for p in predecessors)
         if len(predecessors) > 1:

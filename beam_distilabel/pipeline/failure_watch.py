@@ -34,12 +34,15 @@ class FailureLimit:
     min_sample: int = MIN_FAILURE_SAMPLE
 
     def __post_init__(self) -> None:
-        if self.max_ratio is not None and not 0 < self.max_ratio <= 1:
+        ratio = self.max_ratio
+        is_number = isinstance(ratio, (int, float)) and not isinstance(ratio, bool)
+        if ratio is not None and not (is_number and 0 < ratio <= 1):
             raise DistilabelUserError(
                 f"max_failure_ratio={self.max_ratio!r}: it is the share of a Step's rows that may "
                 "fail, above 0 and up to 1; None allows any."
             )
-        if self.min_sample < 1:
+        is_count = isinstance(self.min_sample, int) and not isinstance(self.min_sample, bool)
+        if not is_count or self.min_sample < 1:
             raise DistilabelUserError(
                 f"min_failure_sample={self.min_sample!r}: it is a number of rows, at least 1."
             )

@@ -121,7 +121,7 @@ def resume_command(run_dir: str) -> str:
     return f"pipeline.run(output_dir={run_dir!r})"
 
 
-_HARMLESS = ("--config", "--script", "--pipeline-variable-name", "--runner")
+_HARMLESS = ("--config", "--dataset", "--script", "--pipeline-variable-name", "--runner")
 
 
 def _harmless(arguments: list[str], run_dir: str) -> list[str]:

@@ -415,6 +415,7 @@ class Pipeline(beam.PTransform):
         return start(
             RunRequest(
                 name=self.name,
+                is_named=self._name is not None,
                 graph=graph,
                 directory=directory,
                 definition=definition,
@@ -483,7 +484,7 @@ class Pipeline(beam.PTransform):
         if name != FAILURES or not parent:
             return None
         directory = RunDirectory(parent)
-        if (directory.read_json(RUN_FILE) or {}).get("pipeline") != self.name:
+        if not self._may_go_on(directory.read_json(RUN_FILE) or {}):
             return None
         if output_dir is not None and RunDirectory(output_dir).path != directory.path:
             raise DistilabelUserError(
@@ -491,6 +492,13 @@ class Pipeline(beam.PTransform):
                 f"are put in place of its null rows there: leave out output_dir={output_dir!r}."
             )
         return directory
+
+    def _may_go_on(self, record: Mapping[str, Any]) -> bool:
+        """Whether a run with that record may be one of this pipeline."""
+        if "pipeline" not in record:
+            return False
+        both_named = self._name is not None and record.get("is_named", True)
+        return record["pipeline"] == self.name or not both_named
 
     def _dataset_of_run(self, graph: Graph, directory: RunDirectory, mode: str) -> str | None:
         """The path of the data that a run in `directory` was given; None where it needs none.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError, RowError
@@ -27,9 +28,9 @@ class RoutingBatchFunction:
 
     Args:
         routing_function: receives the names of the connected Steps and returns those to use. What
-            it draws from `random` depends on what the Tasks below are asked about the row (on all
-            its columns, where there are none): a retry repeats itself, and neither the order of the
-            rows nor their other columns matter.
+            it draws from `random` or `numpy.random` depends on what the Tasks below are asked about
+            the row (on all its columns, where there are none): a retry repeats itself, and neither
+            the order of the rows nor their other columns matter.
         description: for people.
         factory: (module, name, keyword arguments) of the function that made it, where one did.
     """
@@ -52,12 +53,14 @@ class RoutingBatchFunction:
             DistilabelError: the function returned something that isn't connected, or nothing.
         """
         with _seeding:
-            state = random.getstate()
+            state, array_state = random.getstate(), np.random.get_state()
             random.seed(seed)
+            np.random.seed(seed)
             try:
                 chosen = list(self.routing_function(list(steps)))
             finally:
                 random.setstate(state)
+                np.random.set_state(array_state)
         unknown = [name for name in chosen if name not in steps]
         if unknown:
             raise DistilabelError(

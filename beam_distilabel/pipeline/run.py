@@ -26,6 +26,7 @@ from beam_distilabel.checkpoint import (
     close_checkpoints,
     compact,
     count_rows,
+    drop_segments,
 )
 from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
@@ -102,17 +103,22 @@ def start(request: RunRequest) -> RunHandle:
     choice = choose_runner(request.runner, request.options)
     stages = plan_jobs(request, choice.local)
     directory = request.directory
-    known = directory.check(request.name)
+    known = directory.check(request.name, request.is_named)
     if known is None and request.mode != "run":
         raise DistilabelUserError(
             f"{directory.path!r} holds no run of the pipeline {request.name!r}, so there is "
             f"nothing to {request.mode}; name the output_dir of a run."
         )
+    if request.mode == "finalize" and known is not None and known.get(_RESULT) == "whole":
+        raise DistilabelUserError(
+            f"{directory.path!r} holds the whole Distiset of a run, which `finalize` would replace "
+            f"by a part. Open {directory.file(DISTISET)!r}; or run the pipeline again."
+        )
     directory.make()
     handle = RunHandle(request, choice, _record(request, known), stages)
     handle._lock.acquire()
     try:
-        directory.claim(request.name, handle._record)
+        directory.claim(request.name, handle._record, request.is_named)
         handle._thread.start()
     except BaseException:
         handle._lock.release()
@@ -125,7 +131,20 @@ def _record(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     if request.mode == "finalize":
         return {**(known or {}), "finalized": now}  # the run itself is what it was
-    return {"beam_distilabel": __version__, "started": now, "state": "running"}
+    record: dict[str, Any] = {
+        "beam_distilabel": __version__,
+        "started": now,
+        "state": "running",
+    }
+    if not request.is_named:
+        record["is_named"] = False
+    if known is not None and _RESULT in known:
+        record[_RESULT] = known[_RESULT]  # an earlier run's, until this one has its own
+    return record
+
+
+_RESULT = "result"
+"""In `run.json`: whether `distiset/` has all rows of a run, "whole", or those finished, "part"."""
 
 
 def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
@@ -283,18 +302,28 @@ class RunHandle:
                 except KeyboardInterrupt:
                     interrupts.count += 1
 
-    def _interruption(self, what: str) -> RunInterrupted:
+    def _resume_command(self) -> str:
         command = resume_command(self.run_dir)
+        return command if self._request.use_cache else f"{command}, with use_cache=True"
+
+    def _interruption(self, what: str) -> RunInterrupted:
+        command = self._resume_command()
         return RunInterrupted(
             f"the run of the pipeline {self._request.name!r} {what}. To go on: {command}",
             self.run_dir,
             command,
         )
 
-    def _hint(self) -> str:
-        return (
-            f"What is finished is kept in {self.run_dir}; to go on: {resume_command(self.run_dir)}"
+    def _gone_wrong(self, verdict: str) -> RunFailedError:
+        """Why too many rows failed, and how to go on: answers of no use are kept, and would count
+        again."""
+        return RunFailedError(
+            f"{verdict} When the reason is mended, `pipeline.retry(output_dir={self.run_dir!r})` "
+            f"or `beam-distilabel retry {self.run_dir}` asks again for what failed."
         )
+
+    def _hint(self) -> str:
+        return f"What is finished is kept in {self.run_dir}; to go on: {self._resume_command()}"
 
     # -- ending early ----------------------------------------------------------------------------
 
@@ -348,8 +377,10 @@ class RunHandle:
                 logger.info("Running the pipeline %r in %s", request.name, self.run_dir)
                 try:
                     facts = self._execute()
+                    self._record[_RESULT] = "part" if facts.finished_only else "whole"
                     self._note_counts()
                     self._report = self._finish(facts)
+                    self._drop_replaced()
                 except BaseException as error:
                     self._job_over.set()
                     logger.debug("The run failed", exc_info=True)
@@ -418,10 +449,17 @@ class RunHandle:
             return self._interruption(
                 f"was interrupted; what is finished is in {self.run_dir}/{DISTISET}"
             )
+        if self._record.get(_RESULT) == "whole":
+            return self._interruption(
+                f"was interrupted; what is finished is kept, and {self.run_dir}/{DISTISET} is "
+                "still the whole result of an earlier run"
+            )
         return self._interruption(f"was interrupted; what is finished is kept in {self.run_dir}")
 
     def _write_part(self) -> bool:
         """Write the Distiset of what is finished, in a job that asks nothing."""
+        if self._record.get(_RESULT) == "whole":
+            return False  # of an earlier run: more than a part
         request = self._request
         logger.info("Writing what is finished to %s", request.directory.file(DISTISET))
         self._request = dataclasses.replace(
@@ -432,6 +470,7 @@ class RunHandle:
             discard(self.run_dir)
             self._stages = plan_jobs(self._request, self._choice.local)
             self._report = self._finish(self._execute())
+            self._record[_RESULT] = "part"
         except BaseException as error:
             logger.debug("What is finished could not be written", exc_info=True)
             if self._wish == "rows":
@@ -451,7 +490,7 @@ class RunHandle:
         )
         done = threading.Event()
         steps = request.graph.in_order()
-        watch = FailureWatch(self.run_dir, steps, request.failure_limit, self._stop_failing)
+        watch = FailureWatch(self.run_dir, steps, request.failure_limit, self._cancel_job)
         shower = threading.Thread(target=self._show, args=(steps, watch, done), daemon=True)
         shower.start()
         try:
@@ -465,7 +504,7 @@ class RunHandle:
                     self._write(outputs, facts)
                 self._run_job(job)
                 if watch.verdict is not None:
-                    raise RunFailedError(watch.verdict)
+                    raise self._gone_wrong(watch.verdict)
                 if outputs is None:
                     jobs.collect(number)
         except BaseException as error:
@@ -475,7 +514,7 @@ class RunHandle:
             for path in (directory.file(DISTISET), directory.path, *folders):
                 remove_staging(path)
             if watch.verdict is not None and isinstance(error, Exception):
-                raise RunFailedError(watch.verdict) from error
+                raise self._gone_wrong(watch.verdict) from error
             raise
         finally:
             done.set()
@@ -566,7 +605,7 @@ class RunHandle:
         return facts
 
     def _prepare_checkpoint(self) -> None:
-        """Leave what is finished as this run wants it: without what it mustn't use, in few files.
+        """Leave what is finished in few files, and have Steps not look at what they mustn't use.
 
         Raises:
             CheckpointError: it can't be read or written.
@@ -582,14 +621,21 @@ class RunHandle:
                     compact(request.directory.file(folder))
                     kept = count_rows(request.directory.file(folder))
                     if kept:
-                        logger.info("%s: %s answers are there already", name, f"{kept:,}")
+                        logger.info("%s: %s answers of earlier runs are kept", name, f"{kept:,}")
                 else:
-                    request.directory.clear(folder)
+                    # What is there stays until this run has its own, in case that it never does.
                     step.use_cache = False  # the run's own copy
             except OSError as error:
                 raise CheckpointError(
                     f"the checkpoint {request.directory.file(folder)!r} can't be used: {error}"
                 ) from error
+
+    def _drop_replaced(self) -> None:
+        """Remove what the Steps of this run, which is done, were not to use."""
+        for name, step in self._request.graph.steps.items():
+            if not step.use_cache and self._request.mode == "run":
+                folder = self._request.directory.file(f"{CHECKPOINT_FOLDER}/{name}")
+                drop_segments(folder, self._request.launched)
 
     def _show(self, steps: list[str], watch: FailureWatch, done: threading.Event) -> None:
         with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:
@@ -599,13 +645,6 @@ class RunHandle:
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + LOOK_SECONDS
                     watch.look()
-
-    def _stop_failing(self) -> None:
-        try:
-            stop(self.run_dir, "now", everywhere=True)
-        except OSError as error:
-            logger.warning("Workers in other processes can't be told to stop: %s", error)
-        self._cancel_job()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory

@@ -42,11 +42,13 @@ class RunDirectory:
         """The full path of a file or folder in the directory."""
         return f"{self.path}/{name}"
 
-    def check(self, pipeline: str) -> dict[str, Any] | None:
+    def check(self, pipeline: str, is_named: bool = True) -> dict[str, Any] | None:
         """The record of the run that the directory holds, None if it holds nothing.
 
         Args:
             pipeline: the name of the pipeline that wants to run in it.
+            is_named: whether a person gave it that name; else it changes with the Steps, and says
+                nothing.
 
         Raises:
             DistilabelUserError: it holds something else, or another pipeline's run.
@@ -68,10 +70,13 @@ class RunDirectory:
                 f"{self.path!r} holds files but no run of a pipeline (no {RUN_FILE}); choose "
                 "another output_dir, or an empty one."
             )
-        if known is not None and known.get("pipeline") != pipeline:
+        if known is None or known["pipeline"] == pipeline:
+            return known
+        if is_named and known.get("is_named", True):
             raise DistilabelUserError(
-                f"{self.path!r} holds a run of the pipeline {known.get('pipeline')!r}, this one is "
-                f"{pipeline!r}; choose another output_dir, or remove that run."
+                f"{self.path!r} holds a run of the pipeline {known['pipeline']!r}, this one is "
+                f"{pipeline!r}. To go on with that run, give the pipeline its name; else choose "
+                "another output_dir."
             )
         return known
 
@@ -87,17 +92,18 @@ class RunDirectory:
         except OSError as error:
             raise self._not_writable(error) from error
 
-    def claim(self, pipeline: str, record: dict[str, Any]) -> None:
+    def claim(self, pipeline: str, record: dict[str, Any], is_named: bool = True) -> None:
         """Make the directory this pipeline's; a `RunLock` has to be held.
 
         Args:
             pipeline: the pipeline's name.
             record: what `run.json` says of the run.
+            is_named: see `check`.
 
         Raises:
             DistilabelUserError: it holds something else, or another pipeline's run.
         """
-        self.check(pipeline)
+        self.check(pipeline, is_named)
         try:
             for name in (PROGRESS_FOLDER, STAGING_FOLDER, STAGES_FOLDER):
                 self.clear(name)

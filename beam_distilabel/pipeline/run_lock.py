@@ -214,7 +214,7 @@ class _Lease:
                     return
                 self._write("held")
                 written = time.monotonic()
-            except OSError as error:
+            except Exception as error:  # clients of object stores have errors of their own
                 age = time.monotonic() - written
                 if age > LEASE_SECONDS - BEAT_SECONDS:
                     self._lost(

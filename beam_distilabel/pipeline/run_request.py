@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from logging import Handler
 from typing import Any, Literal
@@ -25,6 +26,7 @@ class RunRequest:
 
     Attributes:
         name: the pipeline's name.
+        is_named: whether the pipeline was given its name; else it is made of its Steps' names.
         graph: this run's own copies of the Steps, with its parameters set.
         directory: the run directory.
         definition: the pipeline's dump, with the run's parameters.
@@ -41,6 +43,7 @@ class RunRequest:
         mode: "run", "retry" asks rows again whose answers couldn't be used, "finalize" asks
             nothing and makes a Distiset of what is finished.
         failure_limit: how many rows may fail before the run is stopped.
+        launched: when, in nanoseconds since the epoch.
         dataset: the path of the data that the run was given, if it was given one.
     """
 
@@ -61,6 +64,8 @@ class RunRequest:
     mode: Literal["run", "retry", "finalize"] = "run"
     failure_limit: FailureLimit = dataclasses.field(default_factory=FailureLimit)
     dataset: str | None = None
+    is_named: bool = True
+    launched: int = dataclasses.field(default_factory=time.time_ns)
 
     def context(self) -> RunContext:
         """The run, as its workers see it."""
@@ -72,4 +77,5 @@ class RunRequest:
             response_cache_dir=self.response_cache_dir,
             finished_only=self.mode == "finalize",
             retries_failures=self.mode == "retry",
+            launched=self.launched,
         )
