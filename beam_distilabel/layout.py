@@ -111,7 +111,8 @@ def path_text(path: AnyPath) -> str:
 
 def is_local(path: str) -> bool:
     """Whether `path` is on this machine's filesystem."""
-    return isinstance(url_to_fs(path)[0], LocalFileSystem)
+    # A class that derives from it has paths of its own.
+    return type(url_to_fs(path)[0]) is LocalFileSystem
 
 
 def open_parquet(path: str, **storage_options: Any) -> pq.ParquetFile:

@@ -37,6 +37,7 @@ from beam_distilabel.row import fingerprint
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from beam_distilabel.typing import GenerateOutput
+from tests.checkpoint.faulty import FAULTS
 from tests.fakes import FakeLLM, SeededLLM, journal, new_name, run
 
 BASE: dict[str, Any] = {
@@ -400,3 +401,47 @@ def test_no_shuffle_comes_with_a_task() -> None:
     pipeline.visit(visitor)
     assert any("two" in name and "Rollouts" in name for name in visitor.names)
     assert visitor.found == []
+
+
+class Named(AsyncLLM):
+    """A user's own, whose fields don't say which model it is."""
+
+    @property
+    def model_name(self) -> str:
+        return NAMES[-1]
+
+    async def agenerate(  # type: ignore[override]
+        self, input: Any, num_generations: int = 1
+    ) -> Any:
+        return {"generations": [f"{NAMES[-1]} says"] * num_generations}
+
+
+NAMES = ["first"]
+
+
+def test_a_users_model_counts_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key_of(judge(llm=Named()), ROW)
+    assert key_of(judge(llm=Named()), ROW) == before
+    monkeypatch.setitem(globals(), "NAMES", ["second"])
+    assert key_of(judge(llm=Named()), ROW) != before
+
+
+def test_a_shared_folder_that_fails_costs_itself(tmp_path: Path) -> None:
+    """The run goes on with what it keeps itself."""
+    tag = new_name()
+    for _ in range(2):
+        FAULTS.__init__()  # type: ignore[misc]
+        FAULTS.room = 0
+        shared = f"faulty://{tmp_path}/shared"
+        with Pipeline(name="shares", response_cache_dir=shared) as pipeline:
+            load = LoadDataFromDicts(data=[{"instruction": str(n)} for n in range(40)])
+            _ = load >> TextGeneration(name="ask", llm=SeededLLM(tag=tag))
+        distiset = pipeline.run(
+            output_dir=tmp_path / "own",
+            checkpoint={"rows": 4, "seconds": 0.1},
+            logging_handlers=[],
+        )
+        assert distiset["default"]["train"].num_rows == 40
+    assert len(journal(tag).events) == 40
+    log = (tmp_path / "own" / "pipeline.log").read_text()
+    assert "goes on without its response_cache_dir" in log

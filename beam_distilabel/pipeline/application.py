@@ -95,10 +95,11 @@ def apply_steps(
         step = graph.steps[name]
         predecessors = graph.predecessors(name)
         successors = graph.successors(name)
-        # What mustn't be used is neither looked up nor shared.
+        # What mustn't be used is neither looked up nor shared; a run that goes on uses all.
+        goes_on = context.finished_only or context.retries_failures
         step._context = (
             context
-            if step.use_cache
+            if step.use_cache or goes_on
             else replace(context, response_cache_dir=None, uses_cache=False)
         )
         step._holds_model = bool(models_of(step))

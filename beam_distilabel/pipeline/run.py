@@ -110,9 +110,10 @@ def start(request: RunRequest) -> RunHandle:
             f"nothing to {request.mode}; name the output_dir of a run."
         )
     if request.mode == "finalize" and known is not None and known.get(_RESULT) == "whole":
-        raise DistilabelUserError(
-            f"{directory.path!r} holds the whole Distiset of a run, which `finalize` would replace "
-            f"by a part. Open {directory.file(DISTISET)!r}; or run the pipeline again."
+        logger.warning(
+            "The Distiset in %s is the whole result of a run; it is replaced by what this "
+            "pipeline, with these parameters and this dataset, has finished of its rows.",
+            directory.path,
         )
     directory.make()
     handle = RunHandle(request, choice, _record(request, known), stages)

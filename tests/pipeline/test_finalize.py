@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from beam_distilabel.checkpoint import count_rows
 from beam_distilabel.errors import (
     DistilabelUserError,
     ParseError,
     RunCancelled,
+    RunFailedError,
     RunInterrupted,
 )
 from beam_distilabel.models.base import LLM
@@ -72,9 +74,10 @@ def test_what_is_finished_is_there_and_nothing_is_asked_or_loaded(tmp_path: Path
     assert journal(tag).events == ["row0", "row1", "row2"]
     assert journal(f"{tag}/life").events == loads
     after = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert {k: v for k, v in after.items() if k not in ("finalized", "sources")} == {
-        k: v for k, v in before.items() if k != "sources"
+    assert {k: v for k, v in after.items() if k not in ("finalized", "result", "sources")} == {
+        k: v for k, v in before.items() if k not in ("result", "sources")
     }
+    assert (before["result"], after["result"]) == ("whole", "part")
     # It goes on where it was.
     whole = run(pipeline, tmp_path / "run", ROWS)
     assert columns(rows_of(whole), "generation") == [(f"row{n}",) for n in range(6)]
@@ -347,3 +350,43 @@ def test_a_run_that_is_to_end_publishes_nothing(tmp_path: Path, everywhere: bool
     with pytest.raises(RunCancelled, match="before its result was published"):
         facts.companions("org/name", None, {}, {})
     discard(str(tmp_path))
+
+
+def test_a_pipeline_without_a_name_goes_on_when_it_has_other_steps(tmp_path: Path) -> None:
+    tag, later = new_name(), new_name()
+
+    def pipeline(name: str | None, *others: str) -> Pipeline:
+        with Pipeline(name) as made:
+            ask = TextGeneration(name="ask", llm=FakeLLM(tag=tag))
+            for other in others:
+                ask >> TextGeneration(name=other, llm=FakeLLM(tag=later))
+        return made
+
+    run(pipeline(None), tmp_path, ROWS[:2])
+    run(pipeline(None, "judge"), tmp_path, ROWS[:2])
+    assert len(journal(tag).events) == 2
+    run(pipeline("named", "judge"), tmp_path, ROWS[:2])
+    with pytest.raises(DistilabelUserError, match="give the pipeline its name"):
+        run(pipeline("another", "judge"), tmp_path, ROWS[:2])
+
+
+def test_without_cache_earlier_answers_stay_until_there_are_new_ones(tmp_path: Path) -> None:
+    tag = new_name()
+
+    def pipeline(llm: Any) -> Pipeline:
+        with Pipeline(name="uncached") as made:
+            TextGeneration(name="ask", llm=llm)
+        return made
+
+    class Fails(FakeLLM):
+        def load(self) -> None:
+            raise ConnectionError("no accelerator is free")
+
+    run(pipeline(FakeLLM(tag=tag)), tmp_path, ROWS[:2])
+    with pytest.raises(RunFailedError, match="with use_cache=True"):
+        run(pipeline(Fails(tag=tag)), tmp_path, ROWS[:2], use_cache=False)
+    run(pipeline(FakeLLM(tag=tag)), tmp_path, ROWS[:2])
+    assert len(journal(tag).events) == 2
+    run(pipeline(FakeLLM(tag=tag)), tmp_path, ROWS[:2], use_cache=False)
+    assert len(journal(tag).events) == 4
+    assert count_rows(str(tmp_path / "checkpoint" / "ask")) == 2
