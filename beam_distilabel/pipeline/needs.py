@@ -131,7 +131,7 @@ def budget_of_run(needs: Needs, memory_budget: int | None, local: bool) -> Memor
 
 
 def models_of(step: Any) -> list[EngineModel]:
-    """The models among the fields of a Step, or in lists and dicts there."""
+    """The models among the fields of a Step, or in lists or dicts there."""
     return list(
         {
             id(m): m for name in type(step).model_fields for m in _models(getattr(step, name))
@@ -146,7 +146,8 @@ def _models(value: Any) -> Iterator[EngineModel]:
             yield from _models(getattr(value, name))
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _models(item)
+            if not isinstance(item, dict):  # rows, by the million
+                yield from _models(item)
     elif isinstance(value, dict):
         for item in value.values():
             yield from _models(item)

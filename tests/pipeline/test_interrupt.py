@@ -138,7 +138,7 @@ def test_ctrl_c_finishes_what_is_in_flight(tmp_path: Path, start: Callable[..., 
     assert again.ends() == 0, again.text()
     assert asked(tmp_path)[4:] == ["row4", "row5"]
     assert (tmp_path / "published").read_text() == "6"
-    assert "ask: 4 answers are there already" in again.text()
+    assert "ask: 4 answers of earlier runs are kept" in again.text()
     record = state_of(tmp_path)
     assert (record["state"], record["asked"], record["reused"]) == (
         "done",

@@ -81,7 +81,7 @@ def test_an_answer_has_text_tokens_and_reason(provider: Provider, server: OpenAI
 
 def test_a_third_fails_and_every_row_is_done(provider: Provider, server: OpenAIServer) -> None:  # noqa: F811
     """429, 500, timeouts, lost connections and broken answers for a third of the requests."""
-    llm = provider.make(server, max_concurrency=8, timeout=0.7)
+    llm = provider.make(server, max_concurrency=8, timeout=2.0)
     ask(provider.make(server), chats("warm up"))  # the first request imports half of the SDK
     server.received.clear()
     server.charged.clear()
