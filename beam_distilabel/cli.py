@@ -39,6 +39,7 @@ _PARAM = typer.Option(
 )
 _CONFIG = typer.Option(None, "--config", help="A pipeline file: .yaml, .yml or .json.")
 _SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline.")
+_RUNNER = typer.Option(None, help="direct (default), or a Beam runner's name.")
 _VARIABLE = typer.Option(
     "pipeline", "--pipeline-variable-name", help="The pipeline's variable in the script."
 )
@@ -65,7 +66,7 @@ def run(
     ),
     ignore_cache: bool = typer.Option(False, help="The same as --no-resume, distilabel's name."),
     output_dir: str | None = typer.Option(None, help="The run directory."),
-    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+    runner: str | None = _RUNNER,
     repo_id: str | None = typer.Option(None, help="Push the Distiset to this Hub dataset."),
     commit_message: str | None = typer.Option(None, help="The commit's message."),
     private: bool = typer.Option(False, help="Whether a new Hub dataset is private."),
@@ -93,7 +94,7 @@ def finalize(
     param: list[str] = _PARAM,
     pipeline_variable_name: str = _VARIABLE,
     dataset: str | None = _DATASET,
-    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+    runner: str | None = _RUNNER,
 ) -> None:
     """Make a Distiset of what a run has finished so far; no model is asked.
 
@@ -115,7 +116,7 @@ def retry(
     param: list[str] = _PARAM,
     pipeline_variable_name: str = _VARIABLE,
     dataset: str | None = _DATASET,
-    runner: str | None = typer.Option(None, help="direct (default), or a Beam runner's name."),
+    runner: str | None = _RUNNER,
 ) -> None:
     """Run again what failed in a run, and put what comes of it in its place."""
     pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)

@@ -204,6 +204,15 @@ class _StepFn(beam.DoFn):
         self._unnamed = Unnamed()
         self._progress.flush()
 
+    def _lost(self, failure: Failure) -> Iterator[Any]:
+        """A failure, and what goes on of its row."""
+        self._progress.failed(failure.kind, failure.message)
+        self._progress.rows_failed += 1
+        yield TaggedOutput(FAILURES, failure)
+        for row in failed_row(self._step, failure.row, failure):
+            self._progress.rows_out += 1
+            yield row
+
 
 class _TransformRows(_StepFn):
     """Runs a RowStep: row by row, no batches."""
@@ -400,12 +409,7 @@ class _RowsOfFailures(_StepFn):
 
     def process(self, failure: Failure) -> Iterator[Any]:
         self._progress.rows_in += 1
-        self._progress.failed(failure.kind, failure.message)
-        self._progress.rows_failed += 1
-        yield TaggedOutput(FAILURES, failure)
-        for row in failed_row(self._step, failure.row, failure):
-            self._progress.rows_out += 1
-            yield row
+        yield from self._lost(failure)
 
     def finish_bundle(self) -> None:
         self._progress.end_bundle()
@@ -513,9 +517,4 @@ class _Generate(_StepFn):
         # The row itself can't go anywhere, also not into the failure; its text can.
         failure = failure_of(self._step, {ROW_ID: position_id(0, index)}, error)
         failure.raw_output = to_json(row)
-        self._progress.failed(failure.kind, failure.message)
-        self._progress.rows_failed += 1
-        yield TaggedOutput(FAILURES, failure)
-        for stands_for in failed_row(self._step, failure.row, failure):
-            self._progress.rows_out += 1
-            yield stands_for
+        yield from self._lost(failure)

@@ -27,7 +27,12 @@ from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLi
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
-from beam_distilabel.pipeline.run_directory import RUN_FILE, RunDirectory, default_cache_dir
+from beam_distilabel.pipeline.run_directory import (
+    RUN_FILE,
+    RunDirectory,
+    default_cache_dir,
+    may_go_on,
+)
 from beam_distilabel.pipeline.stages import LoadStages, checked_groups, load_stages
 from beam_distilabel.pipeline.validation import set_parameters, validate
 from beam_distilabel.row import Row
@@ -312,7 +317,7 @@ class Pipeline(beam.PTransform):
             logging_handlers=logging_handlers,
             runner=runner,
             options=options,
-            hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
+            push_to_hub=push_to_hub,
             memory_budget=memory_budget,
             use_cache=use_cache,
             checkpoint=as_settings(checkpoint),
@@ -382,7 +387,7 @@ class Pipeline(beam.PTransform):
             logging_handlers=logging_handlers,
             runner=runner,
             options=options,
-            hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
+            push_to_hub=push_to_hub,
             memory_budget=memory_budget,
             checkpoint=as_settings(checkpoint),
             failure_limit=FailureLimit(max_failure_ratio, min_failure_sample),
@@ -398,6 +403,7 @@ class Pipeline(beam.PTransform):
         *,
         dataset_batch_size: int,
         load_groups: Any = None,
+        push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> RunHandle:
         """Start a run; `fields` are those of the RunRequest."""
@@ -420,6 +426,7 @@ class Pipeline(beam.PTransform):
                 directory=directory,
                 definition=definition,
                 load_groups=groups,
+                hub=None if push_to_hub is None else as_target(push_to_hub, "push_to_hub"),
                 response_cache_dir=self._response_cache_dir,
                 mode=mode,
                 dataset=os.fspath(dataset) if isinstance(dataset, (str, os.PathLike)) else None,
@@ -484,7 +491,8 @@ class Pipeline(beam.PTransform):
         if name != FAILURES or not parent:
             return None
         directory = RunDirectory(parent)
-        if not self._may_go_on(directory.read_json(RUN_FILE) or {}):
+        record = directory.read_json(RUN_FILE) or {}
+        if "pipeline" not in record or not may_go_on(record, self.name, self._name is not None):
             return None
         if output_dir is not None and RunDirectory(output_dir).path != directory.path:
             raise DistilabelUserError(
@@ -492,13 +500,6 @@ class Pipeline(beam.PTransform):
                 f"are put in place of its null rows there: leave out output_dir={output_dir!r}."
             )
         return directory
-
-    def _may_go_on(self, record: Mapping[str, Any]) -> bool:
-        """Whether a run with that record may be one of this pipeline."""
-        if "pipeline" not in record:
-            return False
-        both_named = self._name is not None and record.get("is_named", True)
-        return record["pipeline"] == self.name or not both_named
 
     def _dataset_of_run(self, graph: Graph, directory: RunDirectory, mode: str) -> str | None:
         """The path of the data that a run in `directory` was given; None where it needs none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,22 @@ def default_cache_dir() -> Path:
     """`DISTILABEL_CACHE_DIR`, or `~/.cache/beam_distilabel`."""
     configured = os.environ.get("DISTILABEL_CACHE_DIR")
     return Path(configured) if configured else Path.home() / ".cache" / "beam_distilabel"
+
+
+def may_go_on(record: Mapping[str, Any], pipeline: str, is_named: bool) -> bool:
+    """Whether a run may be one of a pipeline, by the record of `run.json`.
+
+    Args:
+        record: has the name of the run's pipeline.
+        pipeline: the name of the one that asks.
+        is_named: whether a person gave it that name; else it changes with the Steps, and says
+            nothing.
+
+    Example:
+        >>> [may_go_on({"pipeline": "one"}, "two", is_named) for is_named in (True, False)]
+        [False, True]
+    """
+    return record["pipeline"] == pipeline or not (is_named and record.get("is_named", True))
 
 
 class RunDirectory:
@@ -70,9 +87,7 @@ class RunDirectory:
                 f"{self.path!r} holds files but no run of a pipeline (no {RUN_FILE}); choose "
                 "another output_dir, or an empty one."
             )
-        if known is None or known["pipeline"] == pipeline:
-            return known
-        if is_named and known.get("is_named", True):
+        if known is not None and not may_go_on(known, pipeline, is_named):
             raise DistilabelUserError(
                 f"{self.path!r} holds a run of the pipeline {known['pipeline']!r}, this one is "
                 f"{pipeline!r}. To go on with that run, give the pipeline its name; else choose "
