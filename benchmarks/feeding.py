@@ -138,10 +138,10 @@ class Chain:
 
     def run_stock(self, batch: int) -> tuple[float, None]:
         """Seconds of the chain by two RunInference, written as Beam's documentation has it."""
-        choice = choose_runner(None, None)
+        settings = choose_runner(None, None)
         generate, grade = self.generate(), self.grade()
         began = time.perf_counter()
-        job = beam.Pipeline(runner=choice.runner, options=choice.options)
+        job = beam.Pipeline(runner=settings.runner(), options=settings.pipeline_options())
         results = (
             job
             | beam.Create(self.rows)

@@ -130,8 +130,8 @@ def run_bare(rows: list[Row], reshuffled: bool) -> int:
         return [{"role": "user", "content": f"Grade the answer {answered!r} to {asked!r}."}]
 
     done = Metrics.counter("overhead", "rows")
-    choice = choose_runner(None, None)
-    job = beam.Pipeline(runner=choice.runner, options=choice.options)
+    settings = choose_runner(None, None)
+    job = beam.Pipeline(runner=settings.runner(), options=settings.pipeline_options())
     chats = job | beam.Create(rows) | beam.Reshuffle() | "Chat" >> beam.Map(chat)
     if reshuffled:
         chats = chats | "Spread" >> beam.Reshuffle()

@@ -6,12 +6,16 @@ two shuffles is held in memory; a bundle that fails is not retried.
 
 from __future__ import annotations
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from collections.abc import Mapping
+from typing import Any
+
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
+
+from beam_distilabel.runners.settings import RunnerSettings
 
 
-class DirectSettings(BaseModel):
+class DirectSettings(RunnerSettings):
     """Settings of the local runner.
 
     Attributes:
@@ -19,18 +23,21 @@ class DirectSettings(BaseModel):
             (not Steps that compute: Python runs one thread at a time).
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     parallelism: PositiveInt = 1
 
+    @property
+    def local(self) -> bool:
+        return True
+
+    @property
+    def shares_process(self) -> bool:
+        return True
+
     def runner(self) -> FnApiRunner:
-        """A new in-memory runner."""
         return FnApiRunner()
 
-    def pipeline_options(self) -> PipelineOptions:
-        """The options for it; the command line isn't read."""
-        return PipelineOptions(
-            flags=[],
-            direct_num_workers=self.parallelism,
-            direct_running_mode="in_memory" if self.parallelism == 1 else "multi_threading",
-        )
+    def preset(self) -> Mapping[str, Any]:
+        return {
+            "direct_num_workers": self.parallelism,
+            "direct_running_mode": "in_memory" if self.parallelism == 1 else "multi_threading",
+        }

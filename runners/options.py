@@ -1,54 +1,66 @@
-"""From what a user says of the runner to what Beam needs."""
+"""From what a user says of the runner to its settings."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
+from beam_distilabel.runners.beam import BeamSettings
 from beam_distilabel.runners.direct import DirectSettings
+from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
-LOCAL_NAMES = frozenset(("direct", "DirectRunner", "FnApiRunner"))
+RUNNERS: dict[str, type[RunnerSettings]] = {"direct": DirectSettings}
+"""Our settings by the runner's name."""
+
+LOCAL_NAMES = frozenset(("DirectRunner", "FnApiRunner"))
+"""Beam's names of what "direct" is."""
 
 
-class RunnerChoice(NamedTuple):
-    """Beam's runner, its options, and whether it is in this process."""
-
-    runner: Any
-    options: PipelineOptions
-    local: bool
-
-
-def choose_runner(runner: str | PipelineRunner | None, options: Options) -> RunnerChoice:
-    """The runner and options of a run.
+def choose_runner(
+    runner: str | PipelineRunner | RunnerSettings | None, options: Options
+) -> RunnerSettings:
+    """The settings of a run's runner.
 
     Args:
-        runner: None or "direct" for the local runner, the name of a Beam runner, or a Beam runner.
-        options: the local runner's settings as a dict (see `DirectSettings`), Beam's options as a
-            dict or as flags, or PipelineOptions.
+        runner: one of `RUNNERS`, "direct" if None; the name of another runner of Beam's, such a
+            runner, or settings, which are complete.
+        options: for one of `RUNNERS` its settings as a dict, or flags of Beam's on top of them;
+            for other runners Beam's options as a dict or as flags. PipelineOptions are taken as
+            they are.
 
     Raises:
-        ValueError: the runner or an option is unknown; the message has the known ones.
+        ValueError: the runner or an option is unknown, or has a value that it can't have; the
+            message has the known ones.
     """
+    if isinstance(runner, RunnerSettings):
+        if options is not None:
+            raise ValueError("options: the runner's settings are complete; leave options out.")
+        return runner
     if runner is None:
-        runner = _runner_of(options)
-    if runner is None or (isinstance(runner, str) and runner in LOCAL_NAMES):
-        if options is None or isinstance(options, Mapping):
-            settings = _direct_settings(options or {})
-            return RunnerChoice(settings.runner(), settings.pipeline_options(), True)
-        return RunnerChoice(DirectSettings().runner(), beam_options(options), True)
+        runner = _runner_of(options) or "direct"
+    if isinstance(runner, str) and runner in LOCAL_NAMES:
+        runner = "direct"
+    if isinstance(runner, str) and runner in RUNNERS:
+        if not isinstance(options, PipelineOptions):
+            return _settings(runner, options or {})
+        if runner == "direct":
+            return BeamSettings(beam_runner=FnApiRunner(), beam_options=options)
     if isinstance(runner, str):
         try:
             runner = create_runner(runner)
         except (ImportError, AttributeError) as error:
-            raise ValueError(f"runner={runner!r}: there is no such runner: {error}") from None
-    return RunnerChoice(runner, beam_options(options), isinstance(runner, FnApiRunner))
+            ours = ", ".join(RUNNERS)
+            raise ValueError(
+                f"runner={runner!r}: there is no such runner: {error}. With settings of their own "
+                f"there are: {ours}."
+            ) from None
+    return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
 
 
 def _runner_of(options: Options) -> str | None:
@@ -58,40 +70,30 @@ def _runner_of(options: Options) -> str | None:
     return beam_options(options).view_as(StandardOptions).runner
 
 
-def _direct_settings(options: Mapping[str, Any]) -> DirectSettings:
+def _settings(runner: str, options: Mapping[str, Any] | Sequence[str]) -> RunnerSettings:
+    kind = RUNNERS[runner]
+    if not isinstance(options, Mapping):
+        return kind(flags=tuple(options))
     settings = {name: value for name, value in options.items() if name != "runner"}
     for name in settings:
-        if name not in DirectSettings.model_fields:
+        if name not in kind.model_fields:
             raise ValueError(
-                f"options: the local runner has no setting {name!r}."
-                f"{_closest(name, DirectSettings.model_fields)} Beam's own options are given as "
-                "flags: options=['--name=value']."
+                f"options: the runner {runner!r} has no setting {name!r}."
+                f"{closest(name, kind.model_fields)} Its settings: {', '.join(kind.model_fields)}. "
+                "Beam's own options are given as flags: options=['--name=value']."
             )
-    return DirectSettings(**settings)
+    return kind(**settings)
 
 
 def beam_options(options: Options) -> PipelineOptions:
-    """Beam's options, unknown names refused (Beam itself keeps them silently)."""
+    """Beam's options, unknown names refused."""
     if isinstance(options, PipelineOptions):
         return options
     if options is None:
         return PipelineOptions(flags=[])
     if isinstance(options, Mapping):
-        _check_known(options)
+        check_known(options)
         return PipelineOptions(flags=[], **options)
     flags = list(options)
-    _check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
+    check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
     return PipelineOptions(flags)
-
-
-def _check_known(names: Any) -> None:
-    known = PipelineOptions(flags=[]).get_all_options()
-    for name in names:
-        if name.removeprefix("no_") not in known and name not in known:
-            hint = _closest(name, known)
-            raise ValueError(f"options: Beam has no pipeline option {name!r}.{hint}")
-
-
-def _closest(name: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -76,7 +76,7 @@ from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.progress import cancel, discard, forget, read_progress, stop
-from beam_distilabel.runners import RunnerChoice, choose_runner
+from beam_distilabel.runners import RunnerSettings, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
 from beam_distilabel.transforms.sinks.result_folder import remove_staging
@@ -100,8 +100,8 @@ def start(request: RunRequest) -> RunHandle:
             is none that could be finalized or retried, or a model doesn't fit into the memory.
         ValueError: an option of the runner is unknown.
     """
-    choice = choose_runner(request.runner, request.options)
-    stages = plan_jobs(request, choice.local)
+    runner = choose_runner(request.runner, request.options)
+    stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
     if known is None and request.mode != "run":
@@ -116,7 +116,7 @@ def start(request: RunRequest) -> RunHandle:
             directory.path,
         )
     directory.make()
-    handle = RunHandle(request, choice, _record(request, known), stages)
+    handle = RunHandle(request, runner, _record(request, known), stages)
     handle._lock.acquire()
     try:
         directory.claim(request.name, handle._record, request.is_named)
@@ -185,13 +185,13 @@ class RunHandle:
     def __init__(
         self,
         request: RunRequest,
-        choice: RunnerChoice,
+        runner: RunnerSettings,
         record: dict[str, Any],
         stages: Sequence[Stage],
     ) -> None:
         self.run_dir = request.directory.path
         self._request = request
-        self._choice = choice
+        self._runner = runner
         self._record = record
         self._stages = stages
         self._state = "running"
@@ -347,7 +347,7 @@ class RunHandle:
         if not self._tell_steps("now"):
             return
         result = self._result
-        if result is not None and not self._choice.local:
+        if result is not None and not self._runner.local:
             result.cancel()
 
     def _tell_steps(self, what: Literal["rows", "now"]) -> bool:
@@ -469,7 +469,7 @@ class RunHandle:
         try:
             request.directory.clear(PROGRESS_FOLDER)
             discard(self.run_dir)
-            self._stages = plan_jobs(self._request, self._choice.local)
+            self._stages = plan_jobs(self._request, self._runner.local)
             self._report = self._finish(self._execute())
             self._record[_RESULT] = "part"
         except BaseException as error:
@@ -495,19 +495,8 @@ class RunHandle:
         shower = threading.Thread(target=self._show, args=(steps, watch, done), daemon=True)
         shower.start()
         try:
-            for number, stage in enumerate(self._stages):
-                if len(self._stages) > 1:
-                    names = ", ".join(stage)
-                    logger.info("Job %d of %d: %s", number + 1, len(self._stages), names)
-                job = beam.Pipeline(runner=self._choice.runner, options=self._choice.options)
-                outputs = jobs.apply(job, number)
-                if outputs is not None:
-                    self._write(outputs, facts)
-                self._run_job(job)
-                if watch.verdict is not None:
-                    raise self._gone_wrong(watch.verdict)
-                if outputs is None:
-                    jobs.collect(number)
+            with self._runner.started() as runner:
+                self._run_jobs(jobs, runner, facts, watch)
         except BaseException as error:
             directory.clear(STAGES_FOLDER)
             pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
@@ -522,6 +511,23 @@ class RunHandle:
             shower.join()
         return facts
 
+    def _run_jobs(
+        self, jobs: StageJobs, runner: RunnerSettings, facts: RunFacts, watch: FailureWatch
+    ) -> None:
+        for number, stage in enumerate(self._stages):
+            if len(self._stages) > 1:
+                names = ", ".join(stage)
+                logger.info("Job %d of %d: %s", number + 1, len(self._stages), names)
+            job = beam.Pipeline(runner=runner.runner(), options=runner.pipeline_options())
+            outputs = jobs.apply(job, number)
+            if outputs is not None:
+                self._write(outputs, facts)
+            self._run_job(job)
+            if watch.verdict is not None:
+                raise self._gone_wrong(watch.verdict)
+            if outputs is None:
+                jobs.collect(number)
+
     def _write(self, outputs: GraphOutputs, facts: RunFacts) -> None:
         """Write the failures and the Distiset, and publish it if that is asked for."""
         request = self._request
@@ -532,7 +538,7 @@ class RunHandle:
         hub = request.hub
         write = WriteDistiset(
             directory.file(DISTISET),
-            ordered=self._choice.local,
+            ordered=self._runner.local,
             overwrite=True,
             schemas=subset_schemas(request.graph),
             hub=hub,
@@ -549,7 +555,7 @@ class RunHandle:
         """Run one Beam job to its end; afterwards none of its engines is left in this process."""
         run_dir = self._request.directory.path
         try:
-            with rare_collections() if self._choice.local else contextlib.nullcontext():
+            with rare_collections() if self._runner.local else contextlib.nullcontext():
                 if self._must_not_begin():  # between two jobs
                     raise RunCancelled("the run was cancelled")
                 self._job_over.clear()

@@ -21,45 +21,45 @@ from beam_distilabel.runners import choose_runner
 @pytest.mark.parametrize("name", [None, "direct", "DirectRunner", "FnApiRunner"])
 def test_names_of_the_local_runner(name: str | None) -> None:
     """Never Beam's own DirectRunner, which may be a download."""
-    choice = choose_runner(name, None)
-    assert type(choice.runner) is FnApiRunner
-    assert choice.local
+    settings = choose_runner(name, None)
+    assert type(settings.runner()) is FnApiRunner
+    assert settings.local
 
 
 def test_settings_of_the_local_runner() -> None:
-    options = choose_runner(None, {"parallelism": 4}).options.view_as(DirectOptions)
+    options = choose_runner(None, {"parallelism": 4}).pipeline_options().view_as(DirectOptions)
     assert options.direct_num_workers == 4
 
 
 def test_a_runner_of_beams() -> None:
-    choice = choose_runner("FlinkRunner", {"job_name": "j"})
-    assert isinstance(choice.runner, FlinkRunner)
-    assert not choice.local
-    assert choice.options.view_as(GoogleCloudOptions).job_name == "j"
+    settings = choose_runner("FlinkRunner", {"job_name": "j"})
+    assert isinstance(settings.runner(), FlinkRunner)
+    assert not settings.local
+    assert settings.pipeline_options().view_as(GoogleCloudOptions).job_name == "j"
 
 
 def test_a_runner_object() -> None:
     runner = FlinkRunner()
-    assert choose_runner(runner, None).runner is runner
+    assert choose_runner(runner, None).runner() is runner
     local = choose_runner(FnApiRunner(), None)
     assert local.local
 
 
 def test_the_runner_that_options_name() -> None:
     named = PipelineOptions(["--runner=FlinkRunner"])
-    choice = choose_runner(None, named)
-    assert isinstance(choice.runner, FlinkRunner)
-    assert choice.options is named
-    choice = choose_runner(None, ["--runner=FlinkRunner", "--job_name=j"])
-    assert isinstance(choice.runner, FlinkRunner)
-    choice = choose_runner(None, {"runner": "FlinkRunner"})
-    assert isinstance(choice.runner, FlinkRunner)
+    settings = choose_runner(None, named)
+    assert isinstance(settings.runner(), FlinkRunner)
+    assert settings.pipeline_options() is named
+    settings = choose_runner(None, ["--runner=FlinkRunner", "--job_name=j"])
+    assert isinstance(settings.runner(), FlinkRunner)
+    settings = choose_runner(None, {"runner": "FlinkRunner"})
+    assert isinstance(settings.runner(), FlinkRunner)
     assert choose_runner(None, PipelineOptions([])).local
 
 
 def test_flags_for_the_local_runner() -> None:
-    choice = choose_runner("direct", ["--direct_num_workers=2", "--no_save_main_session"])
-    assert choice.options.view_as(DirectOptions).direct_num_workers == 2
+    settings = choose_runner("direct", ["--direct_num_workers=2", "--no_save_main_session"])
+    assert settings.pipeline_options().view_as(DirectOptions).direct_num_workers == 2
 
 
 @pytest.mark.parametrize(
@@ -81,5 +81,5 @@ def test_what_is_unknown(runner: Any, options: Any, text: str) -> None:
 def test_the_command_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["script.py", "--runner=FlinkRunner"])
     assert choose_runner(None, None).local
-    options = choose_runner("FlinkRunner", {"job_name": "j"}).options
+    options = choose_runner("FlinkRunner", {"job_name": "j"}).pipeline_options()
     assert options.view_as(StandardOptions).runner is None
