@@ -109,6 +109,7 @@ setup(
             "psutil>=7.2",
             "pytest>=9.2",
             "pytest-cov>=7.1",
+            "pytest-rerunfailures>=16.7",
             "pytest-xdist>=3.8",
             "ruff>=0.17",
             "scipy>=1.15",

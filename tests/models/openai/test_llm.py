@@ -40,8 +40,8 @@ TROUBLES = ("rate_limit", "error", "slow", "drop", "malformed")
 
 
 def llm_of(server: OpenAIServer, **fields: Any) -> OpenAILLM:
-    """An LLM of the server; its attempts take half a second at most."""
-    given = {"model": "tiny", "base_url": server.url, "api_key": server.key, "timeout": 0.5}
+    """An LLM of the server; its attempts take two seconds at most."""
+    given = {"model": "tiny", "base_url": server.url, "api_key": server.key, "timeout": 2.0}
     return OpenAILLM(**{**given, **fields})
 
 
@@ -184,7 +184,7 @@ def test_one_bad_prompt_costs_one_row(
         "filtered": ("refused", "content filter refused the prompt: The prompt was filtered"),
         "refusing": ("refused", "the model refused: I can't help with that."),
         "busy": ("rate_limit", "(429): Rate limit reached (gave up after"),
-        "silent": ("timeout", "no answer within 0.2 s (gave up after 3 attempts)"),
+        "silent": ("timeout", "no answer within 0.5 s (gave up after 3 attempts)"),
         "broken": ("engine", "the endpoint failed (500)"),
         "odd": ("refused", "the endpoint refused the request (422): no such parameter"),
     }
@@ -197,7 +197,7 @@ def test_one_bad_prompt_costs_one_row(
         Fault("error", "broken", times=None),
         Fault("status", "odd", times=None, status=422, message="no such parameter"),
     ]
-    llm = llm_of(openai_server, timeout=0.2, max_retries=2, deadline=2.0)
+    llm = llm_of(openai_server, timeout=0.5, max_retries=2, deadline=8.0)
     rows = [{"instruction": name} for name in ("fine", *kinds)]
     with Pipeline("bad") as pipeline:
         TextGeneration(llm=llm, name="ask")
