@@ -31,7 +31,10 @@ setup(
             for child in find_packages(folder, exclude=SYMLINKS)
         ),
     ],
-    package_data={"beam_distilabel": ["py.typed"]},
+    package_data={
+        "beam_distilabel": ["py.typed"],
+        "beam_distilabel.runners.flink_cluster": ["pom.xml"],
+    },
     entry_points={"console_scripts": ["beam-distilabel = beam_distilabel.cli:main"]},
     python_requires=">=3.10",
     # The lower bounds are the versions that the tests ran with.

@@ -49,11 +49,11 @@ from apache_beam.io.parquetio import (  # noqa: E402
     WriteToParquet,
 )
 
+from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java  # noqa: E402
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer  # noqa: E402
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset  # noqa: E402
 from tests.flink.data import COLUMNS, DROPPED, KEPT_SCHEMA, checked, make_input  # noqa: E402
-from tests.flink.jars import MissingTool, fetch_jars, java  # noqa: E402
-from tests.flink.job_server import FlinkJobServer  # noqa: E402
 
 RATIO_WANTED = 1.0
 WARM_UP_ROWS = 1_000
@@ -124,7 +124,7 @@ class Bench:
         target = self._folder / "result"
         pipeline = self._flink.pipeline()
         WAYS[way](pipeline, self._folder / "input", target)
-        with self._flink.watch_workers() as watch:
+        with watch_workers(self._flink) as watch:
             started = time.perf_counter()
             self._flink.run(pipeline, 120 + self._rows / 1e6 * JOB_SECONDS_PER_MILLION)
             seconds = time.perf_counter() - started

@@ -14,12 +14,12 @@ import pytest
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
 from beam_distilabel.row import fingerprint
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.step import Step, StepInput
 from beam_distilabel.steps import LoadDataFromFileSystem
 from beam_distilabel.steps.tasks import PrometheusEval, TextGeneration
 from beam_distilabel.typing import StepOutput
 from tests.chaos.counting_server import JUDGE, WRITER, CountingServer
-from tests.flink.job_server import FlinkJobServer
 from tests.pipeline.running import rows_of
 
 FILES = 3

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from beam_distilabel.runners.flink_cluster.jars import MissingTool
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from tests.chaos.counting_server import CountingServer, asked_again
 from tests.chaos.runs import CHECKPOINT, IN_FLIGHT, UNFLUSHED, result_of, two_tasks
-from tests.flink.jars import MissingTool
-from tests.flink.job_server import FlinkJobServer
+from tests.flink.usage import worker_pids
 
 pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
@@ -60,7 +61,7 @@ def test_killed_workers(flink: FlinkJobServer, tmp_path: Path) -> None:
         killed: list[int] = []
 
         def kill() -> None:
-            pid = random.Random(len(killed)).choice(sorted(flink.worker_pids()))
+            pid = random.Random(len(killed)).choice(sorted(worker_pids(flink)))
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)
 

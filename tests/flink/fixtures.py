@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.flink.jars import MissingTool
-from tests.flink.job_server import FlinkJobServer
+from beam_distilabel.runners.flink_cluster.jars import MissingTool
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from beam_distilabel.models.vllm import vLLM
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
-from tests.flink.job_server import FlinkJobServer
 
 ROWS = 120
 SECONDS = 240.0

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_distilabel.hub import HubTarget
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
-from tests.flink.job_server import FlinkJobServer
+from tests.flink.usage import worker_pids
 from tests.hub import Fault, HubServer
 from tests.publishing import titles
 
@@ -69,7 +70,7 @@ def test_a_worker_that_is_killed_at_the_commit_leaves_one_commit_after_the_rerun
     flink: FlinkJobServer, hub: HubServer, tmp_path: Path, when: str
 ) -> None:
     def kill() -> None:
-        for pid in flink.worker_pids():
+        for pid in worker_pids(flink):
             os.kill(pid, signal.SIGKILL)
         if when == "before":
             raise ConnectionError("the one who asked is gone")

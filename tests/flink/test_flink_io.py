@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from tests.flink.data import COLUMNS, checked, make_input
-from tests.flink.job_server import FlinkJobServer
+from tests.flink.usage import watch_workers
 
 ROWS = 1_000_000
 SECONDS = 300.0
@@ -29,7 +30,7 @@ def test_a_million_rows_with_flat_memory(flink: FlinkJobServer, tmp_path: Path) 
         | KeepColumns(columns=COLUMNS)
     )
     _ = {"default": rows} | WriteDistiset(str(tmp_path / "result"))
-    with flink.watch_workers() as watch:
+    with watch_workers(flink) as watch:
         flink.run(pipeline, SECONDS)
     print(f"workers' peaks: {[size >> 20 for size in watch.peaks()]} MiB")
     print(f"workers' growth: {[round(ratio, 3) for ratio in watch.growths()]}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from beam_distilabel.pipeline import Pipeline, sample_n_steps
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps import LoadDataFromDicts
-from tests.flink.job_server import FlinkJobServer
 from tests.pipeline.fakes import Add, Fails, Merge, Times
 from tests.pipeline.running import failures_of, rows_of
 

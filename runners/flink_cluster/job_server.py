@@ -14,21 +14,17 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
-from tests.flink.jars import fetch_jars, java
-from tests.flink.processes import GuardedProcess, ProcessWatch, usage_of
-
-ROOT = Path(__file__).parents[2]
+from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
+from beam_distilabel.runners.flink_cluster.jars import fetch_jars, java
 
 _OPENED = "lang util nio net time lang.invoke util.concurrent"  # packages that Flink looks into
 _START_SECONDS = 60.0
-_WORKER = "SdkHarness"
 
 
 class FlinkJobServer:
     """A job server on a free port with an embedded Flink, and a pool of worker processes.
 
-    Nothing of it outlives this process. The workers run this interpreter, with the repository's
-    root on their path.
+    Nothing of it outlives this process. The workers run this interpreter, with its path.
 
     Args:
         folder: for logs and temporary files.
@@ -94,13 +90,13 @@ class FlinkJobServer:
         environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+            "PYTHONPATH": os.pathsep.join(sys.path),  # what this process can import, workers can
         }
         self._pool = GuardedProcess(
-            [sys.executable, "-m", "tests.flink.worker_pool"],
+            [sys.executable, "-m", "beam_distilabel.runners.flink_cluster.worker_pool"],
             self._folder / "worker-pool.log",
             env=environment,
-            cwd=ROOT,
+            cwd=self._folder,
         )
         started.callback(self._pool.close)
         self._workers = self._pool.wait_for(r"(?m)^localhost:\d+$", _START_SECONDS)[0]
@@ -145,13 +141,10 @@ class FlinkJobServer:
                 result.cancel()
             raise RuntimeError(f"the job is {state} after {seconds:.0f} s\n{self.logs()}")
 
-    def worker_pids(self) -> list[int]:
-        """The worker processes of the job that runs."""
-        return list(usage_of(self._pool.group, _WORKER))
-
-    def watch_workers(self) -> ProcessWatch:
-        """What the worker processes use, for a `with` block."""
-        return ProcessWatch(self._pool.group, _WORKER)
+    @property
+    def worker_group(self) -> int:
+        """The process group of the workers."""
+        return self._pool.group
 
     def logs(self) -> str:
         """The ends of the logs."""

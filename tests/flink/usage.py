@@ -1,84 +1,20 @@
-"""Processes that a test or benchmark starts: none outlives it, and what they use can be watched."""
+"""What processes of a group use, and how that changes while a job runs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
-import signal
 import statistics
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 import psutil
 
-_GUARD = str(Path(__file__).with_name("guard.py"))
-_POLL_SECONDS = 0.05
+from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 
-
-class GuardedProcess:
-    """A command in a process group of its own that ends with this process, however that ends.
-
-    Args:
-        command: program and arguments.
-        log: the file that gets its output.
-        env: its environment.
-        cwd: its working directory.
-    """
-
-    def __init__(
-        self, command: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path
-    ) -> None:
-        self.log = log
-        with open(log, "wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, _GUARD, *command],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
-
-    @property
-    def group(self) -> int:
-        """The process group of the command and all that it starts."""
-        return self._process.pid
-
-    def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
-        """The first match of `pattern` in the log.
-
-        Raises:
-            RuntimeError: the process ended, or `seconds` passed, without one; has the log's end.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            ended = self._process.poll() is not None
-            if match := re.search(pattern, self.log.read_text(errors="replace")):
-                return match
-            if ended or time.monotonic() > deadline:
-                why = "ended" if ended else f"wasn't ready within {seconds:.0f} s"
-                raise RuntimeError(f"a process {why}; the end of its log:\n{self.tail()}")
-            time.sleep(_POLL_SECONDS)
-
-    def tail(self, lines: int = 40) -> str:
-        """The end of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-
-    def close(self) -> None:
-        """Kill the process group."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.group, signal.SIGKILL)
-        self._process.wait()
-        self._process.stdin.close()
+_WORKER = "SdkHarness"
 
 
 class Usage(NamedTuple):
@@ -170,3 +106,13 @@ class ProcessWatch:
         lives = {pid: s[-1].seconds - s[0].seconds for pid, s in self.samples.items()}
         least = max(lives.values(), default=0.0) / 2
         return [self.samples[pid] for pid, life in lives.items() if life >= least]
+
+
+def worker_pids(flink: FlinkJobServer) -> list[int]:
+    """The worker processes of the job that runs."""
+    return list(usage_of(flink.worker_group, _WORKER))
+
+
+def watch_workers(flink: FlinkJobServer) -> ProcessWatch:
+    """What the worker processes use, for a `with` block."""
+    return ProcessWatch(flink.worker_group, _WORKER)

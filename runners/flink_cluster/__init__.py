@@ -1,0 +1,1 @@
+"""Flink on this machine: its jars, its processes, and the workers of its jobs."""

@@ -1,0 +1,75 @@
+"""Processes that are started for a while: none outlives the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_GUARD = str(Path(__file__).with_name("guard.py"))
+_POLL_SECONDS = 0.05
+
+
+class GuardedProcess:
+    """A command in a process group of its own that ends with this process, however that ends.
+
+    Args:
+        command: program and arguments.
+        log: the file that gets its output.
+        env: its environment.
+        cwd: its working directory.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, *, env: Mapping[str, str], cwd: Path
+    ) -> None:
+        self.log = log
+        with open(log, "wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, _GUARD, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def group(self) -> int:
+        """The process group of the command and all that it starts."""
+        return self._process.pid
+
+    def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
+        """The first match of `pattern` in the log.
+
+        Raises:
+            RuntimeError: the process ended, or `seconds` passed, without one; has the log's end.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            ended = self._process.poll() is not None
+            if match := re.search(pattern, self.log.read_text(errors="replace")):
+                return match
+            if ended or time.monotonic() > deadline:
+                why = "ended" if ended else f"wasn't ready within {seconds:.0f} s"
+                raise RuntimeError(f"a process {why}; the end of its log:\n{self.tail()}")
+            time.sleep(_POLL_SECONDS)
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def close(self) -> None:
+        """Kill the process group."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.group, signal.SIGKILL)
+        self._process.wait()
+        self._process.stdin.close()
