@@ -54,6 +54,7 @@ from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer  # n
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset  # noqa: E402
 from tests.flink.data import COLUMNS, DROPPED, KEPT_SCHEMA, checked, make_input  # noqa: E402
+from tests.flink.usage import watch_workers  # noqa: E402
 
 RATIO_WANTED = 1.0
 WARM_UP_ROWS = 1_000
