@@ -16,6 +16,21 @@ _GUARD = str(Path(__file__).with_name("guard.py"))
 _POLL_SECONDS = 0.05
 
 
+TAIL_LINES = 40
+_TAIL_BYTES = 64 * 2**10
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log, of at most 64 KiB; empty where there is none."""
+    if not log.exists():
+        return ""
+    with open(log, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:])
+
+
 class GuardedProcess:
     """A command in a process group of its own that ends with this process, however that ends.
 
@@ -46,6 +61,11 @@ class GuardedProcess:
         """The process group of the command and all that it starts."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended."""
+        return self._process.poll() is not None
+
     def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
         """The first match of `pattern` in the log.
 
@@ -54,17 +74,17 @@ class GuardedProcess:
         """
         deadline = time.monotonic() + seconds
         while True:
-            ended = self._process.poll() is not None
+            ended = self.ended
             if match := re.search(pattern, self.log.read_text(errors="replace")):
                 return match
             if ended or time.monotonic() > deadline:
                 why = "ended" if ended else f"wasn't ready within {seconds:.0f} s"
-                raise RuntimeError(f"a process {why}; the end of its log:\n{self.tail()}")
+                raise RuntimeError(f"{self.log.stem}: it {why}; its log's end:\n{self.tail()}")
             time.sleep(_POLL_SECONDS)
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = TAIL_LINES) -> str:
         """The end of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return tail(self.log, lines)
 
     def close(self) -> None:
         """Kill the process group."""
