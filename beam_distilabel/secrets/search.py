@@ -12,7 +12,7 @@ import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
 
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{11,}={0,2}")
 _PACKED: tuple[tuple[re.Pattern[bytes], Callable[[bytes], bytes]], ...] = (
     (re.compile(rb"BZh[1-9]1AY&SY"), lambda data: bz2.BZ2Decompressor().decompress(data)),
     (re.compile(rb"\x1f\x8b\x08"), lambda data: zlib.decompressobj(31).decompress(data)),
