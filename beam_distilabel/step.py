@@ -14,6 +14,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.resources import parse_resource_hints
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
+from typing_extensions import Self
 
 from beam_distilabel.artifacts import check_artifact, save as save_files
 from beam_distilabel.context import RunContext
@@ -153,6 +154,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             self.__dict__["name"] = next(
                 name for i in itertools.count() if (name := f"{stem}_{i}") not in taken
             )
+        self._tell_owner(self._described())
         if pipeline is not None:
             pipeline.add_step(self)
             self._pipeline = pipeline
@@ -321,6 +323,15 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
 
     def _described(self) -> str:
         return f"Step {self.name!r} ({type(self).__name__})"
+
+    def _whose(self) -> str:
+        return self._described()
+
+    def copied(self) -> Self:
+        """A copy whose runtime parameters can be set without changing this one."""
+        duplicate = super().copied()
+        duplicate._tell_owner(self._described())
+        return duplicate
 
     def _rows_of_failure(self, row: Row, failure: Failure) -> list[Row]:
         """What stands for `row`, as it came, where the Step could not finish it."""

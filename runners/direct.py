@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from pydantic import PositiveInt
 
 from beam_distilabel.runners.settings import RunnerSettings
+
+
+def has_processes(options: PipelineOptions) -> bool:
+    """Whether `options` make the in-memory runner process rows in processes of their own."""
+    mode = options.get_all_options().get("direct_running_mode")
+    return bool(mode == "multi_processing")
 
 
 class DirectSettings(RunnerSettings):
@@ -31,7 +38,7 @@ class DirectSettings(RunnerSettings):
 
     @property
     def shares_process(self) -> bool:
-        return True
+        return not has_processes(self.pipeline_options())
 
     def runner(self) -> FnApiRunner:
         return FnApiRunner()

@@ -62,6 +62,7 @@ from beam_distilabel.pipeline.interrupt import (
 )
 from beam_distilabel.pipeline.logs import logging_to
 from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
+from beam_distilabel.pipeline.preflight import check_job, check_options, check_secrets
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
 from beam_distilabel.pipeline.run_directory import (
@@ -106,6 +107,9 @@ def start(request: RunRequest) -> RunHandle:
         runner.check()
     except RuntimeError as error:
         raise DistilabelUserError(str(error)) from error
+    check_secrets(request.graph, request.hub, runner.shares_process)
+    if not runner.shares_process:
+        check_options(runner.pipeline_options())
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
@@ -538,6 +542,8 @@ class RunHandle:
                 self._write(outputs, facts)
             if self._worker_watch is not None:
                 self._worker_watch.apply(job, number)
+            if not runner.shares_process:
+                check_job(job)
             self._run_job(job)
             if watch.verdict is not None:
                 raise self._gone_wrong(watch.verdict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -30,6 +29,7 @@ from beam_distilabel.models.vllm.settings import engine_sizes
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _ENGINE_FIELDS = (
@@ -167,8 +167,8 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
                         f"vLLM(engine={self.engine!r}) takes no `{name}`: it is for engine='url'."
                     )
             return
-        if self.api_key is None and os.getenv("VLLM_API_KEY"):
-            self.api_key = SecretStr(os.environ["VLLM_API_KEY"])
+        if self.api_key is None:
+            self.api_key = secret_from("VLLM_API_KEY")
         url = urlsplit(self.base_url or "")
         check_query(str(self.base_url or ""), "base_url", "vLLM(engine='url')")
         if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:
