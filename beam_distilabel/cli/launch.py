@@ -36,21 +36,28 @@ def launch(
     """Start a job on Dataflow and don't wait for it.
 
     All other options are Beam's: --project, --region and --temp_location are needed. With
-    --template_location the job is written to that file; with --dry_run it goes nowhere.
+    --template_location the job is written to that file; with --dry_run=True it goes nowhere.
     """
     pipeline = Pipeline.from_file(config)
     try:
         settings = choose_runner("dataflow", context.args)
     except ValueError as error:
         raise DistilabelUserError(str(error)) from None
-    result = pipeline.launch(
+    result: Any = pipeline.launch(
         parameters=read_parameters(parameters),
         dataset=dataset,
         output_dir=output_dir,
         runner=settings,
         push_to_hub=repo_id,
     )
-    Console().print(f"Launched: {result}", highlight=False, markup=False, soft_wrap=True)
+    given = settings.pipeline_options().get_all_options()
+    if given["template_location"]:
+        done = f"Wrote the template {given['template_location']}"
+    elif given["dry_run"]:
+        done = "The job could be made; it was not sent."
+    else:
+        done = f"Launched the job {result.job_id()}"
+    Console().print(f"{done}\nRun directory: {output_dir}", highlight=False, markup=False)
 
 
 def read_parameters(text: str) -> dict[str, Any]:

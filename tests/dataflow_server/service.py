@@ -49,6 +49,7 @@ class Service:
         refusal: why jobs fail before they begin, as when there are no machines.
         holds: whether jobs stay in the state running until they are cancelled.
         began: is set when a job is in the state running.
+        ended: is set when one has been run.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -56,6 +57,7 @@ class Service:
         self.refusal: str | None = None
         self.holds = False
         self.began = threading.Event()
+        self.ended = threading.Event()
         self._storage = storage
         self._states: dict[str, str] = {}
         self._errors: dict[str, str] = {}
@@ -93,8 +95,9 @@ class Service:
             self.posted.append(posted)
             number = f"2026-01-01_00_00_00-{len(self.posted)}"
             self._states[number] = "JOB_STATE_PENDING"
+        answer = {**self._job(number), "clientRequestId": posted.job["clientRequestId"]}
         threading.Thread(target=self._run, args=(number, posted.job), daemon=True).start()
-        return Answer({**self._job(number), "clientRequestId": posted.job["clientRequestId"]})
+        return Answer(answer)
 
     def _job(self, number: str) -> dict[str, Any]:
         posted = self.posted[int(number.rpartition("-")[2]) - 1]
@@ -140,6 +143,7 @@ class Service:
                 self._errors[number] = error
             if self._states[number] == "JOB_STATE_RUNNING":
                 self._states[number] = "JOB_STATE_DONE" if error is None else "JOB_STATE_FAILED"
+        self.ended.set()
 
 
 def run_staged(staged: bytes) -> None:

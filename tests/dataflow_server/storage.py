@@ -38,6 +38,11 @@ class Storage:
         bucket, _, name = url.removeprefix("gs://").partition("/")
         return self.objects[bucket, name]
 
+    def put(self, url: str, content: bytes) -> None:
+        """Make `gs://bucket/name`."""
+        bucket, _, name = url.removeprefix("gs://").partition("/")
+        self._put((bucket, name), content)
+
     def names(self, bucket: str) -> list[str]:
         return sorted(name for owner, name in self.objects if owner == bucket)
 
