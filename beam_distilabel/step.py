@@ -31,6 +31,8 @@ from beam_distilabel.typing import GeneratorStepOutput, StepColumns, StepInput, 
 
 DEFAULT_BATCH_SIZE = 50
 
+_DRIVER = "install-nvidia-driver:5xx"  # Dataflow's default driver is too old for vLLM
+
 _BEAM_NAMES = ("annotations", "display_data", "label", "pipeline", "side_inputs")
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -53,7 +55,7 @@ class StepResources(RuntimeParametersMixin):
 
     Example:
         >>> StepResources(gpus=1, memory=2**30, resources={"nvidia-l4": 1}).resource_hints()
-        {'min_ram': 1073741824, 'accelerator': 'type:nvidia-l4;count:1;install-nvidia-driver'}
+        {'min_ram': 1073741824, 'accelerator': 'type:nvidia-l4;count:1;install-nvidia-driver:5xx'}
     """
 
     model_config = ConfigDict(validate_default=True, validate_assignment=True, extra="forbid")
@@ -84,7 +86,7 @@ class StepResources(RuntimeParametersMixin):
         kinds = [name for name in self.resources or {} if name.startswith("nvidia-")]
         if kinds:
             count = self.gpus or (self.resources or {})[kinds[0]]
-            hints["accelerator"] = f"type:{kinds[0]};count:{count};install-nvidia-driver"
+            hints["accelerator"] = f"type:{kinds[0]};count:{count};{_DRIVER}"
         elif self.gpus:
             hints["accelerator"] = f"count:{self.gpus}"
         return hints

@@ -40,6 +40,10 @@ class BeamSettings(RunnerSettings):
             return self.beam_options.view_as(PortableOptions).environment_type == "LOOPBACK"
         return False
 
+    @property
+    def other_hosts(self) -> bool:
+        return type(self.beam_runner).__name__ == "DataflowRunner"
+
     def runner(self) -> PipelineRunner:
         return self.beam_runner
 

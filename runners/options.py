@@ -10,6 +10,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_distilabel.runners.beam import BeamSettings
+from beam_distilabel.runners.dataflow import DataflowSettings
 from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
@@ -19,6 +20,7 @@ Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 RUNNERS: dict[str, type[RunnerSettings]] = {
     "direct": DirectSettings,
     "flink": FlinkSettings,
+    "dataflow": DataflowSettings,
 }
 """Our settings by the runner's name."""
 

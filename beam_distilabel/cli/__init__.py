@@ -5,7 +5,8 @@ wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished is kep
 """
 
 from beam_distilabel.cli import (
-    pipelines as pipelines,  # each module adds its commands
+    launch as launch,  # each module adds its commands
+    pipelines as pipelines,
     runs as runs,
 )
 from beam_distilabel.cli.app import app, main

@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -40,7 +40,14 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import write_file
-from beam_distilabel.layout import CHECKPOINT_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
+from beam_distilabel.layout import (
+    CHECKPOINT_FOLDER,
+    LOG_FILE,
+    PIPELINE_FILE,
+    REPORT_FILE,
+    is_local,
+)
+from beam_distilabel.manifest import Manifest
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import GraphOutputs
 from beam_distilabel.pipeline.columns import (
@@ -61,7 +68,7 @@ from beam_distilabel.pipeline.interrupt import (
     resume_command,
 )
 from beam_distilabel.pipeline.logs import logging_to
-from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
+from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of, resources_of
 from beam_distilabel.pipeline.preflight import check_job, check_options, check_secrets
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
@@ -69,6 +76,7 @@ from beam_distilabel.pipeline.run_directory import (
     PROGRESS_FOLDER,
     RUN_FILE,
     STAGES_FOLDER,
+    RunDirectory,
 )
 from beam_distilabel.pipeline.run_errors import reason_of, was_cancelled
 from beam_distilabel.pipeline.run_lock import RunLock
@@ -103,13 +111,12 @@ def start(request: RunRequest) -> RunHandle:
         ValueError: an option of the runner is unknown.
     """
     runner = choose_runner(request.runner, request.options)
-    try:
-        runner.check()
-    except RuntimeError as error:
-        raise DistilabelUserError(str(error)) from error
-    check_secrets(request.graph, request.hub, runner.shares_process)
-    if not runner.shares_process:
-        check_options(runner.pipeline_options())
+    if not runner.executes:
+        raise DistilabelUserError(
+            f"{type(runner).__name__} only describes a job here, so there would be no result. "
+            "`beam-distilabel launch` is for that: see docs/dataflow.md."
+        )
+    check_runner(request, runner)
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
@@ -125,7 +132,7 @@ def start(request: RunRequest) -> RunHandle:
             directory.path,
         )
     directory.make()
-    handle = RunHandle(request, runner, _record(request, known), stages)
+    handle = RunHandle(request, runner, record_of(request, known), stages)
     handle._lock.acquire()
     try:
         directory.claim(request.name, handle._record, request.is_named)
@@ -136,7 +143,38 @@ def start(request: RunRequest) -> RunHandle:
     return handle
 
 
-def _record(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
+def check_runner(request: RunRequest, runner: RunnerSettings) -> None:
+    """Refuse what could only fail when the run is under way.
+
+    Raises:
+        DistilabelUserError: what the runner needs isn't installed; a secret would be sent to its
+            workers; they don't see the run's files, or have not what a Step asks for.
+    """
+    try:
+        runner.check()
+    except RuntimeError as error:
+        raise DistilabelUserError(str(error)) from error
+    check_secrets(request.graph, request.hub, runner.shares_process)
+    if not runner.shares_process:
+        check_options(runner.pipeline_options())
+    folders = {"output_dir": request.directory.path}
+    if request.response_cache_dir is not None:
+        folders["response_cache_dir"] = request.response_cache_dir
+    for name, path in folders.items():
+        if runner.other_hosts and is_local(path):
+            raise DistilabelUserError(
+                f"{name}={path!r} is on this machine, and the workers of "
+                f"{type(runner).__name__} are on others: name a folder that both reach, such as "
+                f"{name}='gs://bucket/folder'."
+            )
+    for step_name, resources in resources_of(request.graph).items():
+        try:
+            runner.check_hints(step_name, resources.resource_hints())
+        except ValueError as error:
+            raise DistilabelUserError(str(error)) from None
+
+
+def record_of(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
     """What `run.json` says of a run that begins."""
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     if request.mode == "finalize":
@@ -539,7 +577,8 @@ class RunHandle:
             job = beam.Pipeline(runner=runner.runner(), options=runner.pipeline_options())
             outputs = jobs.apply(job, number)
             if outputs is not None:
-                self._write(outputs, facts)
+                for name, note in self._write(outputs, facts).items():
+                    _ = note | f"Note {name}" >> beam.Map(_note, self.run_dir, name)
             if self._worker_watch is not None:
                 self._worker_watch.apply(job, number)
             if not runner.shares_process:
@@ -550,8 +589,12 @@ class RunHandle:
             if outputs is None:
                 jobs.collect(number)
 
-    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> None:
-        """Write the failures and the Distiset, and publish it if that is asked for."""
+    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> dict[str, Any]:
+        """Write the failures and the Distiset, and publish it if that is asked for.
+
+        Returns:
+            What tells of each of these, once it is done: PCollections of one element.
+        """
         request = self._request
         directory = request.directory
         failures: Any = {
@@ -570,8 +613,7 @@ class RunHandle:
         notes = {DISTISET: outputs.subsets | "Write Distiset" >> write, FAILURES: failures}
         if write.commits is not None:
             notes[COMMIT] = write.commits | "Commit's facts" >> beam.Map(dataclasses.asdict)
-        for name, facts_of in notes.items():
-            _ = facts_of | f"Note {name}" >> beam.Map(_note, directory.path, name)
+        return notes
 
     def _run_job(self, job: beam.Pipeline) -> None:
         """Run one Beam job to its end; afterwards none of its engines is left in this process."""
@@ -682,22 +724,14 @@ class RunHandle:
         manifest, failed, commit = (
             directory.read_json(_note_file(name)) or {} for name in (DISTISET, FAILURES, COMMIT)
         )
-        for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER, STAGES_FOLDER):
-            directory.clear(name)
-        report = facts.report(manifest, failed)
+        clear_notes(directory)
+        more: dict[str, Any] = {}
         if len(self._stages) > 1:
-            report["jobs"] = [list(stage) for stage in self._stages]
+            more["jobs"] = [list(stage) for stage in self._stages]
         if commit:
-            report["published"] = commit
+            more["published"] = commit
             self._record["published"] = commit
-        # With the result: a run that fails leaves the earlier run's report beside its rows.
-        directory.write_json(REPORT_FILE, report)
-        write_card(
-            directory.file(DISTISET),
-            definition=facts.definition,
-            report=report,
-            citations=facts.citations,
-        )
+        report = write_report(facts, manifest, failed, more)
         verdict = facts.verdict()
         if verdict is not None and not facts.finished_only:
             raise RunFailedError(
@@ -708,6 +742,35 @@ class RunHandle:
     def _citations(self) -> list[str]:
         steps = self._request.graph.steps.values()
         return list(dict.fromkeys(entry for step in steps for entry in citations_of(step)))
+
+
+def clear_notes(directory: RunDirectory) -> None:
+    """Remove from a run directory what is of no use once its result is there."""
+    for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER, STAGES_FOLDER):
+        directory.clear(name)
+
+
+def write_report(
+    facts: RunFacts, manifest: Manifest, failed: Manifest, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the report and the card of a result that is there; returns the report.
+
+    Args:
+        facts: of the run.
+        manifest: of the Distiset.
+        failed: of the failures.
+        more: for the report.
+    """
+    report = {**facts.report(manifest, failed), **more}
+    # With the result: a run that fails leaves the earlier run's report beside its rows.
+    write_file(facts.file(REPORT_FILE), json.dumps(report, indent=2, default=str))
+    write_card(
+        facts.file(DISTISET),
+        definition=facts.definition,
+        report=report,
+        citations=facts.citations,
+    )
+    return report
 
 
 def _note(facts: Any, run_dir: str, name: str) -> None:

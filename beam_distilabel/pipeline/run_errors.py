@@ -24,7 +24,8 @@ def reason_of(error: BaseException, steps: Container[str]) -> str:
     """Why a run failed: our errors' whole text, of others the last line, with the Step's name."""
     while error.__cause__ is not None and not isinstance(error, DistilabelError):
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # "None" alone is how Dataflow's client says that it knows no more.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() not in ("", "None")]
     text = lines[-1] if lines else ""
     if isinstance(error, DistilabelError):
         # An engine's own error has several lines, and the cause isn't in the last.
