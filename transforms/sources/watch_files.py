@@ -6,7 +6,7 @@ import datetime
 import posixpath
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -63,6 +63,8 @@ class WatchFiles(RowsAndFailures):
         stop_file: the path of a file at whose appearance the watch ends: what the folder holds then
             is complete, and the last.
         storage_options: for the filesystem (see fsspec).
+        clock: what says the time now, in seconds since the epoch, on the worker that looks; for
+            replays of old files, and for tests.
 
     Returns:
         An unbounded PCollection of rows. `with_failures()` is the same with two outputs:
@@ -88,6 +90,7 @@ class WatchFiles(RowsAndFailures):
         until: datetime.datetime | str | None = None,
         stop_file: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
         if filetype is not None and filetype not in FILETYPES:
@@ -108,6 +111,7 @@ class WatchFiles(RowsAndFailures):
         self.until = _time("until", until)
         self.stop_file = stop_file
         self.storage_options = dict(storage_options or {})
+        self.clock = clock
 
     def apply_to(self, pbegin: Any) -> StepResult:
         """Rows and failures."""
@@ -123,6 +127,7 @@ class WatchFiles(RowsAndFailures):
             None if self.until is None else self.until.timestamp(),
             self.stop_file,
             self.storage_options,
+            self.clock,
         )
         outputs = (
             pbegin
@@ -152,7 +157,7 @@ class PollFiles(PollFn):
         until: likewise.
         stop_file: likewise.
         storage_options: likewise.
-        clock: the time now.
+        clock: likewise.
     """
 
     def __init__(
@@ -163,7 +168,7 @@ class PollFiles(PollFn):
         until: float | None = None,
         stop_file: str | None = None,
         storage_options: Mapping[str, Any] | None = None,
-        clock: Any = time.time,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._filetype = filetype
         self._settle = settle
@@ -256,15 +261,15 @@ def _time(name: str, value: datetime.datetime | str | None) -> datetime.datetime
     if value is None:
         return None
     try:
-        time = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
-        if time.tzinfo is None:
+        known = datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
+        if known.tzinfo is None:
             raise ValueError("it has no time zone")
     except (ValueError, AttributeError) as error:
         raise DistilabelUserError(
             f"WatchFiles: {name}={value!r}: {error}. Give a datetime with a time zone, or one in "
             "ISO form, such as '2026-01-31T12:00:00+00:00'."
         ) from None
-    return time
+    return known
 
 
 def _failure(path: str, row_id: str, message: str, text: str | None = None) -> TaggedOutput:
