@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,11 +17,13 @@ from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validato
 from typing_extensions import Self
 
 from beam_distilabel.artifacts import check_artifact, save as save_files
+from beam_distilabel.checkpoint import CheckpointSettings
 from beam_distilabel.context import RunContext
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
 from beam_distilabel.failures import Failure, OnFailure
 from beam_distilabel.join import JoinSpec
+from beam_distilabel.keeping import kept_in
 from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
 from beam_distilabel.row import RESERVED, ROW_ID, Row, content, identify, inherit
@@ -430,6 +432,36 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         result = self.apply_to(pcoll)
         self._times_applied += 1
         return result.rows
+
+    def with_checkpoint(
+        self, folder: str, settings: CheckpointSettings | Mapping[str, Any] | None = None
+    ) -> Self:
+        """A copy of this Step that keeps what its model has answered, and asks nothing twice.
+
+        For Beam pipelines of one's own, streaming ones above all; `Pipeline.run` does it anyway. A
+        job that runs again, or was killed, finds the answers by their content.
+
+        Args:
+            folder: local, or on any filesystem that the workers share; one job at a time uses it.
+            settings: how many answers may be unwritten, and for how long: `CheckpointSettings`, or
+                a dict such as {"rows": 16, "seconds": 1.0}.
+
+        Raises:
+            CheckpointError: the folder can't be read or written.
+            DistilabelUserError: a setting can't be used.
+
+        Example:
+            >>> class Upper(Step):
+            ...     def process(self, inputs: StepInput) -> StepOutput:
+            ...         yield [{**row, "text": row["text"].upper()} for row in inputs]
+            >>> import tempfile
+            >>> kept = Upper(name="upper").with_checkpoint(tempfile.mkdtemp())
+            >>> [row["text"] for row in [{"text": "a"}] | kept]
+            ['A']
+        """
+        duplicate = self.copied()
+        duplicate._context = kept_in(folder, settings, [self.unique_name])
+        return duplicate
 
     def with_failures(self) -> WithFailures:
         """This Step as a PTransform with two outputs: `{"rows": ..., "failures": ...}`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.hub import HubTarget, as_target
+from beam_distilabel.keeping import kept_in
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
@@ -101,6 +104,7 @@ class Pipeline(beam.PTransform):
         )
         self._graph = Graph()
         self._times_applied = 0
+        self._context = RunContext()
 
     # -- building --------------------------------------------------------------------------------
 
@@ -692,7 +696,24 @@ class Pipeline(beam.PTransform):
             with _no_open_pipeline():
                 _add_root(graph, _RowsReceived(name=INPUT_STEP))
         number_by_prompts(graph)
-        return apply_graph(graph, pcoll, RunContext())
+        return apply_graph(graph, pcoll, self._context)
+
+    def with_checkpoint(
+        self,
+        folder: str | os.PathLike[str],
+        settings: CheckpointSettings | Mapping[str, Any] | None = None,
+    ) -> Pipeline:
+        """This pipeline for a Beam pipeline of one's own, keeping what models have answered.
+
+        `rows | pipeline.with_checkpoint("gs://bucket/answers")`: a job that runs again, or was
+        killed, asks nothing twice. See `Step.with_checkpoint` for the arguments.
+        """
+        duplicate = copy.copy(self)
+        path = RunDirectory(folder).path
+        context = kept_in(path, settings, self.step_names)
+        shared = self._response_cache_dir
+        duplicate._context = dataclasses.replace(context, response_cache_dir=shared)
+        return duplicate
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
         """Rows in (or nothing, where it has a loader), `{"subset": PCollection of rows}` out."""
