@@ -11,11 +11,15 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_distilabel.runners.beam import BeamSettings
 from beam_distilabel.runners.direct import DirectSettings
+from beam_distilabel.runners.prism import PrismSettings
 from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
-RUNNERS: dict[str, type[RunnerSettings]] = {"direct": DirectSettings}
+RUNNERS: dict[str, type[RunnerSettings]] = {
+    "direct": DirectSettings,
+    "prism": PrismSettings,
+}
 """Our settings by the runner's name."""
 
 LOCAL_NAMES = frozenset(("DirectRunner", "FnApiRunner"))
