@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program called `prism` that ends at once; PATH has nothing else."""
     path = tmp_path / "bin" / "prism"
     path.parent.mkdir()
-    path.write_text("#!/bin/sh\necho no prism of Beam's; exit 3\n")
+    path.write_text("#!/bin/sh\necho this is another prism; exit 3\n")
     path.chmod(0o755)
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setenv("PATH", f"{path.parent}:/bin:/usr/bin")
@@ -68,7 +69,7 @@ def test_flags_take_precedence() -> None:
 
 def test_another_program_of_that_name(program: Path) -> None:
     with (
-        pytest.raises(RuntimeError, match="no prism of Beam's"),
+        pytest.raises(RuntimeError, match="this is another prism"),
         PrismSettings(location=program).started(),
     ):
         pass
@@ -76,8 +77,6 @@ def test_another_program_of_that_name(program: Path) -> None:
 
 def test_it_ends_with_its_block(prism: PrismSettings) -> None:
     """Also where the block raises: nobody listens there any more."""
-    import socket
-
     with (
         pytest.raises(ZeroDivisionError),
         PrismSettings(location=prism.location).started() as started,
