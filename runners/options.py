@@ -11,6 +11,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_distilabel.runners.beam import BeamSettings
 from beam_distilabel.runners.direct import DirectSettings
+from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.prism import PrismSettings
 from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
 
@@ -18,6 +19,7 @@ Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
 RUNNERS: dict[str, type[RunnerSettings]] = {
     "direct": DirectSettings,
+    "flink": FlinkSettings,
     "prism": PrismSettings,
 }
 """Our settings by the runner's name."""

@@ -85,6 +85,10 @@ class PrismSettings(RunnerSettings):
             f"it: by the setting `location`, by the environment variable {VARIABLE}, or on PATH."
         )
 
+    def check(self) -> None:
+        if self.job_endpoint is None:
+            self.program()
+
     def runner(self) -> PrismRunner:
         return PrismRunner()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
@@ -19,27 +19,41 @@ class RunnerSettings(BaseModel):
     Attributes:
         flags: Beam's own options, such as `["--job_name=j"]`. They take precedence over what the
             other settings lead to.
-
-    Class attributes:
-        default_engine: what `vLLM(engine=None)` is on this runner.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    default_engine: ClassVar[str] = "embedded"
 
     flags: tuple[str, ...] = ()
 
     @field_validator("flags")
     @classmethod
     def _are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
+        names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+        check_known(name for name in names if name not in cls.known_options())
         return flags
+
+    @classmethod
+    def known_options(cls) -> frozenset[str]:
+        """Options of the runner's that Beam's Python side doesn't know, and passes on."""
+        return frozenset()
 
     @property
     def local(self) -> bool:
         """Whether it is Beam's in-memory runner."""
         return False
+
+    @property
+    def default_engine(self) -> str:
+        """What `vLLM(engine=None)` is on this runner."""
+        return "embedded"
+
+    @property
+    def worker_start_limit(self) -> float | None:
+        """The seconds within which a job's workers have to show that they are there.
+
+        None where a worker that doesn't start is an error of the runner's own.
+        """
+        return None
 
     @property
     def shares_process(self) -> bool:
@@ -48,6 +62,17 @@ class RunnerSettings(BaseModel):
         Where they are not, what workers need has to come to them, and secrets must not be sent.
         """
         return False
+
+    def check(self) -> None:
+        """Look up whether a run can be started, before anything of it is.
+
+        Raises:
+            RuntimeError: what has to be installed isn't; the message says how to do that.
+        """
+
+    def logs(self) -> str:
+        """The ends of the logs of what was `started`; empty if that is nothing."""
+        return ""
 
     def runner(self) -> PipelineRunner:
         """A new runner of Beam's."""
@@ -60,7 +85,9 @@ class RunnerSettings(BaseModel):
     def pipeline_options(self) -> PipelineOptions:
         """Beam's options; the command line isn't read."""
         flags = list(self.flags)
-        given = PipelineOptions(flags).get_all_options(drop_default=True)
+        given = PipelineOptions(flags).get_all_options(
+            drop_default=True, retain_unknown_options=True
+        )
         preset = {name: value for name, value in self.preset().items() if name not in given}
         return PipelineOptions(flags, **preset)
 

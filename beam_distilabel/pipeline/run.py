@@ -75,6 +75,7 @@ from beam_distilabel.pipeline.run_request import SEED, RunRequest
 from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.validation import available_columns
+from beam_distilabel.pipeline.worker_watch import WorkerWatch
 from beam_distilabel.progress import cancel, discard, forget, read_progress, stop
 from beam_distilabel.runners import RunnerSettings, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
@@ -101,6 +102,10 @@ def start(request: RunRequest) -> RunHandle:
         ValueError: an option of the runner is unknown.
     """
     runner = choose_runner(request.runner, request.options)
+    try:
+        runner.check()
+    except RuntimeError as error:
+        raise DistilabelUserError(str(error)) from error
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
@@ -200,6 +205,7 @@ class RunHandle:
         self._report: dict[str, Any] = {}
         self._wish: Literal["rows", "now"] | None = None
         self._lost: str | None = None
+        self._worker_watch: WorkerWatch | None = None
         self._lock = RunLock(self.run_dir, self._lose)
         self._winding_down: threading.Thread | None = None
         self._job_over = threading.Event()
@@ -496,6 +502,11 @@ class RunHandle:
         shower.start()
         try:
             with self._runner.started() as runner:
+                limit = runner.worker_start_limit
+                if limit is not None:
+                    self._worker_watch = WorkerWatch(
+                        self.run_dir, limit, self._cancel_job, runner.logs
+                    )
                 self._run_jobs(jobs, runner, facts, watch)
         except BaseException as error:
             directory.clear(STAGES_FOLDER)
@@ -505,6 +516,9 @@ class RunHandle:
                 remove_staging(path)
             if watch.verdict is not None and isinstance(error, Exception):
                 raise self._gone_wrong(watch.verdict) from error
+            workers = self._worker_watch
+            if workers is not None and workers.verdict is not None and isinstance(error, Exception):
+                raise RunFailedError(workers.verdict) from error
             raise
         finally:
             done.set()
@@ -522,6 +536,8 @@ class RunHandle:
             outputs = jobs.apply(job, number)
             if outputs is not None:
                 self._write(outputs, facts)
+            if self._worker_watch is not None:
+                self._worker_watch.apply(job, number)
             self._run_job(job)
             if watch.verdict is not None:
                 raise self._gone_wrong(watch.verdict)
@@ -652,6 +668,8 @@ class RunHandle:
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + LOOK_SECONDS
                     watch.look()
+                    if self._worker_watch is not None:
+                        self._worker_watch.look()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory

@@ -46,6 +46,11 @@ class GuardedProcess:
         """The process group of the command and all that it starts."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether the command has ended."""
+        return self._process.poll() is not None
+
     def wait_for(self, pattern: str, seconds: float) -> re.Match[str]:
         """The first match of `pattern` in the log.
 
@@ -54,12 +59,12 @@ class GuardedProcess:
         """
         deadline = time.monotonic() + seconds
         while True:
-            ended = self._process.poll() is not None
+            ended = self.ended
             if match := re.search(pattern, self.log.read_text(errors="replace")):
                 return match
             if ended or time.monotonic() > deadline:
                 why = "ended" if ended else f"wasn't ready within {seconds:.0f} s"
-                raise RuntimeError(f"a process {why}; the end of its log:\n{self.tail()}")
+                raise RuntimeError(f"{self.log.stem}: it {why}; its log's end:\n{self.tail()}")
             time.sleep(_POLL_SECONDS)
 
     def tail(self, lines: int = 40) -> str:

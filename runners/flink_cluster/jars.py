@@ -12,6 +12,9 @@ from pathlib import Path
 VARIABLE = "BEAM_DISTILABEL_FLINK_JARS"
 """The environment variable that names a folder which has the jars, or will."""
 
+FLINK_VERSION = "1.19"
+"""The Flink that they are."""
+
 _POM = Path(__file__).with_name("pom.xml")
 _SECONDS = 900
 
@@ -36,7 +39,11 @@ def java() -> str:
     """
     path = shutil.which("java")
     if path is None:
-        raise MissingTool("Flink needs Java (17 was tried); there is no `java` on PATH")
+        raise MissingTool(
+            "Flink needs Java (17 was tried), and there is no `java` on PATH. Install it (Debian: "
+            "apt-get install openjdk-17-jre-headless), or name a job server that somebody runs: "
+            "job_endpoint='host:port'."
+        )
     return path
 
 
@@ -61,7 +68,10 @@ def fetch_jars() -> Path:
 def _fetch(folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
-        raise MissingTool(f"the jars of Flink aren't in {folder}, and there is no `mvn` on PATH")
+        raise MissingTool(
+            f"the jars of Flink aren't in {folder} (another folder: {VARIABLE}), and there is no "
+            "`mvn` on PATH that could fetch them. Install Maven (Debian: apt-get install maven)."
+        )
     # Under its name the folder is complete; what a fetch that was cut off has left isn't used.
     partial = Path(f"{folder}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,10 +1,9 @@
-"""Beam's Flink job server with Flink inside of it, and worker processes for its jobs."""
+"""Beam's Flink job server: with Flink inside of it, or for a cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,23 +13,84 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
+from beam_distilabel.runners.flink_cluster.configuration import write_configuration
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
-from beam_distilabel.runners.flink_cluster.jars import fetch_jars, java
+from beam_distilabel.runners.flink_cluster.java import java_command, job_server_jars
+from beam_distilabel.runners.flink_cluster.pool import WorkerPool
 
-_OPENED = "lang util nio net time lang.invoke util.concurrent"  # packages that Flink looks into
-_START_SECONDS = 60.0
+EMBEDDED = "[local]"
+"""The master that is Flink inside of the job server."""
+
+_MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+_LOGGED = "org.apache.beam.runners.jobsubmission"
+_START_SECONDS = 120.0  # Java on a busy machine
+
+
+class JobServer:
+    """A job server on a free port, in a process that ends with this one.
+
+    Args:
+        folder: for its log, its temporary files and those of an embedded Flink.
+        master: host and port of a cluster's REST server, or `EMBEDDED`.
+        heap: memory that Java may use, in the form of its option `-Xmx`. With an embedded Flink,
+            what a job sends from one stage to the next goes through it.
+        configuration: of Flink, by the names in its configuration file: of an embedded Flink, and
+            of a job, such as its restart strategy.
+        class_path: of Java; by default what `job_server_jars` finds.
+
+    Attributes:
+        endpoint: host and port.
+
+    Raises:
+        MissingTool: there is no Java, or the jars aren't there and can't be fetched.
+        RuntimeError: it doesn't start; has its log.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        master: str = EMBEDDED,
+        heap: str = "1g",
+        configuration: Mapping[str, object] | None = None,
+        class_path: str | None = None,
+    ) -> None:
+        temporary = folder / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        write_configuration(folder, configuration or {})
+        arguments = ["--flink-master", master, "--artifacts-dir", str(temporary)]
+        arguments += ["--job-port", "0", "--artifact-port", "0", "--expansion-port", "-1"]
+        command = java_command(
+            _MAIN,
+            [*arguments, "--flink-conf-dir", str(folder)],
+            class_path=class_path or job_server_jars(),
+            temporary=temporary,
+            options=[f"-Xmx{heap}"],
+            info=[_LOGGED],
+        )
+        log = folder / "job-server.log"
+        self.process = GuardedProcess(command, log, env=os.environ, cwd=folder)
+        try:
+            ready = self.process.wait_for(r"JobService started on (\S+:\d+)", _START_SECONDS)
+            self.endpoint = ready[1]
+        except BaseException:
+            self.process.close()
+            raise
+
+    def close(self) -> None:
+        """Kill it, and with it an embedded Flink."""
+        self.process.close()
 
 
 class FlinkJobServer:
-    """A job server on a free port with an embedded Flink, and a pool of worker processes.
+    """A job server with an embedded Flink, and a pool of worker processes.
 
     Nothing of it outlives this process. The workers run this interpreter, with its path.
 
     Args:
         folder: for logs and temporary files.
         parallelism: slots, and worker processes, of every job.
-        heap: memory that Java may use for Flink, in the form of its option `-Xmx`. What a job sends
-            from one stage to the next goes through it.
+        heap: memory that Java may use for Flink; see `JobServer`.
         settings: of Flink, by the names in its configuration file.
 
     Raises:
@@ -52,8 +112,14 @@ class FlinkJobServer:
         self._started = contextlib.ExitStack()
 
     def __enter__(self) -> FlinkJobServer:
+        self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as started:
-            self._start(started)
+            self._server = JobServer(
+                self._folder, heap=self._heap, configuration=self._settings
+            )
+            started.callback(self._server.close)
+            self._pool = WorkerPool(self._folder / "worker-pool.log")
+            started.callback(self._pool.close)
             self._started = started.pop_all()
         return self
 
@@ -65,43 +131,15 @@ class FlinkJobServer:
     ) -> None:
         self._started.close()
 
-    def _start(self, started: contextlib.ExitStack) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / "tmp"
-        temporary.mkdir(exist_ok=True)
-        opened = [f"java.base/java.{name}" for name in _OPENED.split()] + ["java.base/sun.nio.ch"]
-        command = [java(), f"-Xmx{self._heap}", f"-Djava.io.tmpdir={temporary}"]
-        command += [f"--add-opens={package}=ALL-UNNAMED" for package in opened]
-        command += ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
-        command += ["-Dorg.slf4j.simpleLogger.log.org.apache.beam.runners.jobsubmission=info"]
-        command += ["-cp", f"{fetch_jars()}/*"]
-        command += ["org.apache.beam.runners.flink.FlinkJobServerDriver"]
-        command += ["--flink-master", "[local]", "--artifacts-dir", str(temporary)]
-        command += ["--job-port", "0", "--artifact-port", "0", "--expansion-port", "-1"]
-        if self._settings:
-            lines = [f"{name}: {value}\n" for name, value in self._settings.items()]
-            (self._folder / "flink-conf.yaml").write_text("".join(lines))
-            command += ["--flink-conf-dir", str(self._folder)]
-        self._server = GuardedProcess(
-            command, self._folder / "job-server.log", env=os.environ, cwd=self._folder
-        )
-        started.callback(self._server.close)
-        # The pool starts its workers as `python`.
-        environment = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "PYTHONPATH": os.pathsep.join(sys.path),  # what this process can import, workers can
-        }
-        self._pool = GuardedProcess(
-            [sys.executable, "-m", "beam_distilabel.runners.flink_cluster.worker_pool"],
-            self._folder / "worker-pool.log",
-            env=environment,
-            cwd=self._folder,
-        )
-        started.callback(self._pool.close)
-        self._workers = self._pool.wait_for(r"(?m)^localhost:\d+$", _START_SECONDS)[0]
-        ready = self._server.wait_for(r"JobService started on (localhost:\d+)", _START_SECONDS)
-        self._endpoint = ready[1]
+    @property
+    def endpoint(self) -> str:
+        """Host and port of the job server."""
+        return self._server.endpoint
+
+    @property
+    def worker_pool(self) -> str:
+        """Host and port of the pool."""
+        return self._pool.address
 
     def pipeline(self, **options: Any) -> beam.Pipeline:
         """A pipeline to give to `run`; `options` are Beam's."""
@@ -112,9 +150,9 @@ class FlinkJobServer:
         return PipelineOptions(
             flags=[],
             runner="PortableRunner",
-            job_endpoint=self._endpoint,
+            job_endpoint=self.endpoint,
             environment_type="EXTERNAL",
-            environment_config=self._workers,
+            environment_config=self.worker_pool,
             parallelism=self._parallelism,
             sdk_worker_parallelism=self._parallelism,
             **options,
@@ -125,8 +163,8 @@ class FlinkJobServer:
 
         Args:
             pipeline: made by `pipeline`.
-            seconds: the job is cancelled after them: a worker that doesn't start, or loses its
-                connection, leaves a job waiting for ever.
+            seconds: the job is cancelled after them: a worker that loses its connection leaves a
+                job waiting for ever.
 
         Raises:
             RuntimeError: the job failed, or didn't end in time; has the logs' ends.
@@ -144,13 +182,13 @@ class FlinkJobServer:
     @property
     def worker_group(self) -> int:
         """The process group of the workers."""
-        return self._pool.group
+        return self._pool.process.group
 
     @property
     def server_group(self) -> int:
         """The process group of the job server, in which Flink runs."""
-        return self._server.group
+        return self._server.process.group
 
     def logs(self) -> str:
         """The ends of the logs."""
-        return f"job server:\n{self._server.tail()}\nworkers:\n{self._pool.tail()}"
+        return f"job server:\n{self._server.process.tail()}\nworkers:\n{self._pool.process.tail()}"
