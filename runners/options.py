@@ -13,6 +13,7 @@ from beam_distilabel.runners.beam import BeamSettings
 from beam_distilabel.runners.dataflow import DataflowSettings
 from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.runners.flink import FlinkSettings
+from beam_distilabel.runners.prism import PrismSettings
 from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
@@ -21,6 +22,7 @@ RUNNERS: dict[str, type[RunnerSettings]] = {
     "direct": DirectSettings,
     "flink": FlinkSettings,
     "dataflow": DataflowSettings,
+    "prism": PrismSettings,
 }
 """Our settings by the runner's name."""
 

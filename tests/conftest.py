@@ -1,4 +1,4 @@
-"""What all tests share: a run directory of their own, the test Hub, one engine, one Flink."""
+"""What all tests share: a run directory of their own, the test Hub, one engine, one Flink, one Prism."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import pytest
 from tests.engine_fixtures import tiny_llm, tiny_model_path  # noqa: F401
 from tests.flink.fixtures import flink  # noqa: F401
 from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
+from tests.prism import prism  # noqa: F401
 
 # Workers that start before a test takes `hub_client` need it too: the test Hub doesn't speak Xet.
 os.environ["HF_HUB_DISABLE_XET"] = "1"

@@ -184,6 +184,11 @@ class FlinkJobServer:
         """The process group of the workers."""
         return self._pool.process.group
 
+    @property
+    def server_group(self) -> int:
+        """The process group of the job server, in which Flink runs."""
+        return self._server.process.group
+
     def logs(self) -> str:
         """The ends of the logs."""
         return f"job server:\n{self._server.process.tail()}\nworkers:\n{self._pool.process.tail()}"

@@ -98,6 +98,18 @@ class ProcessWatch:
             ratios.append(statistics.median(after) / before)
         return ratios
 
+    def tenths(self) -> list[list[int]]:
+        """Of each process: the median of its bytes in each tenth of its life."""
+        found = []
+        for samples in self._lasting():
+            first, last = samples[0].seconds, samples[-1].seconds
+            parts: list[list[int]] = [[] for _ in range(10)]
+            for usage in samples:
+                part = int(10 * (usage.seconds - first) / max(last - first, 1e-9))
+                parts[min(part, 9)].append(usage.resident)
+            found.append([round(statistics.median(part)) for part in parts if part])
+        return found
+
     def _lasting(self) -> list[list[Usage]]:
         """The samples of the processes that lived at least half as long as the one that lived most.
 
@@ -116,3 +128,8 @@ def worker_pids(flink: FlinkJobServer) -> list[int]:
 def watch_workers(flink: FlinkJobServer) -> ProcessWatch:
     """What the worker processes use, for a `with` block."""
     return ProcessWatch(flink.worker_group, _WORKER)
+
+
+def watch_java(flink: FlinkJobServer) -> ProcessWatch:
+    """What the job server uses, in which Flink runs, for a `with` block."""
+    return ProcessWatch(flink.server_group, "FlinkJobServerDriver")

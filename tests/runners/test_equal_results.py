@@ -1,0 +1,68 @@
+"""The same pipeline gives the same Distiset, failures and report, whatever runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runners.same_everywhere import PIPELINES, outcome_of
+
+Choice = dict[str, Any]
+"""The arguments of `Pipeline.run` that choose the runner."""
+
+
+def in_memory(threads: int) -> Callable[[pytest.FixtureRequest], Choice]:
+    return lambda request: {"runner": "direct", "options": {"parallelism": threads}}
+
+
+def prism(request: pytest.FixtureRequest) -> Choice:
+    return {"runner": request.getfixturevalue("prism")}
+
+
+def flink_with_worker_processes(request: pytest.FixtureRequest) -> Choice:
+    return {"options": request.getfixturevalue("flink").options()}
+
+
+RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Choice]] = {
+    "in-memory, 4 threads": in_memory(4),
+    "prism": prism,
+    "flink, worker processes": flink_with_worker_processes,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the sources are, the same ones for all."""
+    return tmp_path_factory.mktemp("sources")
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The outcome of each pipeline on one thread in memory."""
+    return {name: run(name, folder, tmp_path_factory.mktemp(name), {}) for name in PIPELINES}
+
+
+def run(name: str, folder: Path, run_dir: Path, choice: Choice) -> dict[str, Any]:
+    source = folder / name
+    source.mkdir(exist_ok=True)
+    PIPELINES[name](source).run(output_dir=run_dir, logging_handlers=[], **choice)
+    return outcome_of(run_dir)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_the_same_outcome(
+    runner: str,
+    name: str,
+    folder: Path,
+    expected: dict[str, dict[str, Any]],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    found = run(name, folder, tmp_path / "run", RUNNERS[runner](request))
+    for part, value in expected[name].items():
+        assert found[part] == value, part
+    assert found.keys() == expected[name].keys()
