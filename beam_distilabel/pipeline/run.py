@@ -101,6 +101,9 @@ def start(request: RunRequest) -> RunHandle:
         ValueError: an option of the runner is unknown.
     """
     runner = choose_runner(request.runner, request.options)
+    for step in request.graph.steps.values():
+        for model in models_of(step):
+            model.use_default_engine(runner.default_engine)
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
