@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -33,7 +33,7 @@ class RunnerSettings(BaseModel):
     @field_validator("flags")
     @classmethod
     def _are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
+        check_flags(flags)
         return flags
 
     @property
@@ -86,6 +86,17 @@ def check_known(names: Iterable[str]) -> None:
             raise ValueError(
                 f"options: Beam has no pipeline option {name!r}.{closest(name, known)}"
             )
+
+
+def check_flags(flags: Sequence[str]) -> None:
+    """`check_known` of flags, `--name=value` or `--name value`.
+
+    Raises:
+        ValueError: they don't begin with a flag, or an option is unknown.
+    """
+    if flags and not flags[0].startswith("--"):
+        raise ValueError(f"options: {flags[0]!r} is no flag of Beam's, such as '--job_name=mine'.")
+    check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
 
 
 def closest(name: str, known: Iterable[str]) -> str:
