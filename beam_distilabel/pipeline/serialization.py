@@ -184,6 +184,22 @@ def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) 
         raise DistilabelUserError(f"{what}: {error}") from None
 
 
+def load_model(path: str | os.PathLike[str]) -> EngineModel:
+    """The model that a file describes, in the form of its `dump()`.
+
+    Raises:
+        DistilabelUserError: the file can't be read, or describes none.
+    """
+    described = read(path, format_of(path))
+    if not isinstance(described, Mapping) or "type_info" not in described:
+        raise DistilabelUserError(
+            f"{str(path)!r} describes no model: expected a dict with `type_info` and the fields, "
+            "as `llm.dump()` gives it."
+        )
+    model: EngineModel = _make(described, known_classes(EngineModel), str(path))
+    return model
+
+
 def _decode(value: Any, what: str) -> Any:
     """A field's value; dicts with `type_info` become the models that they describe."""
     if isinstance(value, Mapping):
