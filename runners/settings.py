@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -29,8 +29,7 @@ class RunnerSettings(BaseModel):
     @field_validator("flags")
     @classmethod
     def _are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
-        check_known(name for name in names if name not in cls.known_options())
+        check_flags(flags, cls.known_options())
         return flags
 
     @classmethod
@@ -142,9 +141,25 @@ def _flag_names() -> Iterator[str]:
     parser = argparse.ArgumentParser()
     for kind in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
         if "_add_argparse_args" in vars(kind):
-            kind._add_argparse_args(parser)
+            kind._add_argparse_args(parser)  # type: ignore[arg-type]  # Beam's own parser does less
     for action in parser._actions:
         yield from (flag.lstrip("-") for flag in action.option_strings)
+
+
+def check_flags(flags: Sequence[str], known: Container[str] = ()) -> None:
+    """`check_known` of flags, `--name=value` or `--name value`.
+
+    Args:
+        flags: as on a command line.
+        known: names that are known besides Beam's.
+
+    Raises:
+        ValueError: they don't begin with a flag, or an option is unknown.
+    """
+    if flags and not flags[0].startswith("--"):
+        raise ValueError(f"options: {flags[0]!r} is no flag of Beam's, such as '--job_name=mine'.")
+    names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+    check_known(name for name in names if name not in known)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -202,6 +202,20 @@ def _refuse_file(path: str, value: Any, what: str) -> Any:
             f"not. Give it with the run: `--param STEP.{path}={source[1]}`."
         )
     return value
+def load_model(path: str | os.PathLike[str]) -> EngineModel:
+    """The model that a file describes, in the form of its `dump()`.
+
+    Raises:
+        DistilabelUserError: the file can't be read, or describes none.
+    """
+    described = read(path, format_of(path))
+    if not isinstance(described, Mapping) or "type_info" not in described:
+        raise DistilabelUserError(
+            f"{str(path)!r} describes no model: expected a dict with `type_info` and the fields, "
+            "as `llm.dump()` gives it."
+        )
+    model: EngineModel = _make(described, known_classes(EngineModel), str(path))
+    return model
 
 
 def _decode(value: Any, what: str) -> Any:
