@@ -91,8 +91,8 @@ setup(
         "ollama": ["ollama>=0.6"],
         # vLLM(engine="url").
         "url": ["aiohttp>=3.14"],
-        # The runner "dataflow", and gs:// without gcsfs. Not `apache-beam[gcp]`, which wants an older
-        # google-genai than we do; the upper bounds are those of Beam 2.77.
+        # The runner "dataflow", and gs:// without gcsfs. Not `apache-beam[gcp]`, which wants an
+        # older google-genai than we do; the upper bounds are those of Beam 2.77.
         "dataflow": [
             "google-auth-httplib2>=0.2,<0.3",
             "google-cloud-dataflow-client>=0.13,<0.14",

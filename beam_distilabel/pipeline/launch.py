@@ -16,6 +16,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from beam_distilabel.errors import DistilabelUserError, RunFailedError
 from beam_distilabel.manifest import Manifest
+from beam_distilabel.pipeline.preflight import check_job
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.run import (
     COMMIT,
@@ -75,6 +76,8 @@ def launch(request: RunRequest) -> PipelineResult:
             outputs = jobs.apply(job, 0)
             assert outputs is not None  # the first job of one is the last
             _finish_in_job(run.write(outputs, facts), facts)
+            if not runner.shares_process:
+                check_job(job)
             result = job.run()
     finally:
         lock.release()

@@ -16,7 +16,6 @@ import pytest
 import yaml
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability.api import beam_runner_api_pb2
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from beam_distilabel.cli import app
@@ -247,9 +246,11 @@ def test_a_step_that_raises(google: Google) -> None:  # noqa: F811
 
 def test_cancel(google: Google) -> None:  # noqa: F811
     google.service.holds = True
-    handle = pipeline(["a"]).submit(runner="dataflow", options=options(google), output_dir=elsewhere())
+    handle = pipeline(["a"]).submit(
+        runner="dataflow", options=options(google), output_dir=elsewhere()
+    )
     assert google.service.began.wait(60)
-    while handle._result is None:  # the job is there, Beam's answer on its way
+    while handle.job_state != "RUNNING":
         assert handle.wait(0.01) == "running"
     handle.cancel()
     assert handle.wait(60) == "cancelled"
@@ -260,7 +261,9 @@ def test_cancel(google: Google) -> None:  # noqa: F811
 
 def test_a_job_that_somebody_else_cancels(google: Google) -> None:  # noqa: F811
     google.service.holds = True
-    handle = pipeline(["a"]).submit(runner="dataflow", options=options(google), output_dir=elsewhere())
+    handle = pipeline(["a"]).submit(
+        runner="dataflow", options=options(google), output_dir=elsewhere()
+    )
     assert google.service.began.wait(60)
     google.service.end("JOB_STATE_CANCELLED")
     assert handle.wait(60) == "failed"
