@@ -17,7 +17,13 @@ import apache_beam
 import kubernetes_validate
 import pytest
 import yaml
+from apache_beam.options.pipeline_options import PortableOptions
+from typer.testing import CliRunner
 
+from beam_distilabel.cli import app
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.runners import choose_runner
+from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java
 from tests.test_packaging import PROJECT_FILES
 
@@ -296,11 +302,59 @@ def test_no_secret_is_written_down() -> None:
 
 
 def submissions() -> list[list[str]]:
-    """The commands that submit a run."""
+    """The commands that submit a run: of the compose file, and of the manifests."""
     (container,) = (one for _, one, _ in containers() if one["name"] == "submit")
     submit = COMPOSE["submit"]
     plain = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", text) for text in submit["command"]]
-    return [[*container["command"], *container["args"]], [*submit["entrypoint"], *plain]]
+    return [[*submit["entrypoint"], *plain], [*container["command"], *container["args"]]]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_submission_is_one(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *arguments = submissions()[number]
+    assert program == "beam-distilabel"
+    got: dict[str, Any] = {}
+    monkeypatch.setattr(Pipeline, "from_file", lambda path: Pipeline(name="deployed"))
+    monkeypatch.setattr(Pipeline, "run", lambda self, **given: got.update(given))
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    settings = choose_runner(got["runner"], got["options"])
+    assert isinstance(settings, FlinkSettings)
+    assert settings.environment == "external"
+    assert not settings.shares_process
+    assert settings.default_engine == "server"
+    assert str(settings.job_endpoint).endswith(":8099")
+    options = settings.pipeline_options().view_as(PortableOptions)
+    assert options.environment_type == "EXTERNAL"
+    assert options.environment_config == "localhost:50000"
+    mounts = [*COMPOSE["submit"]["volumes"], *COMPOSE["worker-pool-1"]["volumes"]]
+    assert got["output_dir"].startswith("/runs/") and mounts.count("runs:/runs") == 2
+    slots = [yaml.safe_load(text)["taskmanager.numberOfTaskSlots"] for text in configurations()]
+    managers = [
+        sum(one["command"] == "taskmanager" for one in COMPOSE.values()),
+        pods_of("Deployment", "taskmanager"),
+    ]
+    assert settings.parallelism == slots[number] * managers[number]
+
+
+def pods_of(kind: str, name: str) -> int:
+    """How many there are of something."""
+    (found,) = (one for one in documents() if one["kind"] == kind and name_of(one) == name)
+    return int(found["spec"]["replicas"])
+
+
+def test_the_pool_starts() -> None:
+    _, *arguments = pool_command()
+    arguments[arguments.index("--port") + 1] = "0"
+    pool = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        assert pool.stdout is not None
+        address = pool.stdout.readline().strip()
+        assert re.fullmatch(r"(localhost|127\.0\.0\.1):\d+", address)
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))).close()
+    finally:
+        pool.terminate()
+        pool.wait()
 
 
 def job_server_options() -> list[list[str]]:
@@ -332,6 +386,7 @@ def test_the_job_server_takes_its_options(jars: Path) -> None:
 
 
 def configurations() -> list[str]:
+    """Flink's configuration: of the compose file, and of the manifests."""
     properties = {
         service["environment"]["FLINK_PROPERTIES"]
         for service in COMPOSE.values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,15 +154,4 @@ def test_gpus_without_a_machine_that_has_them(
 ) -> None:
     service = [one for one in OF_THE_SERVICE if not one.startswith("--machine_type")]
     assert launched(monkeypatch, VALUES, service, code=1) == {}
-    assert "needs a machine_type" in capsys.readouterr().err
-
-
-def test_the_launcher_runs_as_a_program() -> None:
-    done = subprocess.run(
-        [sys.executable, FOLDER / "main.py", "--config=/no/such.yaml", "--output_dir=gs://b/r"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 1
-    assert "there is no file '/no/such.yaml'" in done.stderr
+    assert "needs a machine_type" in " ".join(capsys.readouterr().err.split())
