@@ -63,7 +63,7 @@ _ACCELERATOR = "worker_accelerator="
 
 
 class DataflowSettings(RunnerSettings):
-    """Google Cloud Dataflow: machines that it starts for the job and ends with it, with GPUs or not.
+    """Google Cloud Dataflow: machines that it starts for a job, with or without GPUs.
 
     Flags of Beam's that say the same as settings are checked as these. What they set besides what
     is given, and why (nothing of it was tried on the service, only against a local stand-in of it):

@@ -120,7 +120,5 @@ def finish(
     state = "done" if verdict is None else "failed"
     directory.write_json(RUN_FILE, {**record, "state": state, "result": "whole"})
     if verdict is not None:
-        raise RunFailedError(
-            f"{verdict} The rows and their reasons: {directory.file(FAILURES)}."
-        )
+        raise RunFailedError(f"{verdict} The rows and their reasons: {directory.file(FAILURES)}.")
     clear_notes(directory)
