@@ -283,7 +283,7 @@ def test_beam_finds_the_options_valid(google: Google) -> None:  # noqa: F811
 # -- jobs that nobody waits for ------------------------------------------------------------------
 
 
-def launch(google: Google, *more: str) -> Any:  # noqa: F811
+def launch(google: Google, *more: str, output_dir: str = RUN) -> Any:  # noqa: F811
     """Run the command as the launcher of a Flex Template does."""
     definition = yaml.safe_dump(launchable().dump()).encode()
     google.storage.put("gs://bucket/pipeline.yaml", definition)
@@ -300,7 +300,7 @@ def launch(google: Google, *more: str) -> Any:  # noqa: F811
         [
             "launch",
             "--config=gs://bucket/pipeline.yaml",
-            f"--output_dir={RUN}",
+            f"--output_dir={output_dir}",
             "--dataset=gs://bucket/data",
             *flags,
             f"--dataflow_endpoint={google.endpoint}",
@@ -352,7 +352,7 @@ def test_a_template(google: Google) -> None:  # noqa: F811
 
 
 def test_a_dry_run(google: Google) -> None:  # noqa: F811
-    done = launch(google, "--dry_run=True")
+    done = launch(google, "--dry_run=True", output_dir=elsewhere())
     assert done.exit_code == 0, done.output
     assert google.service.posted == []
     assert not [name for name in google.storage.names("bucket") if name.endswith("pipeline.pb")]
