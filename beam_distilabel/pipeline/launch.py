@@ -76,7 +76,7 @@ def launch(request: RunRequest) -> PipelineResult:
             outputs = jobs.apply(job, 0)
             assert outputs is not None  # the first job of one is the last
             _finish_in_job(run.write(outputs, facts), facts)
-            if not runner.shares_process:
+            if not started.shares_process:
                 check_job(job)
             result = job.run()
     finally:

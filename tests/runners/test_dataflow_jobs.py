@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +23,13 @@ from beam_distilabel.cli import app
 from beam_distilabel.errors import RunFailedError
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.runners import choose_runner
+from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.step import StepResources
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
-from tests.dataflow_server.fixtures import google  # noqa: F401
+from tests.dataflow_server.fixtures import DataflowOfThisHost, google  # noqa: F401
 from tests.dataflow_server.google import TOKEN, Google
 from tests.fakes import Ask, FakeLLM
+from tests.runners.same_everywhere import PIPELINES, outcome_of
 
 RUN = "gs://bucket/runs/one"
 TOO_MUCH = "never-in-the-job-0123456789"
@@ -81,6 +84,25 @@ def test_a_run_to_its_end(google: Google) -> None:  # noqa: F811
     assert len(handle.distiset()["default"]["train"]) == 4
     assert handle.state == "done"
     assert handle.report["steps"]["ask"]["requests"] == 1
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_same_outcome_as_here(name: str, google: Google, tmp_path: Path) -> None:  # noqa: F811
+    """Before it posts a job, Beam makes changes to it that are for Dataflow alone."""
+    (tmp_path / "source").mkdir()
+    outcomes = []
+    for folder, settings in (
+        ("here", DirectSettings()),
+        ("there", DataflowOfThisHost(**options(google))),
+    ):
+        PIPELINES[name](tmp_path / "source").run(
+            runner=settings, output_dir=tmp_path / folder, logging_handlers=[]
+        )
+        outcomes.append(outcome_of(tmp_path / folder))
+    here, there = outcomes
+    for part, value in here.items():
+        assert there[part] == value, part
+    assert google.service.states() == ["JOB_STATE_DONE"]
 
 
 def test_what_is_posted(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.dataflow_server.fixtures import DataflowOfThisHost, google  # noqa: F401
 from tests.runners.same_everywhere import PIPELINES, outcome_of
 
 Choice = dict[str, Any]
@@ -27,21 +26,8 @@ def flink_with_worker_processes(request: pytest.FixtureRequest) -> Choice:
     return {"options": request.getfixturevalue("flink").options()}
 
 
-def job_of_dataflow(request: pytest.FixtureRequest) -> Choice:
-    """The job as it is posted to Dataflow, which makes its own changes to it, run in memory."""
-    return {
-        "runner": DataflowOfThisHost(
-            project="my-project",
-            region="us-central1",
-            temp_location="gs://bucket/temp",
-            endpoint=request.getfixturevalue("google").endpoint,
-        )
-    }
-
-
 RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Choice]] = {
     "in-memory, 4 threads": in_memory(4),
-    "the job of dataflow": job_of_dataflow,
     "prism": prism,
     "flink, worker processes": flink_with_worker_processes,
 }
