@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import yaml
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
@@ -341,17 +342,18 @@ def launchable() -> Pipeline:
 
 
 def test_a_job_that_ends_by_itself(google: Google) -> None:  # noqa: F811
-    done = launch(google, '--parameters={"keep": {"input_batch_size": 3}}')
+    run_dir = elsewhere()
+    done = launch(google, '--parameters={"keep": {"input_batch_size": 3}}', output_dir=run_dir)
     assert done.exit_code == 0, done.output
     assert "Launched the job 2026-" in done.output
     assert google.service.ended.wait(300)
     assert google.service.states() == ["JOB_STATE_DONE"]
-    assert json.loads(google.storage.read(f"{RUN}/run.json"))["state"] == "done"
-    report = json.loads(google.storage.read(f"{RUN}/report.json"))
-    assert report["subsets"] == {"default": {"rows": 2}}
-    card = google.storage.read(f"{RUN}/distiset/README.md").decode()
-    assert "launched" in card
-    names = {name.removeprefix("runs/one/") for name in google.storage.names("bucket")}
+    memory = fsspec.filesystem("memory")
+    folder = run_dir.removeprefix("memory:/")
+    assert json.loads(memory.cat(f"{folder}/run.json"))["state"] == "done"
+    assert json.loads(memory.cat(f"{folder}/report.json"))["subsets"] == {"default": {"rows": 2}}
+    assert "launched" in memory.cat(f"{folder}/distiset/README.md").decode()
+    names = {name.removeprefix(f"{folder}/") for name in memory.find(folder)}
     assert not any(name.startswith((".distiset", ".failures", ".run")) for name in names), names
     assert "distiset/default/train-00000-of-00001.parquet" in names
 
