@@ -272,11 +272,11 @@ def test_cancel(google: Google) -> None:  # noqa: F811
     handle = pipeline(["a"]).submit(
         runner="dataflow", options=options(google), output_dir=elsewhere()
     )
-    assert google.service.began.wait(60)
+    assert google.service.began.wait(300)
     while handle.job_state != "RUNNING":
         assert handle.wait(0.01) == "running"
     handle.cancel()
-    assert handle.wait(60) == "cancelled"
+    assert handle.wait(300) == "cancelled"
     assert google.service.states() == ["JOB_STATE_CANCELLED"]
     with pytest.raises(RunFailedError, match="cancelled"):
         handle.distiset()
@@ -287,9 +287,9 @@ def test_a_job_that_somebody_else_cancels(google: Google) -> None:  # noqa: F811
     handle = pipeline(["a"]).submit(
         runner="dataflow", options=options(google), output_dir=elsewhere()
     )
-    assert google.service.began.wait(60)
+    assert google.service.began.wait(300)
     google.service.end("JOB_STATE_CANCELLED")
-    assert handle.wait(60) == "failed"
+    assert handle.wait(300) == "failed"
     with pytest.raises(RunFailedError, match="CANCELLED"):
         handle.distiset()
 
