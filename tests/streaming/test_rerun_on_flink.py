@@ -110,7 +110,7 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
     cut = windows // 2
     kept = tmp_path / "kept" / "checkpoint" / "answer"
     with FlinkJobServer(tmp_path / "flink") as killed:
-        pipeline = killed.pipeline(streaming=True)
+        pipeline = killed.pipeline(streaming=True, max_bundle_time_mills=100)
         stream.apply(pipeline)
         pipeline.run()
         for window in range(cut):
@@ -125,7 +125,7 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
     assert stream.commits() == cut
     asked_once = asked(stream.journal)
 
-    again = flink.pipeline(streaming=True)
+    again = flink.pipeline(streaming=True, max_bundle_time_mills=100)
     stream.apply(again)
     for window in range(cut, windows):
         stream.fill(window)
