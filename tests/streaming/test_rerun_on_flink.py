@@ -121,7 +121,7 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
         before = cut * stream.rows_of_window
         wait_for(lambda: sum(asked(stream.journal).values()) > before, killed)
         wait_for(lambda: kept.is_dir() and count_rows(str(kept)) >= before, killed)
-        os.killpg(killed._server.group, signal.SIGKILL)
+        os.killpg(killed.server_group, signal.SIGKILL)
     assert stream.commits() == cut
     asked_once = asked(stream.journal)
 
