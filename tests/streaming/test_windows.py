@@ -17,11 +17,14 @@ from apache_beam.transforms.window import FixedWindows, Sessions, SlidingWindows
 
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import ROW_ID
+from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
+from beam_distilabel.transforms.sinks.windows import publishing
 from beam_distilabel.transforms.sinks.windows.ledger import Ledgers, WindowLedger
 from beam_distilabel.transforms.sinks.windows.schemas import MISFITS
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
-from tests.fakes import options
+from tests.fakes import new_name, options
 from tests.hub import HubServer
 from tests.publishing import shards_of, titles
 from tests.streaming.running import Event, run_stream, windowed
@@ -163,6 +166,45 @@ def test_the_first_window_fixes_the_types_and_nothing_is_lost(tmp_path: Path) ->
     assert seven["n"] is None and seven["text"] is None and seven["new"] is True
     assert json.loads(seven[MISFITS]) == {"n": "many", "text": 7, "meta": {"a": [1]}}
     assert zero[MISFITS] is None and zero["new"] is None
+
+
+def test_staged_files_stay_for_a_while_and_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def staged() -> list[Path]:
+        return list(tmp_path.glob(".staging-*/*/*.parquet"))
+
+    write(tmp_path, IN_TIME)
+    assert staged()
+    write(tmp_path, IN_TIME)
+    # Those of the job before are gone.
+    assert len(list(tmp_path.glob(".staging-*"))) == 1
+    monkeypatch.setattr(publishing, "KEPT_SECONDS", -1.0)
+    write(tmp_path, IN_TIME)
+    assert not staged()
+    assert files_of(tmp_path) == {W0: [0, 1, 2, 3, 4], W1: [13, 14]}
+
+
+def test_windows_on_another_filesystem() -> None:
+    folder = f"memory://{new_name()}"
+    for _ in range(2):
+        run_stream(LATE, lambda rows: rows | windowed() | WriteDistiset(folder, max_shard_rows=10))
+        filesystem, path = url_to_fs(folder)
+        found = [name.rpartition("/")[2] for name in filesystem.ls(f"{path}/default", detail=False)]
+        assert sorted(found) == [
+            f"train-{part}-00000-of-00001.parquet" for part in (f"{W0}", f"{W0}.p1", W1)
+        ]
+    distiset = create_distiset(folder)
+    assert sorted(distiset["default"]["train"]["n"]) == [0, 1, 2, 3, 4, 13, 14]
+    filesystem.rm(path, recursive=True)
+
+
+def test_push_to_hub_of_a_stream_has_to_find_what_it_published(hub: HubServer) -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner(), options=options(1))
+    rows = stream(pipeline) | windowed()
+    rows.is_bounded = False
+    with pytest.raises(DistilabelUserError, match="unbounded.*with_checkpoint"):
+        _ = rows | PushToHub(name="push", repo_id=f"{hub.namespace}/stream")
 
 
 def test_rows_in_order_within_each_window(tmp_path: Path) -> None:
