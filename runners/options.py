@@ -67,8 +67,8 @@ def choose_runner(
         except (ImportError, AttributeError, ValueError) as error:
             known = [*RUNNERS, *StandardOptions.KNOWN_RUNNER_NAMES]
             raise ValueError(
-                f"runner={runner!r}: there is no such runner.{closest(runner, known)} With settings "
-                f"of their own there are: {', '.join(RUNNERS)}. Beam says: {error}"
+                f"runner={runner!r}: there is no such runner.{closest(runner, known)} With "
+                f"settings of their own there are: {', '.join(RUNNERS)}. Beam says: {error}"
             ) from None
     return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
 

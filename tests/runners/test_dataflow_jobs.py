@@ -249,7 +249,7 @@ def test_cancel(google: Google) -> None:  # noqa: F811
     google.service.holds = True
     handle = pipeline(["a"]).submit(runner="dataflow", options=options(google), output_dir=elsewhere())
     assert google.service.began.wait(60)
-    while handle._result is None:  # the job is there, Beam's answer on its way
+    while handle._control.job is None:  # the job is there, Beam's answer on its way
         assert handle.wait(0.01) == "running"
     handle.cancel()
     assert handle.wait(60) == "cancelled"
