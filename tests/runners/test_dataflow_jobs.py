@@ -16,7 +16,6 @@ import pytest
 import yaml
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability.api import beam_runner_api_pb2
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from beam_distilabel.cli import app
