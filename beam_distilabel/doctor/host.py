@@ -159,8 +159,8 @@ def look_at_clock(endpoint: str, seconds: float) -> Finding:
         endpoint: the server's address; offline nothing is asked.
         seconds: in which it has to answer.
     """
-    request = urllib.request.Request(endpoint, method="HEAD")
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as error:
