@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from beam_distilabel.cli import app, main, parse_parameters, runner_options
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.interrupt import resume_command
 from beam_distilabel.runners import RUNNERS
 from beam_distilabel.runners.describe import summary
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem
@@ -220,3 +221,13 @@ def test_the_runners_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["runners", "dirct"])
     assert "Did you mean 'direct'?" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_that_goes_on_names_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ["pipeline", "run", "--script", "s.py", "--runner", "flink"]
+    options = ["--runner-option", "parallelism=4", "--", "--runner=Other", "--job_name=mine"]
+    monkeypatch.setattr(sys, "argv", ["beam-distilabel", *begun, *options])
+    assert resume_command("runs/a") == (
+        "beam-distilabel pipeline run --script s.py --runner flink --output-dir runs/a "
+        "--runner-option ... -- ..."
+    )
