@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
-from beam_distilabel.doctor.check import QUICK_SECONDS, Finding, run_program
+from beam_distilabel.doctor.check import QUICK_SECONDS, Finding, Status, run_program
 from beam_distilabel.runners.flink_cluster.jars import VARIABLE, MissingTool, jars_folder
 from beam_distilabel.runners.prism import PrismSettings
 
@@ -32,7 +32,7 @@ def look_at_java(wanted: bool) -> Finding:
         return _missing(f"Java {version}, {path}", wanted, f"Install Java {TRIED_JAVA}.")
     if version != TRIED_JAVA:
         remedy = f"If Flink doesn't start: Java {TRIED_JAVA}."
-        status = "warning" if wanted else "ok"
+        status: Status = "warning" if wanted else "ok"
         return Finding(status, f"Java {version}, {path}; {TRIED_JAVA} was tried", remedy)
     return Finding("ok", f"Java {version}, {path}")
 
