@@ -13,7 +13,6 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.window import FixedWindows
 
 from beam_distilabel.checkpoint import count_rows
@@ -22,7 +21,6 @@ from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.transforms.sources.watch_files import WatchFiles
-from tests.flink.usage import worker_pids
 from tests.hub import HubServer
 from tests.publishing import shards_of, titles
 from tests.streaming.fakes import CountingLLM, FileClock, asked, drop
@@ -159,35 +157,3 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
     assert twice <= {f"row {n}" for n in range(before, before + stream.rows_of_window)}
     assert twice <= set(asked_once)
     print(f"asked {sum(asked_once.values())} before, {len(twice)} of these again")
-
-
-@pytest.mark.chaos
-def test_a_killed_worker_leaves_every_row_once(hub: HubServer, tmp_path: Path) -> None:
-    stream = Stream(tmp_path, hub, windows=3, files=4, rows=42)
-    settings = {
-        "restart-strategy.type": "fixed-delay",
-        "restart-strategy.fixed-delay.attempts": "5",
-        "restart-strategy.fixed-delay.delay": "1 s",
-    }
-    with FlinkJobServer(tmp_path / "flink", settings=settings) as flink:
-        pipeline = flink.pipeline(
-            streaming=True, max_bundle_time_mills=100, checkpointing_interval=1_000
-        )
-        stream.apply(pipeline)
-        result = pipeline.run()
-        stream.fill(0)
-        stream.end(0)
-        wait_for(lambda: stream.commits() > 0, flink)
-        stream.fill(1)
-        wait_for(lambda: sum(asked(stream.journal).values()) > stream.rows_of_window, flink)
-        for pid in worker_pids(flink):
-            os.kill(pid, signal.SIGKILL)
-        stream.end(1)
-        stream.fill(2)
-        stream.end(2)
-        wait_for(lambda: stream.commits() > 2, flink)
-        stream.stop.touch()
-        state = result.wait_until_finish(duration=int(PATIENCE * 1000))
-    assert state == PipelineState.DONE
-    found = Counter(row["n"] for rows in shards_of(hub, stream.repo_id).values() for row in rows)
-    assert found == Counter(range(3 * stream.rows_of_window))
