@@ -26,7 +26,7 @@ from beam_distilabel.row import RESERVED, Row
 from beam_distilabel.task import Task
 from beam_distilabel.typing import GenerateOutput
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 300.0
 """How long something that has to happen is waited for, before a test fails."""
 
 

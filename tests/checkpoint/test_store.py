@@ -34,7 +34,7 @@ from beam_distilabel.checkpoint.segments import is_part, list_segments
 from beam_distilabel.errors import CheckpointError
 from tests.checkpoint.faulty import FAULTS
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 300.0
 LAZY = CheckpointSettings(seconds=1e6)
 """Nothing is written before it has to be."""
 

@@ -29,7 +29,7 @@ from tests.pipeline import fakes
 from tests.pipeline.fakes import Add, Gate, Merge, TaggedEcho
 
 GIB = 2**30
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 class Memory:

@@ -24,7 +24,7 @@ from beam_distilabel.pipeline.run_lock import LEASES_FOLDER, LOCK_FILE, RunLock,
 from tests.pipeline import fakes
 from tests.pipeline.fakes import Gate, Numbers
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 300.0
 
 
 def lock_of(run_dir: str, lost: list[str] | None = None) -> RunLock:
