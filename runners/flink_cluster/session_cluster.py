@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,9 +20,8 @@ from beam_distilabel.runners.flink_cluster.configuration import write_configurat
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
 from beam_distilabel.runners.flink_cluster.jars import fetch_jars
 from beam_distilabel.runners.flink_cluster.java import java_command
-from beam_distilabel.runners.flink_cluster.pool import WorkerPool
+from beam_distilabel.runners.flink_cluster.pool import START_SECONDS, WorkerPool
 from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
-from beam_distilabel.runners.flink_cluster.worker_pool import START_SECONDS
 
 POOL_NAME = "worker-pool"
 """What each TaskManager calls its own worker pool."""
@@ -41,6 +39,8 @@ _SETTINGS: Mapping[str, object] = {
     # A TaskManager that was killed is missed so soon; Flink's default is 50 s.
     "heartbeat.interval": 2_000,
     "heartbeat.timeout": 10_000,
+    # A job of fewer slots than there are uses all TaskManagers, and so their pools and GPUs.
+    "cluster.evenly-spread-out-slots": True,
     # The classes of the jobs are those of the cluster: both are of the same jars.
     "classloader.resolve-order": "parent-first",
     "web.submit.enable": False,  # who reaches the page could run code
@@ -211,7 +211,7 @@ class SessionCluster:
                 _JOB_MANAGER,
                 configuration,
                 options=["-Xmx512m"],
-                info="org.apache.flink.runtime.dispatcher",
+                info=["org.apache.flink.runtime.dispatcher"],
             )
             try:
                 ready = process.wait_for(
@@ -271,7 +271,6 @@ class SessionCluster:
                 "-XX:MaxMetaspaceSize=256m",
                 f"-Djdk.net.hosts.file={hosts}",
             ],
-            info="org.apache.flink.runtime.taskexecutor",
         )
 
     def _java(
@@ -281,7 +280,7 @@ class SessionCluster:
         configuration: Mapping[str, object],
         *,
         options: list[str],
-        info: str,
+        info: Sequence[str] = (),
     ) -> GuardedProcess:
         folder = self._folder / name
         temporary = folder / "tmp"
@@ -293,7 +292,7 @@ class SessionCluster:
             class_path=self._jars,
             temporary=temporary,
             options=options,
-            info=[info],
+            info=info,
         )
         log = self._folder / f"{name}.log"
         self._processes[name] = GuardedProcess(command, log, env=os.environ, cwd=folder)

@@ -29,8 +29,7 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
-START_SECONDS = 120.0
-"""How long a worker may take to reach its runner: imports on a busy machine."""
+from beam_distilabel.runners.flink_cluster.pool import START_SECONDS
 
 STOP_SECONDS = 30.0
 """How long a worker that has nothing more to do may take to give back its models and to end."""
