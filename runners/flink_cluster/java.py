@@ -20,6 +20,9 @@ from beam_distilabel.runners.flink_cluster.jars import (
 
 _OPENED = "lang util nio net time lang.invoke util.concurrent"  # packages that Flink looks into
 
+LIGHT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options of a Java that lives briefly or computes little: half the time to start and to warm up."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -102,4 +105,4 @@ def _beams_jar(flink_version: str) -> str:
     return str(JavaJarServer.local_jar(JavaJarServer.path_to_beam_jar(target)))
 
 
-__all__ = ["MissingTool", "java_command", "job_server_jars"]
+__all__ = ["LIGHT", "MissingTool", "java_command", "job_server_jars"]

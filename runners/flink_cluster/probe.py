@@ -79,7 +79,7 @@ def probe_worker_pool(address: str, seconds: float = PROBE_SECONDS) -> None:
             f"at {address} there is no worker pool that answers: {error.code().name}: "
             f"{error.details()}. Start one there: python -m "
             "beam_distilabel.runners.flink_cluster.worker_pool --port PORT"
-        ) from error
+        ) from None
     finally:
         control.over.set()
         server.stop(None)

@@ -19,7 +19,7 @@ from types import TracebackType
 from beam_distilabel.runners.flink_cluster.configuration import write_configuration
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
 from beam_distilabel.runners.flink_cluster.jars import fetch_jars
-from beam_distilabel.runners.flink_cluster.java import java_command
+from beam_distilabel.runners.flink_cluster.java import LIGHT, java_command
 from beam_distilabel.runners.flink_cluster.pool import START_SECONDS, WorkerPool
 from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
 
@@ -62,6 +62,7 @@ class SessionCluster:
         managed: memory for sorting and joining of one TaskManager, in MiB.
         start_seconds: how long a worker may take to start.
         settings: more of Flink's configuration, by its names.
+        java_options: more options of Java, for the TaskManagers.
 
     Attributes:
         master: host and port of the REST server, once it is started.
@@ -83,6 +84,7 @@ class SessionCluster:
         managed: int = 128,
         start_seconds: float = START_SECONDS,
         settings: Mapping[str, object] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         if task_managers > 200:
             raise ValueError(f"task_managers={task_managers}: there is no room for so many here")
@@ -94,6 +96,7 @@ class SessionCluster:
         self._managed = managed
         self._start_seconds = start_seconds
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._java_options = list(java_options)
         self._processes: dict[str, GuardedProcess] = {}
         self._pool_port = 0
 
@@ -210,7 +213,7 @@ class SessionCluster:
                 "job-manager",
                 _JOB_MANAGER,
                 configuration,
-                options=["-Xmx512m"],
+                options=["-Xmx512m", *LIGHT],
                 info=["org.apache.flink.runtime.dispatcher"],
             )
             try:
@@ -270,6 +273,7 @@ class SessionCluster:
                 f"-XX:MaxDirectMemorySize={direct}m",
                 "-XX:MaxMetaspaceSize=256m",
                 f"-Djdk.net.hosts.file={hosts}",
+                *self._java_options,
             ],
         )
 

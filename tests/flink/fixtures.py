@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 
 from beam_distilabel.runners.flink_cluster.jars import MissingTool
+from beam_distilabel.runners.flink_cluster.java import LIGHT
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 
@@ -37,5 +38,6 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkJobServer]:
 @pytest.fixture(scope="session")
 def session_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster]:
     """Two TaskManagers with two slots and a worker pool each, one cluster for the whole session."""
-    with started(SessionCluster(tmp_path_factory.mktemp("cluster"))) as cluster:
+    folder = tmp_path_factory.mktemp("cluster")
+    with started(SessionCluster(folder, java_options=LIGHT)) as cluster:
         yield cluster
