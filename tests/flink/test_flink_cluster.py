@@ -19,7 +19,6 @@ from beam_distilabel.pipeline.worker_watch import SIGNS, WorkerWatch
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.runners.flink_cluster.pool import WorkerPool, worker_environment
-from beam_distilabel.runners.flink_cluster.probe import WorkerPoolError
 from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 from beam_distilabel.runners.flink_cluster.worker_pool import WorkerPoolServicer, serve
@@ -152,9 +151,8 @@ def test_a_pool_on_this_machine_is_tried_before_the_run(pipeline: Pipeline, tmp_
     pool = WorkerPool(tmp_path / "pool.log")
     pool.close()
     settings = FlinkSettings(environment="external", worker_pool=pool.address)
-    with pytest.raises(RunFailedError, match="there is no worker pool that answers") as raised:
+    with pytest.raises(RunFailedError, match="there is no worker pool that answers"):
         run(pipeline, tmp_path / "run", settings)
-    assert isinstance(raised.value.__cause__, WorkerPoolError)
 
 
 def test_workers_that_do_not_come(
