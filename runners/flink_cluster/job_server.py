@@ -114,9 +114,7 @@ class FlinkJobServer:
     def __enter__(self) -> FlinkJobServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as started:
-            self._server = JobServer(
-                self._folder, heap=self._heap, configuration=self._settings
-            )
+            self._server = JobServer(self._folder, heap=self._heap, configuration=self._settings)
             started.callback(self._server.close)
             self._pool = WorkerPool(self._folder / "worker-pool.log")
             started.callback(self._pool.close)

@@ -1,7 +1,7 @@
 """A session cluster on this machine that stays when the command that started it has ended.
 
-One process, the keeper, holds the cluster (see `keeper.py`) and a lock on its folder: as long as the
-lock is held, the process that the folder names is the keeper, and no other with its number.
+One process, the keeper, holds the cluster (see `keeper.py`) and a lock on its folder: as long as
+the lock is held, the process that the folder names is the keeper, and no other with its number.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def up(folder: Path, *, task_managers: int, slots: int, port: int) -> ClusterSta
         raise
     keeper.kill()
     keeper.wait()
-    raise RuntimeError(f"the cluster {why}; the end of {folder / LOG_FILE}:\n{tail(folder / LOG_FILE)}")
+    raise RuntimeError(
+        f"the cluster {why}; the end of {folder / LOG_FILE}:\n{tail(folder / LOG_FILE)}"
+    )
 
 
 def status(folder: Path) -> ClusterState | None:

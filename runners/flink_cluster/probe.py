@@ -71,9 +71,7 @@ def probe_worker_pool(address: str, seconds: float = PROBE_SECONDS) -> None:
                     f"{seconds:.0f} s; see the pool's log."
                 )
             control.over.set()
-            pool.StopWorker(
-                beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), timeout=seconds
-            )
+            pool.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), timeout=seconds)
     except grpc.RpcError as error:
         raise WorkerPoolError(
             f"at {address} there is no worker pool that answers: {error.code().name}: "

@@ -237,9 +237,7 @@ class SessionCluster:
         name = f"task-manager-{number}"
         hosts = self._folder / f"{name}.hosts"
         own = {"localhost", socket.gethostname(), socket.getfqdn()}
-        hosts.write_text(
-            f"127.0.0.1 {' '.join(sorted(own))}\n{_pool_host(number)} {POOL_NAME}\n"
-        )
+        hosts.write_text(f"127.0.0.1 {' '.join(sorted(own))}\n{_pool_host(number)} {POOL_NAME}\n")
         megabytes = {
             "taskmanager.memory.task.heap.size": self._task_heap,
             "taskmanager.memory.task.off-heap.size": 64,

@@ -61,9 +61,7 @@ def kill_worker(cluster: SessionCluster) -> None:
 def kill_task_manager(cluster: SessionCluster) -> None:
     group = cluster.processes["task-manager-0"].group
     [java] = [
-        process.pid
-        for process in psutil.Process(group).children()
-        if process.name() == "java"
+        process.pid for process in psutil.Process(group).children() if process.name() == "java"
     ]
     os.kill(java, signal.SIGKILL)
 

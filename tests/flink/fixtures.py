@@ -13,7 +13,6 @@ from beam_distilabel.runners.flink_cluster.java import LIGHT
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 
-
 _Processes = TypeVar("_Processes", FlinkJobServer, SessionCluster)
 
 

@@ -97,9 +97,7 @@ def test_two_taskmanagers(
     session_cluster: SessionCluster, pipeline: Pipeline, tmp_path: Path
 ) -> None:
     """By default a run takes all slots; each TaskManager has workers of its own pool."""
-    settings = FlinkSettings(
-        master=session_cluster.master, worker_pool=session_cluster.worker_pool
-    )
+    settings = FlinkSettings(master=session_cluster.master, worker_pool=session_cluster.worker_pool)
     rows = run(pipeline, tmp_path / "run", settings)
     assert len({row["starter"] for row in rows}) == 2
     # Beam's runner may give two slots of a TaskManager the same worker.
