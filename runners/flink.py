@@ -65,8 +65,8 @@ class FlinkSettings(RunnerSettings):
             "process": processes that each TaskManager starts by itself. "docker": containers that
             it starts.
         worker_pool: host and port of the worker pool, as each TaskManager sees it:
-            "localhost:50000" is a pool of its own on every TaskManager's host or in its pod. Two TaskManagers may
-            share one only if it is this package's
+            "localhost:50000" is a pool of its own on every TaskManager's host or in its pod. Two
+            TaskManagers may share one only if it is this package's
             (`python -m beam_distilabel.runners.flink_cluster.worker_pool`): Beam's own takes the
             workers of one for those of the other.
         worker_command: for "process": the program, on the hosts of the TaskManagers, that is called
