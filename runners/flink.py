@@ -47,7 +47,7 @@ _CLIENT_HEAP = "512m"
 
 
 class FlinkSettings(RunnerSettings):
-    """Settings of Flink.
+    """Apache Flink: embedded in a process of this machine, or a cluster.
 
     Without a master, Flink runs embedded in a Java process that is started for the run and ends
     with it, and Steps run in this process; what goes from one Step to the next goes through Java

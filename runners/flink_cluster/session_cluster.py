@@ -149,6 +149,8 @@ class SessionCluster:
         """
         for name in self.ended():
             kind, _, number = name.rpartition("-")
+            if number.isdigit():
+                self._processes[name].close()  # what it has started, and our end of its pipe
             if kind == "task-manager":
                 self._start_task_manager(int(number))
             elif kind == "worker-pool":
@@ -238,20 +240,22 @@ class SessionCluster:
         hosts = self._folder / f"{name}.hosts"
         own = {"localhost", socket.gethostname(), socket.getfqdn()}
         hosts.write_text(f"127.0.0.1 {' '.join(sorted(own))}\n{_pool_host(number)} {POOL_NAME}\n")
+        # A shuffle that is kept (BATCH_FORCED) wants 16 MiB of it per slot and per part sent.
+        network = 128 + 64 * self._slots
         megabytes = {
             "taskmanager.memory.task.heap.size": self._task_heap,
             "taskmanager.memory.task.off-heap.size": 64,
             "taskmanager.memory.managed.size": self._managed,
             "taskmanager.memory.framework.heap.size": 128,
             "taskmanager.memory.framework.off-heap.size": 128,
-            "taskmanager.memory.network.min": 64,
-            "taskmanager.memory.network.max": 64,
+            "taskmanager.memory.network.min": network,
+            "taskmanager.memory.network.max": network,
             "taskmanager.memory.jvm-metaspace.size": 256,
             "taskmanager.memory.jvm-overhead.min": 64,
             "taskmanager.memory.jvm-overhead.max": 64,
         }
         heap = self._task_heap + 128
-        direct = 64 + 128 + 64
+        direct = 64 + 128 + network
         configuration = {
             "jobmanager.rpc.address": "localhost",
             "jobmanager.rpc.port": self._rpc_port,

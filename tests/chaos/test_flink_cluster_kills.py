@@ -38,6 +38,9 @@ _LOOK_SECONDS = 0.5
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster]:
     """Two TaskManagers with a slot each: both are needed, and one that ends is replaced."""
     folder = tmp_path_factory.mktemp("cluster")
+    # Workers are sent no key; they have it from where this process has it.
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
     with started(SessionCluster(folder, task_managers=2, slots=1, java_options=LIGHT)) as one:
         over = threading.Event()
 
@@ -50,6 +53,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster
         yield one
         over.set()
         mender.join()
+    monkeypatch.undo()
 
 
 def kill_worker(cluster: SessionCluster) -> None:

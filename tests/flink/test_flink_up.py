@@ -61,9 +61,7 @@ def test_up_and_down() -> None:
 def test_what_a_dead_cluster_has_left_is_no_cluster(tmp_path: Path) -> None:
     (tmp_path / local_cluster.LOCK_FILE).write_text(str(os.getpid()))
     state = local_cluster.ClusterState(os.getpid(), "localhost:1", "worker-pool:2", 1, 1)
-    (tmp_path / local_cluster.STATE_FILE).write_text(
-        json.dumps(state._asdict())
-    )
+    (tmp_path / local_cluster.STATE_FILE).write_text(json.dumps(state._asdict()))
     received: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
     try:
