@@ -137,9 +137,6 @@ def finish(
     directory.write_json(RUN_FILE, {**record, "state": state, "result": "whole"})
     if verdict is not None:
         raise RunFailedError(f"{verdict} The rows and their reasons: {directory.file(FAILURES)}.")
-<<<<<<< HEAD
     for name in replaced:
         drop_segments(directory.file(f"{CHECKPOINT_FOLDER}/{name}"), launched)
-=======
->>>>>>> 28e2930 (A TaskManager that is replaced leaves nothing; memory for shuffles that are kept)
     clear_notes(directory)
