@@ -34,7 +34,9 @@ _POLL_SECONDS = 0.1
 
 _SETTINGS: Mapping[str, object] = {
     "restart-strategy.type": "fixed-delay",
-    "restart-strategy.fixed-delay.attempts": 3,
+    # Long enough to outlast the heartbeat's timeout: until then parts that start again still look
+    # for what the TaskManager had that was killed, and fail at once.
+    "restart-strategy.fixed-delay.attempts": 30,
     "restart-strategy.fixed-delay.delay": "1 s",
     # A TaskManager that was killed is missed so soon; Flink's default is 50 s.
     "heartbeat.interval": 2_000,

@@ -82,7 +82,7 @@ def test_a_worker_and_a_taskmanager_are_killed(
             worker_pool=cluster.worker_pool,
             parallelism=SLOTS,
             execution_mode=mode,
-            restart_attempts=10,
+            restart_attempts=30,
         )
         killed: list[str] = []
 
