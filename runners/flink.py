@@ -37,7 +37,9 @@ from beam_distilabel.runners.settings import RunnerSettings
 
 Environment = Literal["loopback", "external", "process", "docker"]
 
-Address = Annotated[str, Field(pattern=r"^(https?://)?[^\s/:]+:\d+/?$|^(https?://)?\[[^\s\]]+\]:\d+/?$")]
+Address = Annotated[
+    str, Field(pattern=r"^(https?://)?[^\s/:]+:\d+/?$|^(https?://)?\[[^\s\]]+\]:\d+/?$")
+]
 
 _WORKER = "beam_distilabel.runners.flink_cluster.worker"
 _CLIENT_HEAP = "512m"
@@ -45,7 +47,7 @@ _CLIENT_HEAP = "512m"
 
 
 class FlinkSettings(RunnerSettings):
-    """Settings of Flink.
+    """Apache Flink: embedded in a process of this machine, or a cluster.
 
     Without a master, Flink runs embedded in a Java process that is started for the run and ends
     with it, and Steps run in this process; what goes from one Step to the next goes through Java
@@ -62,17 +64,19 @@ class FlinkSettings(RunnerSettings):
             TaskManager, the default with a master; without one, a pool is started for the run.
             "process": processes that each TaskManager starts by itself. "docker": containers that
             it starts.
-        worker_pool: host and port of the worker pool, as each TaskManager sees it: "localhost:50000"
-            is a pool of its own on every TaskManager's host or in its pod. Two TaskManagers may
-            share one only if it is this package's
+        worker_pool: host and port of the worker pool, as each TaskManager sees it:
+            "localhost:50000" is a pool of its own on every TaskManager's host or in its pod. Two
+            TaskManagers may share one only if it is this package's
             (`python -m beam_distilabel.runners.flink_cluster.worker_pool`): Beam's own takes the
             workers of one for those of the other.
         worker_command: for "process": the program, on the hosts of the TaskManagers, that is called
             with Beam's arguments for workers; without a master, one is made for the run.
         worker_image: for "docker": the image of the workers.
-        sdk_worker_parallelism: worker processes of each TaskManager (Beam: `sdk_worker_parallelism`).
-            None: one per slot that the job uses of it where workers are processes of their own,
-            since Python runs one thread at a time; else 1.
+        sdk_worker_parallelism: worker processes of each TaskManager. None: one per slot that the
+            job uses of it where workers are processes of their own, since Python runs one thread at
+            a time; else 1. Beam's runner deals them out to the parts of a job in turn, so that two
+            slots may share one while another is idle: where each slot needs its own, give each
+            TaskManager one slot.
         worker_start_seconds: how long the workers may take to start; then the run fails. Flink
             itself waits for ever, without a word, for a worker that doesn't come
             (ExternalEnvironmentFactory of Beam's runners/java-fn-execution).
@@ -181,12 +185,12 @@ class FlinkSettings(RunnerSettings):
                 )
         needed = fields.get(self.environment)
         is_embedded = self.master is None and self.job_endpoint is None
-        if needed and getattr(self, needed) is None and not (
-            is_embedded and self.environment != "docker"
+        if (
+            needed
+            and getattr(self, needed) is None
+            and not (is_embedded and self.environment != "docker")
         ):
-            raise ValueError(
-                f"environment={self.environment!r} needs {needed}: {_NEEDED[needed]}"
-            )
+            raise ValueError(f"environment={self.environment!r} needs {needed}: {_NEEDED[needed]}")
         return self
 
     @property

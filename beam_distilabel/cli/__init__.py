@@ -1,4 +1,5 @@
-"""The command line: `beam-distilabel pipeline run|info`, `finalize`, `retry`, `runners`, `doctor`.
+"""The command line: `beam-distilabel pipeline run|info`, `finalize`, `retry`, `runners`, `doctor`,
+`flink up|down|status`.
 
 Exit codes: 0 it is done; 1 it failed, the reason is on standard error; 2 the command was written
 wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished is kept either way.
@@ -6,6 +7,7 @@ wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished is kep
 
 from beam_distilabel.cli import (
     doctor as doctor,  # each module adds its commands
+    flink as flink,
     launch as launch,
     pipelines as pipelines,
     runners as runners,

@@ -374,6 +374,7 @@ class Run:
         try:
             request.directory.clear(PROGRESS_FOLDER)
             discard(self.run_dir)
+            self.control.job_is_cancelled = False  # that was the job before
             self._stages = plan_jobs(self._request, self._runner.local)
             self.control.report = self._finish(self._execute())
             self._record[_RESULT] = "part"
@@ -404,7 +405,11 @@ class Run:
         shower = threading.Thread(target=self._show, args=(steps, watches, done), daemon=True)
         shower.start()
         try:
-            with self._runner.started() as runner:
+            with contextlib.ExitStack() as started:
+                try:
+                    runner = started.enter_context(self._runner.started())
+                except RuntimeError as error:
+                    raise RunFailedError(str(error)) from error  # with the logs' ends
                 workers = None
                 if runner.worker_start_limit is not None:
                     workers = WorkerWatch(
@@ -508,7 +513,8 @@ class Run:
                     raise RunCancelled("the run was cancelled")
                 self.control.job_over.clear()
                 result = self.control.job = job.run()
-                if self._must_not_begin() and not self._runner.local:
+                ends = self.control.job_is_cancelled or self._must_not_begin()
+                if ends and not self._runner.local:
                     result.cancel()  # who wanted that didn't know of the job yet
                 state = result.wait_until_finish()
                 self.control.count(result)

@@ -30,6 +30,7 @@ class RunControl:
         wish: how it is to be interrupted, if it is.
         lost: why the run directory isn't this run's any more, if it isn't.
         job: the Beam job under way, as far as the runner tells.
+        job_is_cancelled: whether the job is to end, also one that is still being submitted.
         job_over: set while no Beam job is under way.
         ended: set when nothing of the run is under way.
     """
@@ -42,6 +43,7 @@ class RunControl:
         self.wish: Literal["rows", "now"] | None = None
         self.lost: str | None = None
         self.job: PipelineResult | None = None
+        self.job_is_cancelled = False
         self.job_over = threading.Event()
         self.ended = threading.Event()
         self._run_dir = run_dir
@@ -104,6 +106,7 @@ class RunControl:
         """Let the Beam job end now."""
         if not self._tell_steps("now"):
             return
+        self.job_is_cancelled = True
         job = self.job
         if job is None or self._local:
             return

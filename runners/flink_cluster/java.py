@@ -14,11 +14,14 @@ from beam_distilabel.runners.flink_cluster.jars import (
     FLINK_VERSION,
     MissingTool,
     fetch_jars,
-    java,
     jars_folder,
+    java,
 )
 
 _OPENED = "lang util nio net time lang.invoke util.concurrent"  # packages that Flink looks into
+
+LIGHT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options of a Java that lives briefly or computes little: half the time to start."""
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +85,9 @@ def job_server_jars(flink_version: str | None = None, jar: str | None = None) ->
     if flink_version in (None, FLINK_VERSION) and jars_folder().is_dir():
         return f"{jars_folder()}/*"
     wanted = flink_version or FLINK_VERSION
-    reason: object = f"Beam publishes it for {', '.join(FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS)}"
+    reason: object = (
+        f"Beam publishes it for {', '.join(FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS)}"
+    )
     if wanted in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS:
         try:
             return _beams_jar(wanted)
@@ -102,4 +107,4 @@ def _beams_jar(flink_version: str) -> str:
     return str(JavaJarServer.local_jar(JavaJarServer.path_to_beam_jar(target)))
 
 
-__all__ = ["MissingTool", "java_command", "job_server_jars"]
+__all__ = ["LIGHT", "MissingTool", "java_command", "job_server_jars"]

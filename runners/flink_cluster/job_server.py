@@ -15,7 +15,7 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_distilabel.runners.flink_cluster.configuration import write_configuration
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
-from beam_distilabel.runners.flink_cluster.java import java_command, job_server_jars
+from beam_distilabel.runners.flink_cluster.java import LIGHT, java_command, job_server_jars
 from beam_distilabel.runners.flink_cluster.pool import WorkerPool
 
 EMBEDDED = "[local]"
@@ -65,7 +65,7 @@ class JobServer:
             [*arguments, "--flink-conf-dir", str(folder)],
             class_path=class_path or job_server_jars(),
             temporary=temporary,
-            options=[f"-Xmx{heap}"],
+            options=[f"-Xmx{heap}", *(() if master == EMBEDDED else LIGHT)],
             info=[_LOGGED],
         )
         log = folder / "job-server.log"
@@ -114,9 +114,7 @@ class FlinkJobServer:
     def __enter__(self) -> FlinkJobServer:
         self._folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as started:
-            self._server = JobServer(
-                self._folder, heap=self._heap, configuration=self._settings
-            )
+            self._server = JobServer(self._folder, heap=self._heap, configuration=self._settings)
             started.callback(self._server.close)
             self._pool = WorkerPool(self._folder / "worker-pool.log")
             started.callback(self._pool.close)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
-from beam_distilabel.runners.flink_cluster.worker_pool import START_SECONDS
+
+START_SECONDS = 120.0
+"""How long a worker may take to reach its runner: imports on a busy machine."""
 
 _MODULE = "beam_distilabel.runners.flink_cluster.worker_pool"
 _POOL_SECONDS = 120.0  # imports on a busy machine

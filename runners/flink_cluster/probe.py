@@ -71,15 +71,13 @@ def probe_worker_pool(address: str, seconds: float = PROBE_SECONDS) -> None:
                     f"{seconds:.0f} s; see the pool's log."
                 )
             control.over.set()
-            pool.StopWorker(
-                beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), timeout=seconds
-            )
+            pool.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id=worker_id), timeout=seconds)
     except grpc.RpcError as error:
         raise WorkerPoolError(
             f"at {address} there is no worker pool that answers: {error.code().name}: "
             f"{error.details()}. Start one there: python -m "
             "beam_distilabel.runners.flink_cluster.worker_pool --port PORT"
-        ) from error
+        ) from None
     finally:
         control.over.set()
         server.stop(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -47,13 +48,13 @@ def ask(master: str, path: str) -> Any:
     try:
         with _opener.open(f"{url.rstrip('/')}{path}", timeout=_SECONDS) as answer:
             return json.load(answer)
-    except (OSError, ValueError) as error:  # urllib's errors are OSErrors
+    except (OSError, http.client.HTTPException, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise ClusterError(
             f"the Flink cluster at {master!r} doesn't answer: {reason}. Its master is the address "
             "of its REST server and web page, such as 'localhost:8081'; `beam-distilabel flink "
             "up` starts a cluster on this machine."
-        ) from error
+        ) from None
 
 
 def look_at(master: str) -> Cluster:

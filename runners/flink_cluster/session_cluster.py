@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from beam_distilabel.runners.flink_cluster.configuration import write_configuration
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
 from beam_distilabel.runners.flink_cluster.jars import fetch_jars
-from beam_distilabel.runners.flink_cluster.java import java_command
-from beam_distilabel.runners.flink_cluster.pool import WorkerPool
+from beam_distilabel.runners.flink_cluster.java import LIGHT, java_command
+from beam_distilabel.runners.flink_cluster.pool import START_SECONDS, WorkerPool
 from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
-from beam_distilabel.runners.flink_cluster.worker_pool import START_SECONDS
 
 POOL_NAME = "worker-pool"
 """What each TaskManager calls its own worker pool."""
@@ -36,11 +34,15 @@ _POLL_SECONDS = 0.1
 
 _SETTINGS: Mapping[str, object] = {
     "restart-strategy.type": "fixed-delay",
-    "restart-strategy.fixed-delay.attempts": 3,
+    # Long enough to outlast the heartbeat's timeout: until then parts that start again still look
+    # for what the TaskManager had that was killed, and fail at once.
+    "restart-strategy.fixed-delay.attempts": 30,
     "restart-strategy.fixed-delay.delay": "1 s",
     # A TaskManager that was killed is missed so soon; Flink's default is 50 s.
     "heartbeat.interval": 2_000,
     "heartbeat.timeout": 10_000,
+    # A job of fewer slots than there are uses all TaskManagers, and so their pools and GPUs.
+    "cluster.evenly-spread-out-slots": True,
     # The classes of the jobs are those of the cluster: both are of the same jars.
     "classloader.resolve-order": "parent-first",
     "web.submit.enable": False,  # who reaches the page could run code
@@ -62,6 +64,7 @@ class SessionCluster:
         managed: memory for sorting and joining of one TaskManager, in MiB.
         start_seconds: how long a worker may take to start.
         settings: more of Flink's configuration, by its names.
+        java_options: more options of Java, for the TaskManagers.
 
     Attributes:
         master: host and port of the REST server, once it is started.
@@ -83,6 +86,7 @@ class SessionCluster:
         managed: int = 128,
         start_seconds: float = START_SECONDS,
         settings: Mapping[str, object] | None = None,
+        java_options: Sequence[str] = (),
     ) -> None:
         if task_managers > 200:
             raise ValueError(f"task_managers={task_managers}: there is no room for so many here")
@@ -94,6 +98,7 @@ class SessionCluster:
         self._managed = managed
         self._start_seconds = start_seconds
         self._settings = {**_SETTINGS, **(settings or {})}
+        self._java_options = list(java_options)
         self._processes: dict[str, GuardedProcess] = {}
         self._pool_port = 0
 
@@ -146,6 +151,8 @@ class SessionCluster:
         """
         for name in self.ended():
             kind, _, number = name.rpartition("-")
+            if number.isdigit():
+                self._processes[name].close()  # what it has started, and our end of its pipe
             if kind == "task-manager":
                 self._start_task_manager(int(number))
             elif kind == "worker-pool":
@@ -210,8 +217,8 @@ class SessionCluster:
                 "job-manager",
                 _JOB_MANAGER,
                 configuration,
-                options=["-Xmx512m"],
-                info="org.apache.flink.runtime.dispatcher",
+                options=["-Xmx512m", *LIGHT],
+                info=["org.apache.flink.runtime.dispatcher"],
             )
             try:
                 ready = process.wait_for(
@@ -234,23 +241,23 @@ class SessionCluster:
         name = f"task-manager-{number}"
         hosts = self._folder / f"{name}.hosts"
         own = {"localhost", socket.gethostname(), socket.getfqdn()}
-        hosts.write_text(
-            f"127.0.0.1 {' '.join(sorted(own))}\n{_pool_host(number)} {POOL_NAME}\n"
-        )
+        hosts.write_text(f"127.0.0.1 {' '.join(sorted(own))}\n{_pool_host(number)} {POOL_NAME}\n")
+        # A shuffle that is kept (BATCH_FORCED) wants 16 MiB of it per slot and per part sent.
+        network = 128 + 64 * self._slots
         megabytes = {
             "taskmanager.memory.task.heap.size": self._task_heap,
             "taskmanager.memory.task.off-heap.size": 64,
             "taskmanager.memory.managed.size": self._managed,
             "taskmanager.memory.framework.heap.size": 128,
             "taskmanager.memory.framework.off-heap.size": 128,
-            "taskmanager.memory.network.min": 64,
-            "taskmanager.memory.network.max": 64,
+            "taskmanager.memory.network.min": network,
+            "taskmanager.memory.network.max": network,
             "taskmanager.memory.jvm-metaspace.size": 256,
             "taskmanager.memory.jvm-overhead.min": 64,
             "taskmanager.memory.jvm-overhead.max": 64,
         }
         heap = self._task_heap + 128
-        direct = 64 + 128 + 64
+        direct = 64 + 128 + network
         configuration = {
             "jobmanager.rpc.address": "localhost",
             "jobmanager.rpc.port": self._rpc_port,
@@ -270,8 +277,8 @@ class SessionCluster:
                 f"-XX:MaxDirectMemorySize={direct}m",
                 "-XX:MaxMetaspaceSize=256m",
                 f"-Djdk.net.hosts.file={hosts}",
+                *self._java_options,
             ],
-            info="org.apache.flink.runtime.taskexecutor",
         )
 
     def _java(
@@ -281,7 +288,7 @@ class SessionCluster:
         configuration: Mapping[str, object],
         *,
         options: list[str],
-        info: str,
+        info: Sequence[str] = (),
     ) -> GuardedProcess:
         folder = self._folder / name
         temporary = folder / "tmp"
@@ -293,7 +300,7 @@ class SessionCluster:
             class_path=self._jars,
             temporary=temporary,
             options=options,
-            info=[info],
+            info=info,
         )
         log = self._folder / f"{name}.log"
         self._processes[name] = GuardedProcess(command, log, env=os.environ, cwd=folder)

@@ -3,8 +3,8 @@
 Its first line of output is its address. It does what Beam's own pool does
 (`apache_beam.runners.worker.worker_pool_main`), and besides:
 
-- A worker that doesn't start is an error for who asked for it, with the end of what the worker
-  said. Beam's pool answers at once, and Flink then waits for the worker for ever.
+- A worker that doesn't start is an error for who asked for it, with what the worker said
+  last. Beam's pool answers at once, and Flink then waits for the worker for ever.
 - Workers are run by this interpreter, whatever `python` is on PATH, and what they print is passed
   on. Beam's pool reads none of it, so that a worker that prints much stands still.
 - Several TaskManagers may use one pool: all call their workers alike, and Beam's pool then stops
@@ -21,7 +21,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent import futures
 from typing import Any
@@ -29,20 +28,18 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
-START_SECONDS = 120.0
-"""How long a worker may take to reach its runner: imports on a busy machine."""
+from beam_distilabel.runners.flink_cluster.pool import START_SECONDS
 
 STOP_SECONDS = 30.0
 """How long a worker that has nothing more to do may take to give back its models and to end."""
 
 _WORKER = "beam_distilabel.runners.flink_cluster.worker"
-_TAIL_LINES = 30
 _KILL_SECONDS = 10.0
 _THREADS = 64  # each call waits for a worker's start or end
 
 
 class _Worker:
-    """A worker process; `tail` is the end of what it has said."""
+    """A worker process."""
 
     def __init__(self, request: Any) -> None:
         connected, connects = os.pipe()
@@ -67,7 +64,7 @@ class _Worker:
         finally:
             os.close(connects)
         self._connected = connected
-        self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._last = ""
         self._reader = threading.Thread(target=self._read, name="worker-output", daemon=True)
         self._reader.start()
 
@@ -75,7 +72,7 @@ class _Worker:
         assert self.process.stdout is not None
         with self.process.stdout as output:
             for line in output:
-                self.tail.append(line.decode(errors="replace").rstrip())
+                self._last = line.decode(errors="replace").strip() or self._last
                 sys.stderr.buffer.write(line)
                 sys.stderr.buffer.flush()
         self.process.wait()
@@ -103,7 +100,7 @@ class _Worker:
 
     def last_words(self) -> str:
         self._reader.join(_KILL_SECONDS)
-        return "\n".join(self.tail)
+        return self._last or "it said nothing"
 
 
 class WorkerPoolServicer(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -139,7 +136,8 @@ class WorkerPoolServicer(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
         worker.end()
         return beam_fn_api_pb2.StartWorkerResponse(
             error=f"the worker {request.worker_id!r} {why} before it reached its runner at "
-            f"{request.control_endpoint.url}; the end of what it said:\n{worker.last_words()}"
+            f"{request.control_endpoint.url}: {worker.last_words()} (all that it said is in the "
+            "log of the worker pool)"
         )
 
     def StopWorker(self, request: Any, context: Any) -> Any:

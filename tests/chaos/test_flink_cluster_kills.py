@@ -1,0 +1,115 @@
+"""On a session cluster a worker and a TaskManager are killed, and the job goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from beam_distilabel.runners.flink import FlinkSettings
+from beam_distilabel.runners.flink_cluster.java import LIGHT
+from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
+from tests.chaos.counting_server import JUDGE, WRITER, CountingServer, asked_again
+from tests.chaos.runs import (
+    CHECKPOINT,
+    IN_FLIGHT,
+    UNFLUSHED,
+    asked_rows,
+    result_of,
+    two_tasks,
+)
+from tests.flink.fixtures import started
+from tests.flink.usage import usage_of
+
+pytestmark = [pytest.mark.chaos, pytest.mark.flink]
+
+ROWS = 300
+SLOTS = 2
+WORKER = "flink_cluster.worker "
+_LOOK_SECONDS = 0.5
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster]:
+    """Two TaskManagers with a slot each: both are needed, and one that ends is replaced."""
+    folder = tmp_path_factory.mktemp("cluster")
+    # Workers are sent no key; they have it from where this process has it.
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
+    with started(SessionCluster(folder, task_managers=2, slots=1, java_options=LIGHT)) as one:
+        over = threading.Event()
+
+        def mend() -> None:
+            while not over.wait(_LOOK_SECONDS):
+                one.mend()
+
+        mender = threading.Thread(target=mend, name="mender", daemon=True)
+        mender.start()
+        yield one
+        over.set()
+        mender.join()
+    monkeypatch.undo()
+
+
+def kill_worker(cluster: SessionCluster) -> None:
+    pools = [process for name, process in cluster.processes.items() if "pool" in name]
+    workers = [pid for pool in pools for pid in usage_of(pool.group, WORKER)]
+    os.kill(min(workers), signal.SIGKILL)
+
+
+def kill_task_manager(cluster: SessionCluster) -> None:
+    group = cluster.processes["task-manager-0"].group
+    [java] = [
+        process.pid for process in psutil.Process(group).children() if process.name() == "java"
+    ]
+    os.kill(java, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("mode", ["PIPELINED", "BATCH_FORCED"])
+def test_a_worker_and_a_taskmanager_are_killed(
+    cluster: SessionCluster, tmp_path: Path, mode: str
+) -> None:
+    """Each costs what its workers had under way or unwritten, and no more."""
+    with CountingServer() as server:
+        pipeline = two_tasks(server.url, ROWS)
+        settings = FlinkSettings(
+            master=cluster.master,
+            worker_pool=cluster.worker_pool,
+            parallelism=SLOTS,
+            execution_mode=mode,
+            restart_attempts=30,
+        )
+        killed: list[str] = []
+
+        def kill_one() -> None:
+            kill_worker(cluster)
+            killed.append("worker")
+
+        def kill_other() -> None:
+            kill_task_manager(cluster)
+            killed.append("task manager")
+
+        server.call_after(ROWS // 3, kill_one)
+        server.call_after(ROWS, kill_other)
+        pipeline.run(
+            output_dir=tmp_path / "run",
+            logging_handlers=[],
+            checkpoint=CHECKPOINT,
+            runner=settings,
+        )
+        assert killed == ["worker", "task manager"]
+        rows = result_of(tmp_path / "run")
+        assert sorted(row["instruction"] for row in rows) == sorted(
+            f"question {n}" for n in range(ROWS)
+        )
+        assert all(row["feedback"] for row in rows)
+        assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
+        again = asked_again(server.asked())
+        print(f"{mode}: asked again after 2 kills: {dict(again)}")
+        # A failure of one part ends the other's bundles too, unless only a part starts again.
+        assert all(times <= 2 * SLOTS * (IN_FLIGHT + UNFLUSHED) for times in again.values())
