@@ -123,9 +123,9 @@ def open_secret(
 
 def open_text(process: str, key: str, source: Source | None, owner: str) -> str:
     """The plain text again."""
-    if process == _PROCESS and source_in(str(_values[key])) is None:
-        return str(_values[key])
-    return _text(source, owner)  # what the user has named
+    if process == _PROCESS:
+        return str(_values[key])  # `load` reads what it names
+    return _text(source, owner)
 
 
 def _text(source: Source | None, owner: str) -> str:
