@@ -50,7 +50,7 @@ def as_notebook(folder: Path, flags: str) -> str:
     """Cell by cell in a Jupyter kernel."""
     from jupyter_client.manager import start_new_kernel
 
-    cells = PIPELINE.read_text(encoding="utf-8").split("# %%\n")
+    cells = ["%colors NoColor", *PIPELINE.read_text(encoding="utf-8").split("# %%\n")]
     cells[-1] = f"main({str(folder)!r}, {flags!r})"
     texts: list[str] = []
 
