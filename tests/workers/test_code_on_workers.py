@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from beam_distilabel.errors import DistilabelError
+from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
+from beam_distilabel.step import Step, StepInput
+from beam_distilabel.steps import LoadDataFromDicts
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = Path(__file__).with_name("user_pipeline.py")
@@ -98,6 +103,26 @@ def test_on_flink(way: str, flink: FlinkJobServer, tmp_path: Path) -> None:
     options = flink.options().get_all_options(drop_default=True)
     flags = [f"--{name}={value}" for name, value in options.items()]
     check(run(tmp_path / "run", json.dumps(flags)), module)
+
+
+def test_a_missing_variable_ends_the_job(
+    flink: FlinkJobServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pool of workers was started before the variable was set."""
+    monkeypatch.setenv("SET_TOO_LATE", "tok-5b1e7d90c2f4")
+    with Pipeline(name="missing") as pipeline:
+        load = LoadDataFromDicts(data=[{"a": 1}])
+        load >> Keyed(name="keyed", key="env:SET_TOO_LATE")
+    with pytest.raises(DistilabelError, match=r"variable SET_TOO_LATE is not set on ") as caught:
+        pipeline.run(output_dir=tmp_path / "run", options=flink.options(), logging_handlers=[])
+    assert "Step 'keyed' (Keyed): key: " in str(caught.value)
+
+
+class Keyed(Step):
+    key: SecretStr
+
+    def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+        yield inputs
 
 
 def test_answers_of_a_script_are_found_by_the_command_line(tmp_path: Path) -> None:
