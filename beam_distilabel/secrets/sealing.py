@@ -114,11 +114,11 @@ def open_secret(
 ) -> SecretStr | SecretBytes:
     """The secret again, in another process by what it is called there."""
     if process == _PROCESS:
-        return kind(_values[key])  # type: ignore[no-any-return]
+        return kind(_values[key])
     if source is not None and source[0] == source[2] == "" and issubclass(kind, SecretStr):
         return open_reference(process, None, source[1], owner)
     text = _text(source, owner)
-    return kind(text.encode() if issubclass(kind, SecretBytes) else text)  # type: ignore[no-any-return]
+    return kind(text.encode() if issubclass(kind, SecretBytes) else text)
 
 
 def open_text(process: str, key: str, source: Source | None, owner: str) -> str:
