@@ -115,6 +115,7 @@ setup(
             "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
+            "ipykernel>=7.4",
             "jsonschema>=4.26",
             "kubernetes-validate>=1.37",
             "litellm>=1.83",

@@ -20,6 +20,7 @@ from beam_distilabel.secrets.sealing import SealedSecret, SealedText
 from beam_distilabel.versions import STAMP, Stamp
 
 _PRIVATE_BEFORE_LOAD = "_private_before_load"
+_LOCALS = "__pydantic_parent_namespace__"
 _CONTAINERS = (dict, list, set)
 
 
@@ -69,10 +70,19 @@ class PicklesUnloaded(BaseModel):
         }
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        _forget_locals(type(self))
+        for value in self.__dict__.values():
+            for item in value.values() if isinstance(value, dict) else (value,):
+                _forget_locals(item)
         reduced = super().__reduce_ex__(max(int(protocol), 2))
         if isinstance(reduced, str) or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
             return reduced  # a class that is pickled its own way
         return _new_object, (STAMP, *reduced[1]), *reduced[2:]
+
+    def __repr_args__(self) -> Any:
+        # A model's text travels with the job too, as what Beam displays of it.
+        shown = {name: value for name, value in super().__repr_args__() if name is not None}
+        return replace_secrets(shown, lambda _, secret: SecretStr("hidden")).items()
 
     def _sealed(self, path: str, secret: Any) -> Any:
         seal: Any = SealedSecret if _is_secret(secret) else SealedText
@@ -94,6 +104,19 @@ class PicklesUnloaded(BaseModel):
 
 def _is_secret(value: Any) -> bool:
     return isinstance(value, (SecretStr, SecretBytes))
+
+
+def _forget_locals(cls: Any) -> None:
+    """Have a model class not take along what stood beside it in a function.
+
+    A class that a function defines is pickled by value, and pydantic keeps the function's local
+    variables with it, for types that aren't known yet: a whole dataset, a file, a secret.
+    """
+    if not (isinstance(cls, type) and issubclass(cls, BaseModel)):
+        return
+    for known in cls.__mro__:
+        if known.__dict__.get(_LOCALS) is not None and known.__dict__.get("__pydantic_complete__"):
+            setattr(known, _LOCALS, None)
 
 
 def _new_object(stamp: Stamp, cls: type, *arguments: Any) -> Any:

@@ -16,6 +16,7 @@ from apache_beam.transforms.resources import parse_resource_hints
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 from typing_extensions import Self
 
+import beam_distilabel.notebooks  # noqa: F401  (so that Steps can be applied in one)
 from beam_distilabel.artifacts import check_artifact, save as save_files
 from beam_distilabel.checkpoint import CheckpointSettings
 from beam_distilabel.context import RunContext

@@ -17,6 +17,7 @@ from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.prism import PrismSettings
 from beam_distilabel.runners.settings import RunnerSettings, check_flags, check_known, closest
+from beam_distilabel.runners.staging import with_absolute_paths
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
@@ -102,7 +103,7 @@ def beam_options(options: Options) -> PipelineOptions:
         check_known(given)
         flags = list(options.get("flags", ()))
         check_flags(flags)
-        return PipelineOptions(flags, **given)
+        return PipelineOptions(list(with_absolute_paths(flags)), **given)
     flags = list(options)
     check_flags(flags)
-    return PipelineOptions(flags)
+    return PipelineOptions(list(with_absolute_paths(flags)))

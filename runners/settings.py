@@ -13,6 +13,8 @@ from apache_beam.runners.runner import PipelineRunner
 from pydantic import BaseModel, ConfigDict, field_validator
 from typing_extensions import Self
 
+from beam_distilabel.runners.staging import with_absolute_paths
+
 
 class RunnerSettings(BaseModel):
     """Base of the settings of a runner. To make them has no side effects.
@@ -30,7 +32,7 @@ class RunnerSettings(BaseModel):
     @classmethod
     def _are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
         check_flags(flags, cls.known_options())
-        return flags
+        return with_absolute_paths(flags)
 
     @classmethod
     def known_options(cls) -> frozenset[str]:

@@ -78,9 +78,9 @@ def find_token(token: SecretStr | None) -> SecretStr | None:
     plain = (given or "").strip()
     if not plain:
         return None
-    if not token or isinstance(token, SecretReference):
-        return SecretReference(HUB_LOGIN if not token else token.source, plain)
-    return SecretStr(plain)
+    if isinstance(token, SecretReference):
+        return SecretReference(token.source, plain)
+    return SecretStr(plain) if token else SecretReference(HUB_LOGIN, plain)
 
 
 def read_token(token: SecretStr | None) -> str | None:

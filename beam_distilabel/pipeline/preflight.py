@@ -1,9 +1,10 @@
-"""What is checked of secrets before rows are processed in other processes."""
+"""What is checked before rows are processed in other processes: secrets, options, the job."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import HubTarget
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.runners import staging
 from beam_distilabel.secrets import SecretReference
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import HUB_LOGIN, missing, source_in
@@ -102,7 +104,16 @@ def check_options(options: PipelineOptions) -> None:
 
     Raises:
         DistilabelUserError: names the option.
+        ValueError: what is to be staged can't be.
     """
+    staging.check_options(options)
+    beside = os.path.dirname(os.path.abspath(sys.argv[0])) if sys.argv and sys.argv[0] else ""
+    for file in staging.shadowing(beside) if beside else ():
+        logger.warning(
+            "%s lies beside the script, and is imported in place of the package of this name, "
+            "here and by workers that get the script's path; give it another name.",
+            file,
+        )
     given: Mapping[str, Any] = options.get_all_options(drop_default=True)
     for name, value in given.items():
         if names_secret(name) and value and not isinstance(value, bool):

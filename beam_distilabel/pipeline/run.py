@@ -163,7 +163,8 @@ def ready_runner(request: RunRequest) -> RunnerSettings:
         runner.check()
     except RuntimeError as error:
         raise DistilabelUserError(str(error)) from error
-    check_secrets(request.graph, request.hub, runner.shares_process)
+    if request.mode != "finalize" or not runner.shares_process:  # then nothing is asked
+        check_secrets(request.graph, request.hub, runner.shares_process)
     if not runner.shares_process:
         check_options(runner.pipeline_options())
     folders = {"output_dir": request.directory.path}

@@ -114,18 +114,18 @@ def open_secret(
 ) -> SecretStr | SecretBytes:
     """The secret again, in another process by what it is called there."""
     if process == _PROCESS:
-        return kind(_values[key])  # type: ignore[no-any-return]
+        return kind(_values[key])
     if source is not None and source[0] == source[2] == "" and issubclass(kind, SecretStr):
         return open_reference(process, None, source[1], owner)
     text = _text(source, owner)
-    return kind(text.encode() if issubclass(kind, SecretBytes) else text)  # type: ignore[no-any-return]
+    return kind(text.encode() if issubclass(kind, SecretBytes) else text)
 
 
 def open_text(process: str, key: str, source: Source | None, owner: str) -> str:
     """The plain text again."""
-    if process == _PROCESS and source_in(str(_values[key])) is None:
-        return str(_values[key])
-    return _text(source, owner)  # what the user has named
+    if process == _PROCESS:
+        return str(_values[key])  # `load` reads what it names
+    return _text(source, owner)
 
 
 def _text(source: Source | None, owner: str) -> str:

@@ -18,7 +18,7 @@ _PACKED: tuple[tuple[re.Pattern[bytes], Callable[[bytes], bytes]], ...] = (
     (re.compile(rb"\x1f\x8b\x08"), lambda data: zlib.decompressobj(31).decompress(data)),
     (re.compile(rb"x[\x01\x5e\x9c\xda]"), lambda data: zlib.decompressobj().decompress(data)),
 )
-_DEPTH = 8
+_DEPTH = 12
 _ERRORS = (binascii.Error, EOFError, OSError, ValueError, zlib.error, gzip.BadGzipFile)
 
 

@@ -35,7 +35,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "AzureOpenAILLM": {"base_url": "http://localhost/v1", "api_version": "1"},
     "ClientvLLM": {"base_url": "http://localhost/v1"},
     "InferenceEndpointsLLM": {"model_id": "org/m"},
-    "LlamaCppLLM": {"model_path": "m.gguf"},
+    "LlamaCppLLM": {"model_path": __file__},
     "MlxLLM": {"path_or_hf_repo": "m"},
     "MixtureOfAgentsLLM": {},
     "vLLM": {"engine": "url", "base_url": "http://localhost/v1"},
@@ -52,7 +52,7 @@ def make(name: str) -> Any:
     for field, info in kind.model_fields.items():
         if is_secret(info.annotation):
             fields[field] = TOKEN
-        elif field in ("default_headers", "extra_kwargs"):
+        elif field == "default_headers":
             fields[field] = {"Authorization": f"Bearer {TOKEN}"}
         elif info.is_required() and field not in fields:
             fields[field] = "m"
@@ -240,41 +240,60 @@ def test_what_is_named_has_to_be_here(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_code_that_holds_a_secret_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: Any = SecretStr(TOKEN)
+    def run(name: str, held: Any) -> None:
+        class Closes(Step):
+            def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+                yield [{**row, "n": len(str(held))} for row in inputs]
 
-    class Closes(Step):
-        def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
-            yield [{**row, "n": len(str(held))} for row in inputs]
-
-    def run(name: str) -> None:
         with Pipeline(name=name) as pipeline:
             LoadDataFromDicts(data=[{"a": 1}]) >> Closes(name="closes")
         pipeline.run(runner=sent, output_dir=tmp_path / name)
 
     sent = Sent()
     with pytest.raises(DistilabelUserError, match="code of the pipeline holds is given as it is"):
-        run("secret-str")
+        run("secret-str", SecretStr(TOKEN))
     monkeypatch.setenv("SOME_TOKEN", TOKEN)
-    run("named")
+    run("named", SecretStr(TOKEN))
     assert len(sent.jobs) == 1
-    held = TOKEN  # a plain text, which pickles can't tell from others
     with pytest.raises(DistilabelUserError) as caught:
-        run("text")
+        run("text", TOKEN)  # which pickles can't tell from other texts
     assert "environment variable SOME_TOKEN in 'closes/" in str(caught.value)
     assert TOKEN not in str(caught.value)
     assert len(sent.jobs) == 1
 
 
+def test_a_function_s_variables_stay_here() -> None:
+    """pydantic keeps them with a model class that the function defines."""
+    unused, file = TOKEN, open(__file__, encoding="utf-8")
+
+    class Schema(BaseModel):
+        name: str
+
+    class Local(Step):
+        options: dict[str, Any] = {}
+
+        def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+            yield [{**row, "schema": list(Schema.model_fields)} for row in inputs]
+
+    with file:
+        pipeline = job()
+        local = Local(options={"schema": Schema})
+        _ = pipeline | beam.Create([{"a": 1}]) | local
+        data = payload(pipeline)
+    assert holds(data, "Schema")
+    assert not holds(data, unused)
+
+
 def test_large_jobs_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import numpy as np
+
+    from beam_distilabel.pipeline.preflight import check_job
 
     large = np.random.default_rng(0).bytes(11_000_000)
 
     class Drags(Step):
         def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
             yield [{**row, "n": len(large)} for row in inputs]
-
-    from beam_distilabel.pipeline.preflight import check_job
 
     pipeline = job()
     _ = pipeline | beam.Create([{"a": 1}]) | Drags(name="drags")

@@ -15,6 +15,7 @@ import pytest
 from apache_beam.internal import pickler
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
+from beam_distilabel.cli.arguments import parse_parameters
 from beam_distilabel.errors import DistilabelUserError, SecretNotFoundError
 from beam_distilabel.hub import HubTarget, find_token
 from beam_distilabel.models.base import LLM
@@ -93,8 +94,10 @@ def test_a_name_is_taken_wherever_a_secret_is(
             assert made == SecretStr(TOKEN) and SecretStr(TOKEN) == made
             assert TOKEN not in repr(made) + str(made)
     llm = OpenAILLM(model="m", api_key="x")
-    llm.set_runtime_parameters({"api_key": "env:MY_KEY"})
+    llm.set_runtime_parameters(parse_parameters(["ask.llm.api_key=env:MY_KEY"])["ask"]["llm"])
     assert isinstance(llm.api_key, SecretReference)
+    texts = [repr(model) for model in (llm, Asks(key="env:MY_KEY", options={"password": TOKEN}))]
+    assert TOKEN not in "".join(texts)
     with pytest.raises(ValidationError, match="names no secret"):
         OpenAILLM(model="m", api_key="env:not a name")
 

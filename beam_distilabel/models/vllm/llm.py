@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
 
+from beam_distilabel.dumping import without_secrets
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.base import LLM
@@ -183,6 +184,7 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
         for name in _OF_THE_SERVER:
             value, default = getattr(self, name), type(self).model_fields[name].get_default()
             if value != default and value:
+                value = without_secrets({name: value})[name]
                 raise DistilabelUserError(
                     f"vLLM(engine='url') takes no `{name}` (it is {value!r}): whoever starts the "
                     "server says that."
