@@ -492,9 +492,8 @@ class RunHandle:
         directory = request.directory
         facts = self._prepare()
         self._prepare_checkpoint()
-        jobs = StageJobs(
-            request.graph, self._stages, directory.file(STAGES_FOLDER), request.context()
-        )
+        context = dataclasses.replace(request.context(), spreads=not self._runner.local)
+        jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
         done = threading.Event()
         steps = request.graph.in_order()
         watch = FailureWatch(self.run_dir, steps, request.failure_limit, self._cancel_job)

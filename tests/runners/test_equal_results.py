@@ -22,14 +22,27 @@ def prism(request: pytest.FixtureRequest) -> Choice:
     return {"runner": request.getfixturevalue("prism")}
 
 
-def flink_with_worker_processes(request: pytest.FixtureRequest) -> Choice:
-    return {"options": request.getfixturevalue("flink").options()}
+def embedded_flink(**settings: Any) -> Callable[[pytest.FixtureRequest], Choice]:
+    """The session's Flink, with workers in this process or in the session's pool."""
+
+    def choose(request: pytest.FixtureRequest) -> Choice:
+        flink = request.getfixturevalue("flink")
+        place = {"worker_pool": flink.worker_pool} if settings.get("environment") else {}
+        return {
+            "runner": "flink",
+            "options": {"job_endpoint": flink.endpoint, "parallelism": 2, **settings, **place},
+        }
+
+    return choose
 
 
 RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Choice]] = {
     "in-memory, 4 threads": in_memory(4),
     "prism": prism,
-    "flink, worker processes": flink_with_worker_processes,
+    "embedded Flink": embedded_flink(),
+    "embedded Flink, worker processes": embedded_flink(
+        environment="external", sdk_worker_parallelism=2
+    ),
 }
 
 
