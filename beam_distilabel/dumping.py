@@ -9,9 +9,17 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SecretBytes, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SecretBytes,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 from beam_distilabel.row import fingerprint
+from beam_distilabel.secrets.references import as_reference
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SECRET_WORDS = re.compile(
@@ -34,8 +42,8 @@ _TOKENS_OF_MODELS = frozenset(
 )
 """What stands before "token" in names of parts of text; any other kind of token may be a secret."""
 
-_KEYED_BY_COLUMN = ("input_mappings", "output_mappings")
-_KEYED_BY_PROPERTY = ("$defs", "definitions", "patternProperties", "properties")
+KEYED_BY_COLUMN = ("input_mappings", "output_mappings")
+KEYED_BY_PROPERTY = ("$defs", "definitions", "patternProperties", "properties")
 
 
 class Dumpable(BaseModel):
@@ -51,6 +59,15 @@ class Dumpable(BaseModel):
         validate_assignment=True,
         validate_default=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _may_name_secret(cls, value: Any, info: ValidationInfo) -> Any:
+        """Fields of secrets take the name of one, such as "env:MY_KEY"."""
+        name = info.field_name
+        if name in cls.model_fields and is_secret(cls.model_fields[name].annotation):
+            return as_reference(value)
+        return value
 
     def dump(self) -> dict[str, Any]:
         """The fields and the class; secrets and fields excluded from serialization are left out.
@@ -128,8 +145,8 @@ def _encode_under(key: str, value: Any) -> Any:
     """`encode`, for the value of a field or a dict's key."""
     # Names of columns and of a JSON schema's properties are data: a column may well be "token".
     if isinstance(value, Mapping):
-        if key in _KEYED_BY_COLUMN or (
-            key in _KEYED_BY_PROPERTY
+        if key in KEYED_BY_COLUMN or (
+            key in KEYED_BY_PROPERTY
             and all(isinstance(item, (bool, Mapping)) for item in value.values())
         ):
             return {str(name): encode(item) for name, item in value.items()}

@@ -36,6 +36,10 @@ class DistilabelNotImplementedError(DistilabelError, NotImplementedError):
         self.page = page
 
 
+class SecretNotFoundError(DistilabelUserError):
+    """An environment variable or a file that should have a secret is missing."""
+
+
 class PipelineValidationError(DistilabelUserError):
     """A pipeline can't run as it is written; raised before anything runs."""
 

@@ -1,5 +1,8 @@
 """The folder of a result: `<path>/<subset>/<split>-00000-of-0000N.parquet`, on any filesystem.
 
+Of a result that is written window by window, each window has shards of its own:
+`<split>-<window>-00000-of-0000N.parquet`, and what is known of it lies in `WINDOWS_FOLDER`.
+
 Everything here reads names and footers, never a column of data, but for `first_row`.
 """
 
@@ -28,6 +31,7 @@ REPORT_FILE = "report.json"
 CARD_FILE = "README.md"
 ARTIFACTS_FOLDER = "artifacts"
 CHECKPOINT_FOLDER = "checkpoint"
+WINDOWS_FOLDER = ".windows"
 
 _NO_NAME = re.compile(r"[/\\:*?\"<>|$\x00-\x1f]")
 _MAX_NAME = 200
@@ -36,7 +40,10 @@ _RESERVED_NAMES = frozenset((PIPELINE_FILE, LOG_FILE, REPORT_FILE, CARD_FILE))
 
 AnyPath = Union[str, "os.PathLike[str]"]
 
-_SHARD = re.compile(r"(?P<split>.+)-\d{5,}-of-\d{5,}\.parquet")
+_TIME = r"\d{8}T\d{6}(?:\.\d{6})?Z"
+_SHARD = re.compile(
+    rf"(?P<split>.+?)(?:-(?P<window>{_TIME}_{_TIME}(?:\.p\d+)?))?-\d{{5,}}-of-\d{{5,}}\.parquet"
+)
 
 
 def check_names(who: str, subset: Any, split: Any = "train") -> None:
@@ -64,14 +71,15 @@ def check_names(who: str, subset: Any, split: Any = "train") -> None:
         )
 
 
-def shard_name(split: str, index: int, total: int) -> str:
-    """A shard's name.
+def shard_name(split: str, index: int, total: int, window: str = "") -> str:
+    """A shard's name; `window` is the part of a window that it has rows of.
 
     Example:
         >>> shard_name("train", 0, 3)
         'train-00000-of-00003.parquet'
     """
-    return f"{split}-{index:05d}-of-{total:05d}.parquet"
+    name = f"{split}-{window}" if window else split
+    return f"{name}-{index:05d}-of-{total:05d}.parquet"
 
 
 def split_of(name: str) -> str | None:
@@ -83,6 +91,17 @@ def split_of(name: str) -> str | None:
     """
     match = _SHARD.fullmatch(name)
     return match["split"] if match else None
+
+
+def window_of(name: str) -> str | None:
+    """The part of a window that a shard has rows of; None for a shard that isn't of a window.
+
+    Example:
+        >>> window_of("train-20260101T000000Z_20260101T010000Z.p1-00000-of-00001.parquet")
+        '20260101T000000Z_20260101T010000Z.p1'
+    """
+    match = _SHARD.fullmatch(name)
+    return match["window"] if match else None
 
 
 def subset_names(path: str, **storage_options: Any) -> list[str]:

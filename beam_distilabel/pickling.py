@@ -1,4 +1,8 @@
-"""Pickling of Steps and LLMs: what a worker gets is the object as it was before `load()`."""
+"""Pickling of Steps and LLMs: what a worker gets is the object as it was before `load()`.
+
+Secrets are left here (see `beam_distilabel.secrets`), and the versions that a pickle was made with
+stand at its beginning.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr, SecretBytes, SecretStr
 from pydantic._internal._validate_call import ValidateCallWrapper  # has no public name
+
+from beam_distilabel.secrets.fields import read_references, replace_secrets
+from beam_distilabel.secrets.sealing import SealedSecret, SealedText
+from beam_distilabel.versions import STAMP, Stamp
 
 _PRIVATE_BEFORE_LOAD = "_private_before_load"
 _CONTAINERS = (dict, list, set)
@@ -25,6 +33,7 @@ def _remember_private(load: Callable[..., None]) -> Callable[..., None]:
             # `load` may also fill a container that was there before.
             {k: copy.copy(v) if type(v) in _CONTAINERS else v for k, v in private.items()},
         )
+        self.__dict__.update(read_references(self.__dict__))
         load(self, *args, **kwargs)
 
     remembering.remembers_private = True  # type: ignore[attr-defined]
@@ -35,8 +44,10 @@ class PicklesUnloaded(BaseModel):
     """A pydantic model that is pickled without what its `load()` put in private attributes.
 
     `load()` makes clients, locks and models; they belong to one process. Whoever receives the
-    pickle calls `load()` itself.
+    pickle calls `load()` itself. Secrets stay here too: the pickle has where to read them.
     """
+
+    _used_by: str = PrivateAttr("")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -49,9 +60,45 @@ class PicklesUnloaded(BaseModel):
         state = super().__getstate__()
         attributes = dict(state["__dict__"])
         before = attributes.pop(_PRIVATE_BEFORE_LOAD, None)
-        if before is not None:
-            state = {**state, "__pydantic_private__": dict(before)}
-        return {**state, "__dict__": attributes}
+        private = dict(before if before is not None else state["__pydantic_private__"] or {})
+        private = {k: self._sealed(k, v) if _is_secret(v) else v for k, v in private.items()}
+        return {
+            **state,
+            "__dict__": replace_secrets(attributes, self._sealed),
+            "__pydantic_private__": private,
+        }
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        reduced = super().__reduce_ex__(max(int(protocol), 2))
+        if isinstance(reduced, str) or reduced[0] is not copyreg.__newobj__:  # type: ignore[attr-defined]
+            return reduced  # a class that is pickled its own way
+        return _new_object, (STAMP, *reduced[1]), *reduced[2:]
+
+    def _sealed(self, path: str, secret: Any) -> Any:
+        seal: Any = SealedSecret if _is_secret(secret) else SealedText
+        return seal(secret, f"{self._whose()}: {path}")
+
+    def _whose(self) -> str:
+        """Whose the fields are, for messages."""
+        name = type(self).__name__
+        return f"{self._used_by}: {name}" if self._used_by else name
+
+    def _tell_owner(self, owner: str) -> None:
+        """Let the models in the fields, however deep, say whose they are."""
+        for value in self.__dict__.values():
+            for item in value if isinstance(value, list) else (value,):
+                if isinstance(item, PicklesUnloaded):
+                    item._used_by = owner
+                    item._tell_owner(owner)
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, (SecretStr, SecretBytes))
+
+
+def _new_object(stamp: Stamp, cls: type, *arguments: Any) -> Any:
+    """`copyreg.__newobj__`, after the versions are found to be equal."""
+    return cls.__new__(cls, *arguments)
 
 
 def _reduce_validated_call(call: ValidateCallWrapper) -> tuple[Any, ...]:

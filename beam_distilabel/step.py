@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -14,13 +14,16 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.resources import parse_resource_hints
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
+from typing_extensions import Self
 
 from beam_distilabel.artifacts import check_artifact, save as save_files
+from beam_distilabel.checkpoint import CheckpointSettings
 from beam_distilabel.context import RunContext
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelTypeError
 from beam_distilabel.failures import Failure, OnFailure
 from beam_distilabel.join import JoinSpec
+from beam_distilabel.keeping import kept_in
 from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
 from beam_distilabel.row import RESERVED, ROW_ID, Row, content, identify, inherit
@@ -29,6 +32,8 @@ from beam_distilabel.signatures import takes_many_inputs
 from beam_distilabel.typing import GeneratorStepOutput, StepColumns, StepInput, StepOutput
 
 DEFAULT_BATCH_SIZE = 50
+
+_DRIVER = "install-nvidia-driver:5xx"  # Dataflow's default driver is too old for vLLM
 
 _BEAM_NAMES = ("annotations", "display_data", "label", "pipeline", "side_inputs")
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
@@ -52,7 +57,7 @@ class StepResources(RuntimeParametersMixin):
 
     Example:
         >>> StepResources(gpus=1, memory=2**30, resources={"nvidia-l4": 1}).resource_hints()
-        {'min_ram': 1073741824, 'accelerator': 'type:nvidia-l4;count:1;install-nvidia-driver'}
+        {'min_ram': 1073741824, 'accelerator': 'type:nvidia-l4;count:1;install-nvidia-driver:5xx'}
     """
 
     model_config = ConfigDict(validate_default=True, validate_assignment=True, extra="forbid")
@@ -83,7 +88,7 @@ class StepResources(RuntimeParametersMixin):
         kinds = [name for name in self.resources or {} if name.startswith("nvidia-")]
         if kinds:
             count = self.gpus or (self.resources or {})[kinds[0]]
-            hints["accelerator"] = f"type:{kinds[0]};count:{count};install-nvidia-driver"
+            hints["accelerator"] = f"type:{kinds[0]};count:{count};{_DRIVER}"
         elif self.gpus:
             hints["accelerator"] = f"count:{self.gpus}"
         return hints
@@ -154,6 +159,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             self.__dict__["name"] = next(
                 name for i in itertools.count() if (name := f"{stem}_{i}") not in taken
             )
+        self._tell_owner(self._described())
         if pipeline is not None:
             pipeline.add_step(self)
             self._pipeline = pipeline
@@ -323,6 +329,15 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     def _described(self) -> str:
         return f"Step {self.name!r} ({type(self).__name__})"
 
+    def _whose(self) -> str:
+        return self._described()
+
+    def copied(self) -> Self:
+        """A copy whose runtime parameters can be set without changing this one."""
+        duplicate = super().copied()
+        duplicate._tell_owner(self._described())
+        return duplicate
+
     def _rows_of_failure(self, row: Row, failure: Failure) -> list[Row]:
         """What stands for `row`, as it came, where the Step could not finish it."""
         nulls = {name: None for name in self.get_outputs() if name != METADATA}
@@ -418,6 +433,36 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         result = self.apply_to(pcoll)
         self._times_applied += 1
         return result.rows
+
+    def with_checkpoint(
+        self, folder: str, settings: CheckpointSettings | Mapping[str, Any] | None = None
+    ) -> Self:
+        """A copy of this Step that keeps what its model has answered, and asks nothing twice.
+
+        For Beam pipelines of one's own, streaming ones above all; `Pipeline.run` does it anyway. A
+        job that runs again, or was killed, finds the answers by their content.
+
+        Args:
+            folder: local, or on any filesystem that the workers share; one job at a time uses it.
+            settings: how many answers may be unwritten, and for how long: `CheckpointSettings`, or
+                a dict such as {"rows": 16, "seconds": 1.0}.
+
+        Raises:
+            CheckpointError: the folder can't be read or written.
+            DistilabelUserError: a setting can't be used.
+
+        Example:
+            >>> class Upper(Step):
+            ...     def process(self, inputs: StepInput) -> StepOutput:
+            ...         yield [{**row, "text": row["text"].upper()} for row in inputs]
+            >>> import tempfile
+            >>> kept = Upper(name="upper").with_checkpoint(tempfile.mkdtemp())
+            >>> [row["text"] for row in [{"text": "a"}] | kept]
+            ['A']
+        """
+        duplicate = self.copied()
+        duplicate._context = kept_in(folder, settings, [self.unique_name])
+        return duplicate
 
     def with_failures(self) -> WithFailures:
         """This Step as a PTransform with two outputs: `{"rows": ..., "failures": ...}`."""

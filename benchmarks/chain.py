@@ -54,6 +54,9 @@ class Chain:
         engine: dict[str, Any] = {}
         if kind == "device":
             os.environ[STEP_VARIABLE] = str(options.step_seconds)
+            # Else OpenMP's threads spin while the step sleeps: a core per engine that computes
+            # nothing, where a GPU would leave the host alone.
+            os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", KMP_BLOCKTIME="0")
             engine = {"logits_processors": ["slow_steps:SlowSteps"]}
         self.llms = {
             name: our_llm(str(make_tiny_model(folder / kind / name)), options.slots, **engine)

@@ -182,7 +182,7 @@ def measure(folder: Path, count: int, slow: bool) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     handle = pipeline.submit(output_dir=f"slow://{folder}/run" if slow else str(folder / "run"))
     if handle.wait() != "done":
-        raise RuntimeError(f"the run {handle.state}") from handle._error
+        raise RuntimeError(f"the run {handle.state}") from handle._control.error
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     rows = handle.report["subsets"]["default"]["rows"]
     reused = handle.progress()["generate"]["reused"]

@@ -11,6 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 from pydantic import ConfigDict
 
+from beam_distilabel.runners.direct import has_processes
 from beam_distilabel.runners.settings import RunnerSettings
 
 
@@ -34,10 +35,14 @@ class BeamSettings(RunnerSettings):
     @property
     def shares_process(self) -> bool:
         if self.local:
-            return True
+            return not has_processes(self.beam_options)
         with contextlib.suppress(AttributeError):
             return self.beam_options.view_as(PortableOptions).environment_type == "LOOPBACK"
         return False
+
+    @property
+    def other_hosts(self) -> bool:
+        return type(self.beam_runner).__name__ == "DataflowRunner"
 
     def runner(self) -> PipelineRunner:
         return self.beam_runner

@@ -26,6 +26,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from beam_distilabel.runners.flink_cluster.guarded_process import tail
 from beam_distilabel.runners.flink_cluster.jars import java
 from beam_distilabel.runners.flink_cluster.java import job_server_jars
 from beam_distilabel.runners.flink_cluster.job_server import EMBEDDED, JobServer
@@ -296,14 +297,16 @@ class FlinkSettings(RunnerSettings):
             elif self.worker_pool is not None and self._sees_pool():
                 probe_worker_pool(self.worker_pool, self.worker_start_seconds)
             if self.environment == "process" and self.worker_command is None:
-                found["worker_command"] = str(_write_worker_command(folder))
+                workers_log = folder / "workers.log"
+                found["worker_command"] = str(_write_worker_command(folder, workers_log))
+                logs["workers"] = lambda: tail(workers_log)
             if self.job_endpoint is None:
                 server = self._job_server(folder, cluster)
                 started.callback(server.close)
                 logs["job server"] = server.process.tail
                 found["job_endpoint"] = server.endpoint
             ready = self.model_copy(update=found)
-            ready._logs = lambda: "\n".join(f"{name}:\n{tail()}" for name, tail in logs.items())
+            ready._logs = lambda: "\n".join(f"{name}:\n{end()}" for name, end in logs.items())
             yield ready
 
     def _check_cluster(self, cluster: Cluster) -> None:
@@ -409,13 +412,17 @@ def _is_here(address: str) -> bool:
     return all(ipaddress.ip_address(one).is_loopback for one in found)
 
 
-def _write_worker_command(folder: Path) -> Path:
-    """A program that is a worker with this interpreter, and what it can import."""
+def _write_worker_command(folder: Path, log: Path) -> Path:
+    """A program that is a worker with this interpreter, and what it can import.
+
+    Flink throws away what it says, so that goes to a file.
+    """
     path = folder / "worker"
     variables = {"PYTHONPATH": worker_environment()["PYTHONPATH"]}
     exports = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in variables.items())
     path.write_text(
-        f'#!/bin/sh\n{exports}exec {shlex.quote(sys.executable)} -m {_WORKER} "$@"\n'
+        f"#!/bin/sh\n{exports}exec {shlex.quote(sys.executable)} -m {_WORKER} "
+        f'"$@" >> {shlex.quote(str(log))} 2>&1\n'
     )
     path.chmod(0o700)
     return path

@@ -8,18 +8,22 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
+from pydantic import ValidationError
 
 from beam_distilabel.runners.beam import BeamSettings
+from beam_distilabel.runners.dataflow import DataflowSettings
+from beam_distilabel.runners.describe import explained
 from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.prism import PrismSettings
-from beam_distilabel.runners.settings import RunnerSettings, check_known, closest
+from beam_distilabel.runners.settings import RunnerSettings, check_flags, check_known, closest
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
 
 RUNNERS: dict[str, type[RunnerSettings]] = {
     "direct": DirectSettings,
     "flink": FlinkSettings,
+    "dataflow": DataflowSettings,
     "prism": PrismSettings,
 }
 """Our settings by the runner's name."""
@@ -37,8 +41,8 @@ def choose_runner(
         runner: one of `RUNNERS`, "direct" if None; the name of another runner of Beam's, such a
             runner, or settings, which are complete.
         options: for one of `RUNNERS` its settings as a dict, or flags of Beam's on top of them;
-            for other runners Beam's options as a dict or as flags. PipelineOptions are taken as
-            they are.
+            for other runners Beam's options as a dict or as flags; in a dict, `flags` are more
+            flags. PipelineOptions are taken as they are.
 
     Raises:
         ValueError: the runner or an option is unknown, or has a value that it can't have; the
@@ -61,10 +65,10 @@ def choose_runner(
         try:
             runner = create_runner(runner)
         except (ImportError, AttributeError) as error:
-            ours = ", ".join(RUNNERS)
+            known = [*RUNNERS, *StandardOptions.KNOWN_RUNNER_NAMES]
             raise ValueError(
-                f"runner={runner!r}: there is no such runner: {error}. With settings of their own "
-                f"there are: {ours}."
+                f"runner={runner!r}: there is no such runner: {error}.{closest(runner, known)} "
+                f"With settings of their own there are: {', '.join(RUNNERS)}."
             ) from None
     return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
 
@@ -72,23 +76,19 @@ def choose_runner(
 def _runner_of(options: Options) -> str | None:
     """The runner that `options` name."""
     if isinstance(options, Mapping):
-        return options.get("runner")
+        named: str | None = options.get("runner")
+        return named or _runner_of(list(options.get("flags", ())))
     return beam_options(options).view_as(StandardOptions).runner
 
 
 def _settings(runner: str, options: Mapping[str, Any] | Sequence[str]) -> RunnerSettings:
     kind = RUNNERS[runner]
-    if not isinstance(options, Mapping):
-        return kind(flags=tuple(options))
-    settings = {name: value for name, value in options.items() if name != "runner"}
-    for name in settings:
-        if name not in kind.model_fields:
-            raise ValueError(
-                f"options: the runner {runner!r} has no setting {name!r}."
-                f"{closest(name, kind.model_fields)} Its settings: {', '.join(kind.model_fields)}. "
-                "Beam's own options are given as flags: options=['--name=value']."
-            )
-    return kind(**settings)
+    given = dict(options) if isinstance(options, Mapping) else {"flags": tuple(options)}
+    given.pop("runner", None)
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        raise ValueError(explained(runner, kind, error)) from None
 
 
 def beam_options(options: Options) -> PipelineOptions:
@@ -98,8 +98,11 @@ def beam_options(options: Options) -> PipelineOptions:
     if options is None:
         return PipelineOptions(flags=[])
     if isinstance(options, Mapping):
-        check_known(options)
-        return PipelineOptions(flags=[], **options)
+        given = {name: value for name, value in options.items() if name != "flags"}
+        check_known(given)
+        flags = list(options.get("flags", ()))
+        check_flags(flags)
+        return PipelineOptions(flags, **given)
     flags = list(options)
-    check_known(flag[2:].partition("=")[0] for flag in flags if flag.startswith("--"))
+    check_flags(flags)
     return PipelineOptions(flags)

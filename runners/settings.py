@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -28,8 +29,7 @@ class RunnerSettings(BaseModel):
     @field_validator("flags")
     @classmethod
     def _are_known(cls, flags: tuple[str, ...]) -> tuple[str, ...]:
-        names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
-        check_known(name for name in names if name not in cls.known_options())
+        check_flags(flags, cls.known_options())
         return flags
 
     @classmethod
@@ -74,6 +74,27 @@ class RunnerSettings(BaseModel):
         """The ends of the logs of what was `started`; empty if that is nothing."""
         return ""
 
+    @property
+    def other_hosts(self) -> bool:
+        """Whether workers are on other hosts for certain, which see no files of this one."""
+        return False
+
+    @property
+    def executes(self) -> bool:
+        """Whether a job is started; else it is only described, and a run would never end."""
+        return True
+
+    def check_hints(self, step: str, hints: Mapping[str, Any]) -> None:
+        """Refuse resource hints of a Step that the runner can't follow.
+
+        Args:
+            step: the Step's name.
+            hints: Beam's, by their names, such as `{"accelerator": "type:nvidia-l4;count:1"}`.
+
+        Raises:
+            ValueError: names the Step, and what to do.
+        """
+
     def runner(self) -> PipelineRunner:
         """A new runner of Beam's."""
         raise NotImplementedError
@@ -107,12 +128,38 @@ def check_known(names: Iterable[str]) -> None:
     Raises:
         ValueError: a name is unknown; has the closest one.
     """
-    known = PipelineOptions(flags=[]).get_all_options()
+    known = {*PipelineOptions(flags=[]).get_all_options(), *_flag_names()}
     for name in names:
         if name.removeprefix("no_") not in known and name not in known:
             raise ValueError(
                 f"options: Beam has no pipeline option {name!r}.{closest(name, known)}"
             )
+
+
+def _flag_names() -> Iterator[str]:
+    """What flags can be called; some have several names, or another than their option."""
+    parser = argparse.ArgumentParser()
+    for kind in {str(kind): kind for kind in PipelineOptions.__subclasses__()}.values():
+        if "_add_argparse_args" in vars(kind):
+            kind._add_argparse_args(parser)  # type: ignore[arg-type]  # Beam's own parser does less
+    for action in parser._actions:
+        yield from (flag.lstrip("-") for flag in action.option_strings)
+
+
+def check_flags(flags: Sequence[str], known: Container[str] = ()) -> None:
+    """`check_known` of flags, `--name=value` or `--name value`.
+
+    Args:
+        flags: as on a command line.
+        known: names that are known besides Beam's.
+
+    Raises:
+        ValueError: they don't begin with a flag, or an option is unknown.
+    """
+    if flags and not flags[0].startswith("--"):
+        raise ValueError(f"options: {flags[0]!r} is no flag of Beam's, such as '--job_name=mine'.")
+    names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
+    check_known(name for name in names if name not in known)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -1,15 +1,23 @@
-"""The command line: `beam-distilabel pipeline run|info`, `finalize`, `retry`.
+"""The command line: `beam-distilabel pipeline run|info`, `finalize`, `retry`, `runners`, `doctor`.
 
 Exit codes: 0 it is done; 1 it failed, the reason is on standard error; 2 the command was written
 wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished is kept either way.
 """
 
 from beam_distilabel.cli import (
-    pipelines as pipelines,  # each module adds its commands
+    doctor as doctor,  # each module adds its commands
+    launch as launch,
+    pipelines as pipelines,
+    runners as runners,
     runs as runs,
 )
 from beam_distilabel.cli.app import app, main
-from beam_distilabel.cli.arguments import load_pipeline, parse_parameters, pipeline_of_run
+from beam_distilabel.cli.arguments import (
+    load_pipeline,
+    parse_parameters,
+    pipeline_of_run,
+    runner_options,
+)
 from beam_distilabel.cli.pipelines import describe
 
 __all__ = [
@@ -19,4 +27,5 @@ __all__ = [
     "main",
     "parse_parameters",
     "pipeline_of_run",
+    "runner_options",
 ]

@@ -25,7 +25,20 @@ PARAM = typer.Option(
 )
 CONFIG = typer.Option(None, "--config", help="A pipeline file: .yaml, .yml or .json.")
 SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline.")
-RUNNER = typer.Option(None, help="direct (default), or a Beam runner's name.")
+RUNNER = typer.Option(
+    None, help="direct (default), another of `beam-distilabel runners`, or a Beam runner's name."
+)
+RUNNER_OPTION = typer.Option(
+    [],
+    "--runner-option",
+    help="A setting of the runner, such as parallelism=4; the value is read as YAML. May be "
+    "repeated. See `beam-distilabel runners`.",
+)
+BEAM_FLAGS = typer.Argument(
+    None,
+    metavar="[-- BEAM_FLAGS]",
+    help="After `--`: Beam's own options, such as --job_name=mine. They take precedence.",
+)
 VARIABLE = typer.Option(
     "pipeline", "--pipeline-variable-name", help="The pipeline's variable in the script."
 )
@@ -105,8 +118,51 @@ def parse_parameters(texts: list[str]) -> dict[str, Any]:
             inner = inner.setdefault(name, {})
             if not isinstance(inner, dict):
                 raise DistilabelUserError(f"--param {text!r}: {name!r} already has a value.")
-        try:
-            inner[names[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise DistilabelUserError(f"--param {text!r}: the value is no YAML: {error}") from None
+        inner[names[-1]] = _value(f"--param {text!r}", value)
     return parameters
+
+
+def runner_options(texts: list[str], flags: list[str] | None = None) -> dict[str, Any] | None:
+    """`["parallelism=4"]` and flags of Beam's as `options` of `Pipeline.run`.
+
+    A dot parts a setting that is a dict from the name of an entry, which may have dots itself.
+
+    Args:
+        texts: settings, whose values are read as YAML.
+        flags: of Beam.
+
+    Returns:
+        None where there are none.
+
+    Raises:
+        DistilabelUserError: a text isn't of that form, or has a name twice.
+
+    Example:
+        >>> runner_options(["parallelism=4", "configuration.a.b=x"], ["--job_name=mine"])
+        {'parallelism': 4, 'configuration': {'a.b': 'x'}, 'flags': ['--job_name=mine']}
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        name, dot, entry = path.partition(".")
+        what = f"--runner-option {text!r}"
+        if not equals or not name or (dot and not entry):
+            raise DistilabelUserError(
+                f"{what}: expected <setting>=<value>, such as parallelism=4. What there is: "
+                "`beam-distilabel runners`. Beam's own options come after `--`."
+            )
+        inner = options.setdefault(name, {}) if dot else options
+        key = entry if dot else name
+        if not isinstance(inner, dict) or key in inner:
+            raise DistilabelUserError(f"{what}: {name!r} already has a value.")
+        inner[key] = _value(what, value)
+    if flags:
+        options["flags"] = [*options.get("flags", ()), *flags]
+    return options or None
+
+
+def _value(what: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DistilabelUserError(f"{what}: the value is no YAML: {error}") from None

@@ -11,13 +11,16 @@ from rich.tree import Tree
 
 from beam_distilabel.cli.app import interruptible, pipeline_commands, show
 from beam_distilabel.cli.arguments import (
+    BEAM_FLAGS,
     CONFIG,
     PARAM,
     RUNNER,
+    RUNNER_OPTION,
     SCRIPT,
     VARIABLE,
     load_pipeline,
     parse_parameters,
+    runner_options,
 )
 from beam_distilabel.pipeline import Pipeline
 
@@ -34,18 +37,22 @@ def run(
     ignore_cache: bool = typer.Option(False, help="The same as --no-resume, distilabel's name."),
     output_dir: str | None = typer.Option(None, help="The run directory."),
     runner: str | None = RUNNER,
+    runner_option: list[str] = RUNNER_OPTION,
     repo_id: str | None = typer.Option(None, help="Push the Distiset to this Hub dataset."),
     commit_message: str | None = typer.Option(None, help="The commit's message."),
     private: bool = typer.Option(False, help="Whether a new Hub dataset is private."),
     token: str | None = typer.Option(None, envvar="HF_TOKEN", help="The Hub token."),
+    beam_flags: list[str] | None = BEAM_FLAGS,
 ) -> None:
     """Run a pipeline and print where its Distiset is."""
+    options = runner_options(runner_option, beam_flags)
     pipeline = load_pipeline(config, script, pipeline_variable_name)
     with interruptible():
         distiset = pipeline.run(
             parameters=parse_parameters(param),
             use_cache=resume and not ignore_cache,
             runner=runner,
+            options=options,
             output_dir=output_dir,
         )
     show(distiset)

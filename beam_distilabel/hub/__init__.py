@@ -8,7 +8,7 @@ from beam_distilabel.hub.commit import CommitRecord, commit_once
 from beam_distilabel.hub.destination import Destination, open_destination
 from beam_distilabel.hub.publication import Publication
 from beam_distilabel.hub.script import read_script
-from beam_distilabel.hub.target import HubTarget, as_target, read_token
+from beam_distilabel.hub.target import HubTarget, as_target, find_token, read_token
 from beam_distilabel.hub.upload import StoredFile, upload
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "commit_once",
     "open_destination",
     "read_script",
+    "find_token",
     "read_token",
     "upload",
 ]

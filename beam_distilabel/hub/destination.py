@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub.retrying import describe, retrying, status_of
 from beam_distilabel.hub.script import read_script
-from beam_distilabel.hub.target import HubTarget, read_token
+from beam_distilabel.hub.target import HubTarget, find_token
 
 _LOGIN = "Log in with `hf auth login`, set HF_TOKEN, or pass a `token`"
 
@@ -29,7 +29,7 @@ class Destination:
     Attributes:
         target: what the user asked for.
         endpoint: URL of the Hub.
-        token: what opens the repository; it reaches workers only.
+        token: what opens the repository; a worker in another process reads it again.
         base: the head of the branch at launch: the history since then is searched for commits that
             this launch has made already.
         base_pull_requests: with `create_pr`, the pull requests that there were at launch.
@@ -57,7 +57,7 @@ class Destination:
     @property
     def secret(self) -> str:
         """The token, for the client alone."""
-        return self.token.get_secret_value()
+        return self.token.get_secret_value().strip()
 
     def api(self) -> Any:
         """A client of the Hub with this token."""
@@ -89,10 +89,11 @@ def open_destination(target: HubTarget, who: str = "push_to_hub") -> Destination
     """
     from huggingface_hub import HfApi, constants
 
-    token = read_token(target.token)
+    found = find_token(target.token)
+    token = found.get_secret_value() if found else None
     endpoint = str(constants.ENDPOINT)
     where = f"{who}: the dataset {target.repo_id!r} on {endpoint}"
-    if not token:
+    if found is None or not token:
         raise DistilabelUserError(f"{where} needs a token to be written to. {_LOGIN}.")
     script = read_script([token]) if target.include_script else {}
     api = HfApi(endpoint=endpoint, token=token)
@@ -107,7 +108,7 @@ def open_destination(target: HubTarget, who: str = "push_to_hub") -> Destination
                 f"{where}: the token is invalid or has expired. {_LOGIN} that is valid."
             ) from error
         raise DistilabelUserError(f"{where} can't be published to: {describe(error)}") from error
-    return Destination(target, endpoint, SecretStr(token), base, pull_requests, script=script)
+    return Destination(target, endpoint, found, base, pull_requests, script=script)
 
 
 def _check_access(api: Any, target: HubTarget, where: str) -> None:

@@ -57,6 +57,7 @@ class Publication:
         replaces: config to the splits whose older shards go, None for all of them.
         content: digest of what is published: another attempt with an equal one is the same.
         window: in streaming, the window that is published.
+        removes: paths in the repository that go, where they are there.
         texts: path in the repository to content; it is redacted before it is published.
         artifacts: path in the repository to the path of a file, on any filesystem.
         make_card: the README, given the one that is there and what hides secrets in our section.
@@ -67,6 +68,7 @@ class Publication:
     content: str
     make_card: MakeCard
     window: str = ""
+    removes: Sequence[str] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
 
@@ -100,6 +102,11 @@ class Publication:
             stale.update(_list(api, destination.repo_id, head, ARTIFACTS_FOLDER))
             there = _list(api, destination.repo_id, head, "", recursive=False)
             stale.update({PIPELINE_FILE, REPORT_FILE, LOG_FILE}.intersection(there))
+        if self.removes:
+            there = api.get_paths_info(
+                destination.repo_id, list(self.removes), revision=head, repo_type="dataset"
+            )
+            stale.update(entry.path for entry in there)
         stale -= added
         return [*additions, *(CommitOperationDelete(path) for path in sorted(stale))]
 

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.secrets.references import HUB_LOGIN, SecretReference, as_reference
 
 DEFAULT_MESSAGE = "Upload dataset with beam-distilabel"
 
@@ -17,7 +18,8 @@ class HubTarget(BaseModel):
     Attributes:
         repo_id: `namespace/name`; created if it doesn't exist.
         private: whether a new repository is private.
-        token: of the Hub; the one of `hf auth login` or `HF_TOKEN` if None. It is written nowhere.
+        token: of the Hub, or where to read it, such as "env:MY_TOKEN"; the one of `hf auth login`
+            or `HF_TOKEN` if None. It is written nowhere.
         revision: the branch to commit to, made if it doesn't exist; `main` if None.
         create_pr: open one pull request with everything instead.
         commit_message: of the commit.
@@ -43,6 +45,11 @@ class HubTarget(BaseModel):
     generate_card: bool = True
     include_script: bool = False
 
+    @field_validator("token", mode="before")
+    @classmethod
+    def _token_may_be_named(cls, token: Any) -> Any:
+        return as_reference(token)
+
     @field_validator("repo_id")
     @classmethod
     def _repo_id_is_one(cls, repo_id: str) -> str:
@@ -56,15 +63,30 @@ class HubTarget(BaseModel):
         return repo_id
 
 
-def read_token(token: SecretStr | None) -> str | None:
+def find_token(token: SecretStr | None) -> SecretStr | None:
     """The token that is meant, else the one of `HF_TOKEN` or `hf auth login`; None without any.
 
-    One that was read from a file may end with the end of its line.
+    Workers in other processes read it again where it was read here. One that was read from a file
+    may end with the end of its line.
+
+    Raises:
+        SecretNotFoundError: the environment variable or the file that `token` names isn't there.
     """
     import huggingface_hub
 
     given = token.get_secret_value() if token else huggingface_hub.get_token()
-    return (given or "").strip() or None
+    plain = (given or "").strip()
+    if not plain:
+        return None
+    if not token or isinstance(token, SecretReference):
+        return SecretReference(HUB_LOGIN if not token else token.source, plain)
+    return SecretStr(plain)
+
+
+def read_token(token: SecretStr | None) -> str | None:
+    """`find_token` as plain text, for clients alone."""
+    found = find_token(token)
+    return found.get_secret_value() if found else None
 
 
 def as_target(value: Any, who: str) -> HubTarget:

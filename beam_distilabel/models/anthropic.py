@@ -13,12 +13,12 @@ from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema, schema_name
 from beam_distilabel.models.remote.answers import MalformedAnswer, output_of_one
 from beam_distilabel.models.remote.errors import explain_sdk
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.remote.messages import Image, parts_of, split_system
 from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 ANTHROPIC_URL = "https://api.anthropic.com"

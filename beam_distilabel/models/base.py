@@ -125,6 +125,15 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
         """
         return MemoryNeed()
 
+    def use_default_engine(self, engine: str) -> None:
+        """Where the engine is to be if the user hasn't said it; for models that have a choice.
+
+        A run calls it on its own copies of the Steps' models.
+
+        Args:
+            engine: "embedded" in the worker's process, or "server", which those of a host share.
+        """
+
     def check_start(self) -> None:
         """Raise what can be known of a failing start without starting; on the workers' host.
 

@@ -24,11 +24,11 @@ from beam_distilabel.models.remote.errors import (
     took_too_long,
     without,
 )
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _FINISH_REASONS = {

@@ -12,11 +12,11 @@ from pydantic.dataclasses import dataclass
 from beam_distilabel.models.answer_schema import AnswerSchema
 from beam_distilabel.models.openai.answers import checked_answer, output_of
 from beam_distilabel.models.remote.errors import explain_sdk, safe_message
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.models.remote.single import SingleAnswerLLM
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _NO_JSON = "json_validate_failed"

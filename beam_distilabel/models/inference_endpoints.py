@@ -31,10 +31,11 @@ from beam_distilabel.models.remote.errors import (
     without,
 )
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
-from beam_distilabel.models.remote.llm import RemoteLLM, secret_from
+from beam_distilabel.models.remote.llm import RemoteLLM
 from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 MAX_STOP_SEQUENCES = 4

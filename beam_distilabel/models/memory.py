@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from beam_distilabel.models.devices import Gpu, place
-
-CGROUP = Path("/sys/fs/cgroup")
+from beam_distilabel.models.host_memory import memory_text
 
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 
@@ -40,7 +39,7 @@ class MemoryNeed:
     def __str__(self) -> str:
         parts = []
         if self.memory:
-            parts.append(f"{_amount(self.memory)} of memory")
+            parts.append(f"{memory_text(self.memory)} of memory")
         if self.gpus:
             of = f" ({', '.join(map(str, self.devices))})" if self.devices else ""
             parts.append(f"{self.share:.0%} of {self.gpus} GPU{'s' * (self.gpus > 1)}{of}")
@@ -86,56 +85,10 @@ class MemoryBudget:
     def __str__(self) -> str:
         parts = []
         if self.memory is not None:
-            parts.append(f"{_amount(self.memory)} of memory")
+            parts.append(f"{memory_text(self.memory)} of memory")
         if self.gpus:
             parts.append(f"the GPUs {', '.join(gpu.number for gpu in self.gpus)}")
         return " and ".join(parts) or "unknown"
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that this process could still get; None where the system doesn't say."""
-    free = _meminfo()
-    limit = _cgroup_free()
-    known = [amount for amount in (free, limit) if amount is not None]
-    return min(known) if known else None
-
-
-def _meminfo() -> int | None:
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        return None
-    except OSError:
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ValueError, OSError, AttributeError):
-            return None
-
-
-def _cgroup_free() -> int | None:
-    """What is left of a container's limit (cgroup v2)."""
-    folder = CGROUP
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
-        statistics = dict(
-            line.split() for line in (folder / "memory.stat").read_text().splitlines()
-        )
-    except (OSError, ValueError):
-        return None
-    if not limit.isdigit():
-        return None
-    # Cached files are given up when memory is asked for.
-    return max(0, int(limit) - used + int(statistics.get("inactive_file", 0)))
-
-
-def _amount(size: int) -> str:
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.2f} {name}"
-    return f"{size} bytes"
 
 
 def weight_bytes(model: str, revision: str | None) -> int:

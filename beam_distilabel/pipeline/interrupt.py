@@ -122,9 +122,13 @@ def resume_command(run_dir: str) -> str:
 
 
 _HARMLESS = ("--config", "--dataset", "--script", "--pipeline-variable-name", "--runner")
+_NOT_SHOWN = ("--param", "--runner-option")
 
 
 def _harmless(arguments: list[str], run_dir: str) -> list[str]:
+    flags = "--" in arguments
+    if flags:
+        arguments = arguments[: arguments.index("--")]
     kept = [argument for argument in arguments[:2] if not argument.startswith("-")]
     if kept and kept[0] != "pipeline":  # `finalize RUN_DIR`, `retry RUN_DIR`
         kept = ["retry", run_dir] if kept[0] == "retry" else ["finalize", run_dir]
@@ -134,9 +138,11 @@ def _harmless(arguments: list[str], run_dir: str) -> list[str]:
             kept += [argument] if equals else arguments[i : i + 2]
     if kept[:1] == ["pipeline"]:
         kept += ["--output-dir", run_dir]
-        if any(argument.partition("=")[0] == "--param" for argument in arguments):
-            kept += ["--param", "..."]
-    return kept
+    given = {argument.partition("=")[0] for argument in arguments}
+    for option in _NOT_SHOWN:
+        if option in given:
+            kept += [option, "..."]
+    return [*kept, "--", "..."] if flags else kept
 
 
 __all__ = [

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.devices import Gpu, chosen_gpus, visible_gpus
-from beam_distilabel.models.memory import MemoryBudget, MemoryNeed, available_memory
+from beam_distilabel.models.host_memory import available_memory
+from beam_distilabel.models.memory import MemoryBudget, MemoryNeed
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.step import StepResources
 

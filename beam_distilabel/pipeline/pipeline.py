@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from logging import Handler
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, Literal
 
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
+from apache_beam.runners.runner import PipelineResult
 from packaging.requirements import InvalidRequirement, Requirement
 
 from beam_distilabel.checkpoint import CheckpointSettings, as_settings
@@ -20,11 +23,13 @@ from beam_distilabel.context import RunContext
 from beam_distilabel.distiset import Distiset
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.hub import HubTarget, as_target
+from beam_distilabel.keeping import kept_in
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.launch import launch
 from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (
@@ -99,6 +104,7 @@ class Pipeline(beam.PTransform):
         )
         self._graph = Graph()
         self._times_applied = 0
+        self._context = RunContext()
 
     # -- building --------------------------------------------------------------------------------
 
@@ -307,7 +313,7 @@ class Pipeline(beam.PTransform):
         retried = self._run_of_failures(dataset, output_dir)
         if retried is not None:
             mode, output_dir, dataset = "retry", retried.path, None
-        return self._submit(
+        handle: RunHandle = self._submit(
             mode,
             parameters,
             dataset,
@@ -323,6 +329,55 @@ class Pipeline(beam.PTransform):
             checkpoint=as_settings(checkpoint),
             failure_limit=limit,
         )
+        return handle
+
+    def launch(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        dataset: str | os.PathLike[str] | None = None,
+        *,
+        output_dir: str | os.PathLike[str],
+        runner: Any,
+        options: Any = None,
+        push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
+        use_cache: bool = True,
+        checkpoint: CheckpointSettings | Mapping[str, Any] | None = None,
+        max_failure_ratio: float | None = None,
+        min_failure_sample: int = MIN_FAILURE_SAMPLE,
+    ) -> PipelineResult:
+        """Start a job that needs nobody to wait for it, or have the runner describe it.
+
+        A worker writes the report and the card at the end, so this process may end at once. That is
+        what a template of Dataflow needs: `options` with a `template_location`. Too many failures
+        are found at the end only, not while the job runs.
+
+        Args:
+            parameters: see `run`, as all others.
+            dataset: the path of a folder of data files, for a pipeline without a loader.
+            output_dir: the run directory, which the workers reach.
+
+        Returns:
+            What Beam's runner gives.
+
+        Raises:
+            PipelineValidationError: the pipeline can't run as it is.
+            DistilabelUserError: the run directory is another run's, or one job isn't enough.
+        """
+        result: PipelineResult = self._submit(
+            "run",
+            parameters,
+            dataset,
+            output_dir,
+            begin=launch,
+            dataset_batch_size=50,
+            runner=runner,
+            options=options,
+            push_to_hub=push_to_hub,
+            use_cache=use_cache,
+            checkpoint=as_settings(checkpoint),
+            failure_limit=FailureLimit(max_failure_ratio, min_failure_sample),
+        )
+        return result
 
     def retry(
         self,
@@ -378,7 +433,7 @@ class Pipeline(beam.PTransform):
             >>> list(distiset["default"]["train"]["half"])
             [2, 3]
         """
-        handle = self._submit(
+        handle: RunHandle = self._submit(
             "retry",
             parameters,
             dataset,
@@ -404,9 +459,10 @@ class Pipeline(beam.PTransform):
         dataset_batch_size: int,
         load_groups: Any = None,
         push_to_hub: str | HubTarget | Mapping[str, Any] | None = None,
+        begin: Callable[[RunRequest], Any] = start,
         **fields: Any,
-    ) -> RunHandle:
-        """Start a run; `fields` are those of the RunRequest."""
+    ) -> Any:
+        """Start a run; `fields` are those of the RunRequest. Returns what `begin` does."""
         if mode != "finalize":
             self._check_requirements()
         directory = self._run_directory(output_dir)
@@ -418,7 +474,7 @@ class Pipeline(beam.PTransform):
             _add_loader(graph, dataset, dataset_batch_size)
         groups = checked_groups(graph, load_groups)
         validate(graph, has_input=False)
-        return start(
+        return begin(
             RunRequest(
                 name=self.name,
                 is_named=self._name is not None,
@@ -468,7 +524,7 @@ class Pipeline(beam.PTransform):
         Raises:
             DistilabelUserError: there is no run of this pipeline, or it is under way.
         """
-        handle = self._submit(
+        handle: RunHandle = self._submit(
             "finalize",
             parameters,
             dataset,
@@ -640,7 +696,24 @@ class Pipeline(beam.PTransform):
             with _no_open_pipeline():
                 _add_root(graph, _RowsReceived(name=INPUT_STEP))
         number_by_prompts(graph)
-        return apply_graph(graph, pcoll, RunContext())
+        return apply_graph(graph, pcoll, self._context)
+
+    def with_checkpoint(
+        self,
+        folder: str | os.PathLike[str],
+        settings: CheckpointSettings | Mapping[str, Any] | None = None,
+    ) -> Pipeline:
+        """This pipeline for a Beam pipeline of one's own, keeping what models have answered.
+
+        `rows | pipeline.with_checkpoint("gs://bucket/answers")`: a job that runs again, or was
+        killed, asks nothing twice. See `Step.with_checkpoint` for the arguments.
+        """
+        duplicate = copy.copy(self)
+        path = RunDirectory(folder).path
+        context = kept_in(path, settings, self.step_names)
+        shared = self._response_cache_dir
+        duplicate._context = dataclasses.replace(context, response_cache_dir=shared)
+        return duplicate
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
         """Rows in (or nothing, where it has a loader), `{"subset": PCollection of rows}` out."""

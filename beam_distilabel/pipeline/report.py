@@ -83,7 +83,7 @@ class RunFacts:
         kinds = failure_kinds([self.file(file["path"]) for file in files])
         counts = read_progress(self.run_dir)
         steps = {
-            name: {**_told(counts[name]), "failed": dict(kinds.get(name, {}))}
+            name: {**told_counts(counts[name]), "failed": dict(kinds.get(name, {}))}
             for name in self.steps
             if name in counts
         }
@@ -164,8 +164,8 @@ def unfinished_rows(counts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[s
     }
 
 
-def _told(counts: Mapping[str, Any]) -> dict[str, Any]:
-    """A Step's counts as the report has them: sums over engines and requests as means."""
+def told_counts(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """A Step's counts as the report has them: sums over engines, and requests as means."""
     told = {
         name: value
         for name, value in counts.items()

@@ -10,12 +10,11 @@ import dataclasses
 import datetime
 import json
 import logging
-import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineState
@@ -28,7 +27,6 @@ from beam_distilabel.checkpoint import (
     count_rows,
     drop_segments,
 )
-from beam_distilabel.distiset import Distiset, citations_of, create_distiset
 from beam_distilabel.errors import (
     CheckpointError,
     DistilabelError,
@@ -40,7 +38,14 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import write_file
-from beam_distilabel.layout import CHECKPOINT_FOLDER, LOG_FILE, PIPELINE_FILE, REPORT_FILE
+from beam_distilabel.layout import (
+    CHECKPOINT_FOLDER,
+    LOG_FILE,
+    PIPELINE_FILE,
+    REPORT_FILE,
+    is_local,
+)
+from beam_distilabel.manifest import Manifest
 from beam_distilabel.models.engine import engines
 from beam_distilabel.pipeline.application import GraphOutputs
 from beam_distilabel.pipeline.columns import (
@@ -54,34 +59,42 @@ from beam_distilabel.pipeline.columns import (
 from beam_distilabel.pipeline.display import LOOK_SECONDS, ProgressDisplay, show_report
 from beam_distilabel.pipeline.failure_watch import FailureLimit, FailureWatch
 from beam_distilabel.pipeline.garbage import rare_collections
-from beam_distilabel.pipeline.interrupt import (
-    STOP_SECONDS,
-    counted_interrupts,
-    finish_rows,
-    resume_command,
-)
 from beam_distilabel.pipeline.logs import logging_to
-from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
+from beam_distilabel.pipeline.memory_watch import (
+    MemoryWatch,
+    check_sources,
+    memory_limit,
+    shuffles_rows,
+)
+from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of, resources_of
+from beam_distilabel.pipeline.preflight import check_job, check_options, check_secrets
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
+from beam_distilabel.pipeline.run_control import RunControl
 from beam_distilabel.pipeline.run_directory import (
     PROGRESS_FOLDER,
     RUN_FILE,
     STAGES_FOLDER,
+    RunDirectory,
 )
-from beam_distilabel.pipeline.run_errors import reason_of, was_cancelled
+from beam_distilabel.pipeline.run_errors import (
+    gone_wrong,
+    interruption,
+    kept,
+    reason_of,
+    was_cancelled,
+)
+from beam_distilabel.pipeline.run_handle import RunHandle, citations_of_steps
 from beam_distilabel.pipeline.run_lock import RunLock
 from beam_distilabel.pipeline.run_request import SEED, RunRequest
 from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
-from beam_distilabel.pipeline.validation import available_columns
 from beam_distilabel.pipeline.worker_watch import WorkerWatch
-from beam_distilabel.progress import cancel, discard, forget, read_progress, stop
+from beam_distilabel.progress import discard, forget, read_progress
 from beam_distilabel.runners import RunnerSettings, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
 from beam_distilabel.transforms.sinks.result_folder import remove_staging
-from beam_distilabel.transforms.sinks.stages import SPLIT
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.version import __version__
 
@@ -93,19 +106,31 @@ COMMIT = "commit"
 logger = logging.getLogger(__name__)
 
 
+Watch = FailureWatch | MemoryWatch | WorkerWatch
+"""What may stop a run, and says why in its `verdict`."""
+
+
 def start(request: RunRequest) -> RunHandle:
     """Claim the run directory and start the job in a thread of its own.
 
     Raises:
         DistilabelUserError: the directory isn't this pipeline's, or another run uses it, or there
-            is none that could be finalized or retried, or a model doesn't fit into the memory.
-        ValueError: an option of the runner is unknown.
+            is none that could be finalized or retried, or a model doesn't fit into the memory, or
+            the runner or an option of it is unknown.
     """
-    runner = choose_runner(request.runner, request.options)
     try:
-        runner.check()
-    except RuntimeError as error:
-        raise DistilabelUserError(str(error)) from error
+        runner = choose_runner(request.runner, request.options)
+    except ValueError as error:
+        raise DistilabelUserError(str(error)) from None
+    if not runner.executes:
+        raise DistilabelUserError(
+            f"{type(runner).__name__} only describes a job here, so there would be no result. "
+            "`beam-distilabel launch` is for that: see docs/dataflow.md."
+        )
+    for step in request.graph.steps.values():
+        for model in models_of(step):
+            model.use_default_engine(runner.default_engine)
+    check_runner(request, runner)
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
@@ -121,18 +146,43 @@ def start(request: RunRequest) -> RunHandle:
             directory.path,
         )
     directory.make()
-    handle = RunHandle(request, runner, _record(request, known), stages)
-    handle._lock.acquire()
+    run = Run(request, runner, record_of(request, known), stages)
+    run.begin()
+    return RunHandle(request, run.control)
+
+
+def check_runner(request: RunRequest, runner: RunnerSettings) -> None:
+    """Refuse what could only fail when the run is under way.
+
+    Raises:
+        DistilabelUserError: what the runner needs isn't installed; a secret would be sent to its
+            workers; they don't see the run's files, or have not what a Step asks for.
+    """
     try:
-        directory.claim(request.name, handle._record, request.is_named)
-        handle._thread.start()
-    except BaseException:
-        handle._lock.release()
-        raise
-    return handle
+        runner.check()
+    except RuntimeError as error:
+        raise DistilabelUserError(str(error)) from error
+    check_secrets(request.graph, request.hub, runner.shares_process)
+    if not runner.shares_process:
+        check_options(runner.pipeline_options())
+    folders = {"output_dir": request.directory.path}
+    if request.response_cache_dir is not None:
+        folders["response_cache_dir"] = request.response_cache_dir
+    for name, path in folders.items():
+        if runner.other_hosts and is_local(path):
+            raise DistilabelUserError(
+                f"{name}={path!r} is on this machine, and the workers of "
+                f"{type(runner).__name__} are on others: name a folder that both reach, such as "
+                f"{name}='gs://bucket/folder'."
+            )
+    for step_name, resources in resources_of(request.graph).items():
+        try:
+            runner.check_hints(step_name, resources.resource_hints())
+        except ValueError as error:
+            raise DistilabelUserError(str(error)) from None
 
 
-def _record(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
+def record_of(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
     """What `run.json` says of a run that begins."""
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     if request.mode == "finalize":
@@ -180,11 +230,17 @@ def plan_jobs(request: RunRequest, local: bool) -> list[Stage]:
     return stages
 
 
-class RunHandle:
-    """A run that is under way, or has ended.
+class Run:
+    """A run's work: its Beam jobs, and what is written before and after them.
+
+    Args:
+        request: what is to be done.
+        runner: where.
+        record: what `run.json` says of it.
+        stages: the Steps of each job.
 
     Attributes:
-        run_dir: the run directory.
+        control: its state, and the ways to end it early.
     """
 
     def __init__(
@@ -195,184 +251,24 @@ class RunHandle:
         stages: Sequence[Stage],
     ) -> None:
         self.run_dir = request.directory.path
+        self.control = RunControl(self.run_dir, runner.local)
         self._request = request
         self._runner = runner
         self._record = record
         self._stages = stages
-        self._state = "running"
-        self._error: BaseException | None = None
-        self._result: Any = None
-        self._report: dict[str, Any] = {}
-        self._wish: Literal["rows", "now"] | None = None
-        self._lost: str | None = None
-        self._worker_watch: WorkerWatch | None = None
-        self._lock = RunLock(self.run_dir, self._lose)
-        self._winding_down: threading.Thread | None = None
-        self._job_over = threading.Event()
-        self._ended = threading.Event()
-        self._ending = threading.Lock()
+        self._lock = RunLock(self.run_dir, self.control.lose)
         self._thread = threading.Thread(target=self._run, name="pipeline-run", daemon=True)
 
-    @property
-    def state(self) -> str:
-        """running, done, failed, cancelled or interrupted."""
-        return self._state
-
-    def progress(self) -> dict[str, dict[str, Any]]:
-        """Step name to what it has done so far; counts attempts."""
-        return read_progress(self.run_dir)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The run's report, once it is done."""
-        return self._report
-
-    def cancel(self) -> None:
-        """Stop the run now; what is finished stays in the run directory."""
-        with self._ending:
-            if self._ended.is_set():
-                return
-            self._state = "cancelled"
-            cancel(self.run_dir)
-        self._cancel_job()
-
-    def interrupt(self) -> None:
-        """As Ctrl-C while the run is waited for; returns at once.
-
-        Tasks begin no further row; when those in flight are finished and kept, the job ends, and
-        the Distiset of what is finished is written. Called again: stop now.
-        """
-        with self._ending:
-            if self._ended.is_set():
-                return
-            again = self._wish is not None
-            self._wish = "now" if again else "rows"
-            target = self._stop_now if again else self._wind_down
-            thread = threading.Thread(target=target, name="pipeline-interrupt", daemon=True)
-            if not again:
-                self._winding_down = thread
-        thread.start()
-
-    def wait(self, timeout: float | None = None) -> str:
-        """Wait for the end, at most `timeout` seconds; returns the state."""
-        self._ended.wait(timeout)
-        return self.state
-
-    def distiset(self) -> Distiset:
-        """Wait for the end and open the result.
-
-        Raises:
-            DistilabelUserError: the run met something that the user wrote and that can't work.
-            RunFailedError: the run failed otherwise, or was cancelled; the cause is chained.
-            RunInterrupted: Ctrl-C was pressed, or `interrupt` called.
-        """
-        self._await_end()
-        if self._error is not None:
-            if isinstance(self._error, (DistilabelUserError, RunInterrupted)):
-                raise self._error
-            request = self._request
-            raise RunFailedError(
-                f"the run of the pipeline {request.name!r} {self._state}: "
-                f"{reason_of(self._error, request.graph.steps)} See "
-                f"{request.directory.file(LOG_FILE)}. {self._hint()}"
-            ) from self._error
-        distiset = create_distiset(self.run_dir, enable_metadata=True)
-        distiset.citations = self._citations()
-        columns = available_columns(self._request.graph)
-        for leaf, subset in self._request.graph.subsets().items():
-            if subset not in distiset:
-                distiset[subset] = empty_subset(columns[leaf] or ())
-        return distiset
-
-    def _await_end(self) -> None:
-        """Wait for the end; Ctrl-C meanwhile interrupts the run.
-
-        Raises:
-            RunInterrupted: Ctrl-C was pressed twice, and the run doesn't end.
-        """
-        pressed = 0
-        until = math.inf
-        with counted_interrupts() as interrupts:
-            while True:
-                try:
-                    if self._ended.wait(0.1):
-                        return
-                    while pressed < interrupts.count:
-                        pressed += 1
-                        self.interrupt()
-                        if pressed > 1:
-                            until = time.monotonic() + (STOP_SECONDS if pressed == 2 else 0)
-                    if time.monotonic() >= until:
-                        raise self._interruption("was interrupted and still comes to its end")
-                except RunInterrupted:
-                    raise
-                except KeyboardInterrupt:
-                    interrupts.count += 1
-
-    def _resume_command(self) -> str:
-        command = resume_command(self.run_dir)
-        return command if self._request.use_cache else f"{command}, with use_cache=True"
-
-    def _interruption(self, what: str) -> RunInterrupted:
-        command = self._resume_command()
-        return RunInterrupted(
-            f"the run of the pipeline {self._request.name!r} {what}. To go on: {command}",
-            self.run_dir,
-            command,
-        )
-
-    def _gone_wrong(self, verdict: str) -> RunFailedError:
-        """Why too many rows failed, and how to go on: answers of no use are kept, and would count
-        again."""
-        return RunFailedError(
-            f"{verdict} When the reason is mended, `pipeline.retry(output_dir={self.run_dir!r})` "
-            f"or `beam-distilabel retry {self.run_dir}` asks again for what failed."
-        )
-
-    def _hint(self) -> str:
-        return f"What is finished is kept in {self.run_dir}; to go on: {self._resume_command()}"
-
-    # -- ending early ----------------------------------------------------------------------------
-
-    def _wind_down(self) -> None:
-        if not self._tell_steps("rows"):
-            return
-        waits = True
+    def begin(self) -> None:
+        """Claim the run directory and start the run's thread."""
+        request = self._request
+        self._lock.acquire()
         try:
-            waits = finish_rows(self.run_dir, self._job_over)
-        except OSError as error:
-            logger.warning("The rows in flight can't be waited for: %s", error)
-        if waits:
-            self._cancel_job()
-
-    def _stop_now(self) -> None:
-        logger.warning("Interrupted again: stopping now.")
-        self._cancel_job()
-
-    def _cancel_job(self) -> None:
-        if not self._tell_steps("now"):
-            return
-        result = self._result
-        if result is not None and not self._runner.local:
-            result.cancel()
-
-    def _tell_steps(self, what: Literal["rows", "now"]) -> bool:
-        """Let the run's Steps end; whether the run is still there."""
-        with self._ending:
-            if self._ended.is_set():  # the directory may be another run's by now
-                return False
-            try:
-                stop(self.run_dir, what, everywhere=True)
-            except OSError as error:
-                logger.warning("Workers in other processes can't be told to stop: %s", error)
-            return True
-
-    def _lose(self, reason: str) -> None:
-        """Another run has the directory: nothing of it may be touched any more."""
-        self._lost = reason
-        with self._ending:
-            if not self._ended.is_set():
-                cancel(self.run_dir)  # in this process only: the files are another run's
+            request.directory.claim(request.name, self._record, request.is_named)
+            self._thread.start()
+        except BaseException:
+            self._lock.release()
+            raise
 
     # -- the run's thread ------------------------------------------------------------------------
 
@@ -386,35 +282,34 @@ class RunHandle:
                     facts = self._execute()
                     self._record[_RESULT] = "part" if facts.finished_only else "whole"
                     self._note_counts()
-                    self._report = self._finish(facts)
+                    self.control.report = self._finish(facts)
                     self._drop_replaced()
                 except BaseException as error:
-                    self._job_over.set()
+                    self.control.job_over.set()
                     logger.debug("The run failed", exc_info=True)
                     self._note_counts()
                     self._end_early(error)
                 else:
-                    show_report(self._report, self.run_dir)
-                    self._state = "done"
-                    if self._wish is not None:
-                        self._error = self._interruption("was interrupted when it was complete")
+                    show_report(self.control.report, self.run_dir)
+                    self.control.state = "done"
+                    if self.control.wish is not None:
+                        self.control.error = interruption(
+                            self._request, "was interrupted when it was complete"
+                        )
         except BaseException as error:
-            self._error = error
-            if self._state == "running":
-                self._state = "failed"
+            self.control.error = error
+            if self.control.state == "running":
+                self.control.state = "failed"
         finally:
             try:
                 self._write_record(request)
             finally:
-                with self._ending:
-                    discard(self.run_dir)
-                    self._lock.release()
-                    self._ended.set()
+                self.control.end(self._lock.release)
 
     def _write_record(self, request: RunRequest) -> None:
-        if self._lost is not None:
+        if self.control.lost is not None:
             return
-        state = self._record["state"] if request.mode == "finalize" else self._state
+        state = self._record["state"] if request.mode == "finalize" else self.control.state
         record = {**self._record, "pipeline": request.name, "state": state}
         with contextlib.suppress(OSError):
             request.directory.write_json(RUN_FILE, record)
@@ -431,37 +326,39 @@ class RunHandle:
 
     def _end_early(self, error: BaseException) -> None:
         """Put the run, which met `error`, into its last state."""
-        if self._lost is not None:
-            self._error = RunFailedError(f"{self._lost}; this run has ended.")
-            self._state = "failed"
+        if self.control.lost is not None:
+            self.control.error = RunFailedError(f"{self.control.lost}; this run has ended.")
+            self.control.state = "failed"
             return
-        if self._wish is not None and self._state != "cancelled":
-            self._error = self._interrupted(error)
-            self._state = "interrupted"
-            logger.info("%s", self._error)
+        if self.control.wish is not None and self.control.state != "cancelled":
+            self.control.error = self._interrupted(error)
+            self.control.state = "interrupted"
+            logger.info("%s", self.control.error)
             return
-        self._error = error
-        if self._state == "running":
-            self._state = "failed"
+        self.control.error = error
+        if self.control.state == "running":
+            self.control.state = "failed"
         if self._request.mode != "finalize":
-            logger.info("%s", self._hint())
+            logger.info("%s", kept(self._request))
 
     def _interrupted(self, error: BaseException) -> RunInterrupted:
         if not was_cancelled(error):
             reason = reason_of(error, self._request.graph.steps)
             logger.warning("The run ended before it could be interrupted: %s", reason)
-        if self._winding_down is not None:
-            self._winding_down.join()
-        if self._wish == "rows" and self._write_part():
-            return self._interruption(
-                f"was interrupted; what is finished is in {self.run_dir}/{DISTISET}"
+        self.control.await_winding_down()
+        if self.control.wish == "rows" and self._write_part():
+            return interruption(
+                self._request, f"was interrupted; what is finished is in {self.run_dir}/{DISTISET}"
             )
         if self._record.get(_RESULT) == "whole":
-            return self._interruption(
+            return interruption(
+                self._request,
                 f"was interrupted; what is finished is kept, and {self.run_dir}/{DISTISET} is "
-                "still the whole result of an earlier run"
+                "still the whole result of an earlier run",
             )
-        return self._interruption(f"was interrupted; what is finished is kept in {self.run_dir}")
+        return interruption(
+            self._request, f"was interrupted; what is finished is kept in {self.run_dir}"
+        )
 
     def _write_part(self) -> bool:
         """Write the Distiset of what is finished, in a job that asks nothing."""
@@ -476,15 +373,15 @@ class RunHandle:
             request.directory.clear(PROGRESS_FOLDER)
             discard(self.run_dir)
             self._stages = plan_jobs(self._request, self._runner.local)
-            self._report = self._finish(self._execute())
+            self.control.report = self._finish(self._execute())
             self._record[_RESULT] = "part"
         except BaseException as error:
             logger.debug("What is finished could not be written", exc_info=True)
-            if self._wish == "rows":
+            if self.control.wish == "rows":
                 reason = reason_of(error, request.graph.steps)
                 logger.warning("What is finished could not be written as a Distiset: %s", reason)
             return False
-        show_report(self._report, self.run_dir)
+        show_report(self.control.report, self.run_dir)
         return True
 
     def _execute(self) -> RunFacts:
@@ -496,36 +393,64 @@ class RunHandle:
         jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
         done = threading.Event()
         steps = request.graph.in_order()
-        watch = FailureWatch(self.run_dir, steps, request.failure_limit, self._cancel_job)
-        shower = threading.Thread(target=self._show, args=(steps, watch, done), daemon=True)
+        stop = self.control.cancel_job
+        watches: list[Watch] = [
+            FailureWatch(self.run_dir, steps, request.failure_limit, stop),
+            MemoryWatch(self._memory_limit(), stop),
+        ]
+        shower = threading.Thread(target=self._show, args=(steps, watches, done), daemon=True)
         shower.start()
         try:
             with self._runner.started() as runner:
-                limit = runner.worker_start_limit
-                if limit is not None:
-                    self._worker_watch = WorkerWatch(
-                        self.run_dir, limit, self._cancel_job, runner.logs
+                workers = None
+                if runner.worker_start_limit is not None:
+                    workers = WorkerWatch(
+                        self.run_dir, runner.worker_start_limit, stop, runner.logs
                     )
-                self._run_jobs(jobs, runner, facts, watch)
+                    watches.append(workers)
+                self._run_jobs(jobs, runner, facts, watches, workers)
         except BaseException as error:
             directory.clear(STAGES_FOLDER)
             pushes = [n for n, s in request.graph.steps.items() if isinstance(s, PushToHub)]
             folders = [push_folder(directory.path, name) for name in pushes]
             for path in (directory.file(DISTISET), directory.path, *folders):
                 remove_staging(path)
-            if watch.verdict is not None and isinstance(error, Exception):
-                raise self._gone_wrong(watch.verdict) from error
-            workers = self._worker_watch
-            if workers is not None and workers.verdict is not None and isinstance(error, Exception):
-                raise RunFailedError(workers.verdict) from error
+            if isinstance(error, Exception):
+                self._raise_verdict(watches, error)
             raise
         finally:
             done.set()
             shower.join()
         return facts
 
+    def _raise_verdict(self, watches: Sequence[Watch], cause: Exception | None = None) -> None:
+        """Raise why the run was stopped, if a watch has stopped it."""
+        for watch in watches:
+            if watch.verdict is None:
+                continue
+            if isinstance(watch, FailureWatch):
+                raise gone_wrong(self._request, watch.verdict) from cause
+            raise RunFailedError(watch.verdict) from cause
+
+    def _memory_limit(self) -> int | None:
+        """What this process may have of memory during the run; its sources have to fit.
+
+        Raises:
+            DistilabelUserError: they don't, or the limit is reached already.
+        """
+        limit = memory_limit(self._runner)
+        graph = self._request.graph
+        if limit is not None and shuffles_rows(graph):
+            check_sources(source_bytes(graph), limit)
+        return limit
+
     def _run_jobs(
-        self, jobs: StageJobs, runner: RunnerSettings, facts: RunFacts, watch: FailureWatch
+        self,
+        jobs: StageJobs,
+        runner: RunnerSettings,
+        facts: RunFacts,
+        watches: Sequence[Watch],
+        workers: WorkerWatch | None,
     ) -> None:
         for number, stage in enumerate(self._stages):
             if len(self._stages) > 1:
@@ -534,17 +459,23 @@ class RunHandle:
             job = beam.Pipeline(runner=runner.runner(), options=runner.pipeline_options())
             outputs = jobs.apply(job, number)
             if outputs is not None:
-                self._write(outputs, facts)
-            if self._worker_watch is not None:
-                self._worker_watch.apply(job, number)
+                for name, note in self._write(outputs, facts).items():
+                    _ = note | f"Note {name}" >> beam.Map(_note, self.run_dir, name)
+            if workers is not None:
+                workers.apply(job, number)
+            if not runner.shares_process:
+                check_job(job)
             self._run_job(job)
-            if watch.verdict is not None:
-                raise self._gone_wrong(watch.verdict)
+            self._raise_verdict(watches)
             if outputs is None:
                 jobs.collect(number)
 
-    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> None:
-        """Write the failures and the Distiset, and publish it if that is asked for."""
+    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> dict[str, Any]:
+        """Write the failures and the Distiset, and publish it if that is asked for.
+
+        Returns:
+            What tells of each of these, once it is done: PCollections of one element.
+        """
         request = self._request
         directory = request.directory
         failures: Any = {
@@ -563,8 +494,7 @@ class RunHandle:
         notes = {DISTISET: outputs.subsets | "Write Distiset" >> write, FAILURES: failures}
         if write.commits is not None:
             notes[COMMIT] = write.commits | "Commit's facts" >> beam.Map(dataclasses.asdict)
-        for name, facts_of in notes.items():
-            _ = facts_of | f"Note {name}" >> beam.Map(_note, directory.path, name)
+        return notes
 
     def _run_job(self, job: beam.Pipeline) -> None:
         """Run one Beam job to its end; afterwards none of its engines is left in this process."""
@@ -573,14 +503,17 @@ class RunHandle:
             with rare_collections() if self._runner.local else contextlib.nullcontext():
                 if self._must_not_begin():  # between two jobs
                     raise RunCancelled("the run was cancelled")
-                self._job_over.clear()
-                self._result = job.run()
-                state = self._result.wait_until_finish()
+                self.control.job_over.clear()
+                result = self.control.job = job.run()
+                if self._must_not_begin() and not self._runner.local:
+                    result.cancel()  # who wanted that didn't know of the job yet
+                state = result.wait_until_finish()
+                self.control.count(result)
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
         finally:
-            self._result = None
-            self._job_over.set()
+            self.control.job = None
+            self.control.job_over.set()
             # A job that failed has torn nothing down: what it has finished is written, and its
             # engines hold the accelerator.
             close_checkpoints(run_dir)
@@ -589,7 +522,11 @@ class RunHandle:
 
     def _must_not_begin(self) -> bool:
         part = self._request.mode == "finalize"
-        return self._state == "cancelled" or self._wish == "now" or (not part and bool(self._wish))
+        return (
+            self.control.state == "cancelled"
+            or self.control.wish == "now"
+            or (not part and bool(self.control.wish))
+        )
 
     def _prepare(self) -> RunFacts:
         """Pin the sources, check what can be checked, and note it in the run's record."""
@@ -602,7 +539,7 @@ class RunHandle:
             run_dir=self.run_dir,
             definition=request.definition,
             steps=tuple(graph.in_order()),
-            citations=tuple(self._citations()),
+            citations=tuple(citations_of_steps(graph.steps.values())),
             sources=described_sources(graph),
             seed=SEED,
             finished_only=request.mode == "finalize",
@@ -659,38 +596,29 @@ class RunHandle:
                 folder = self._request.directory.file(f"{CHECKPOINT_FOLDER}/{name}")
                 drop_segments(folder, self._request.launched)
 
-    def _show(self, steps: list[str], watch: FailureWatch, done: threading.Event) -> None:
+    def _show(self, steps: list[str], watches: Sequence[Watch], done: threading.Event) -> None:
         with ProgressDisplay(self.run_dir, steps, row_totals(self._request.graph)) as display:
             next_look = 0.0
             while not done.wait(0.2):
                 display.update()
                 if time.monotonic() >= next_look:
                     next_look = time.monotonic() + LOOK_SECONDS
-                    watch.look()
-                    if self._worker_watch is not None:
-                        self._worker_watch.look()
+                    for watch in watches:
+                        watch.look()
 
     def _finish(self, facts: RunFacts) -> dict[str, Any]:
         directory = self._request.directory
         manifest, failed, commit = (
             directory.read_json(_note_file(name)) or {} for name in (DISTISET, FAILURES, COMMIT)
         )
-        for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER, STAGES_FOLDER):
-            directory.clear(name)
-        report = facts.report(manifest, failed)
+        clear_notes(directory)
+        more: dict[str, Any] = {}
         if len(self._stages) > 1:
-            report["jobs"] = [list(stage) for stage in self._stages]
+            more["jobs"] = [list(stage) for stage in self._stages]
         if commit:
-            report["published"] = commit
+            more["published"] = commit
             self._record["published"] = commit
-        # With the result: a run that fails leaves the earlier run's report beside its rows.
-        directory.write_json(REPORT_FILE, report)
-        write_card(
-            directory.file(DISTISET),
-            definition=facts.definition,
-            report=report,
-            citations=facts.citations,
-        )
+        report = write_report(facts, manifest, failed, more)
         verdict = facts.verdict()
         if verdict is not None and not facts.finished_only:
             raise RunFailedError(
@@ -698,9 +626,34 @@ class RunHandle:
             )
         return report
 
-    def _citations(self) -> list[str]:
-        steps = self._request.graph.steps.values()
-        return list(dict.fromkeys(entry for step in steps for entry in citations_of(step)))
+
+def clear_notes(directory: RunDirectory) -> None:
+    """Remove from a run directory what is of no use once its result is there."""
+    for name in (*map(_note_file, (DISTISET, FAILURES, COMMIT)), STAGING_FOLDER, STAGES_FOLDER):
+        directory.clear(name)
+
+
+def write_report(
+    facts: RunFacts, manifest: Manifest, failed: Manifest, more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the report and the card of a result that is there; returns the report.
+
+    Args:
+        facts: of the run.
+        manifest: of the Distiset.
+        failed: of the failures.
+        more: for the report.
+    """
+    report = {**facts.report(manifest, failed), **more}
+    # With the result: a run that fails leaves the earlier run's report beside its rows.
+    write_file(facts.file(REPORT_FILE), json.dumps(report, indent=2, default=str))
+    write_card(
+        facts.file(DISTISET),
+        definition=facts.definition,
+        report=report,
+        citations=facts.citations,
+    )
+    return report
 
 
 def _note(facts: Any, run_dir: str, name: str) -> None:
@@ -712,11 +665,4 @@ def _note_file(name: str) -> str:
     return f".{name}.{MANIFEST}"
 
 
-def empty_subset(columns: Iterable[str]) -> Any:
-    """A DatasetDict without rows: a leaf that got none is a subset too."""
-    from datasets import Dataset, DatasetDict
-
-    return DatasetDict({SPLIT: Dataset.from_dict({name: [] for name in sorted(columns)})})
-
-
-__all__ = ["RunHandle", "RunRequest", "start"]
+__all__ = ["Run", "RunHandle", "RunRequest", "start"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-from beam_distilabel.errors import DistilabelError, RunCancelled
+from beam_distilabel.errors import DistilabelError, RunCancelled, RunFailedError, RunInterrupted
+from beam_distilabel.pipeline.interrupt import resume_command
+from beam_distilabel.pipeline.run_request import RunRequest
 
 
 def was_cancelled(error: BaseException | None) -> bool:
@@ -24,7 +26,8 @@ def reason_of(error: BaseException, steps: Container[str]) -> str:
     """Why a run failed: our errors' whole text, of others the last line, with the Step's name."""
     while error.__cause__ is not None and not isinstance(error, DistilabelError):
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # "None" alone is how Dataflow's client says that it knows no more.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() not in ("", "None")]
     text = lines[-1] if lines else ""
     if isinstance(error, DistilabelError):
         # An engine's own error has several lines, and the cause isn't in the last.
@@ -39,4 +42,43 @@ def reason_of(error: BaseException, steps: Container[str]) -> str:
 _PYDANTIC_HINT = "For further information visit"
 _MAX_REASON = 4_000
 
-__all__ = ["reason_of", "was_cancelled"]
+
+def interruption(request: RunRequest, what: str) -> RunInterrupted:
+    """That the run was interrupted, and how to go on.
+
+    Args:
+        request: of the run.
+        what: has become of it.
+    """
+    command = _resume_command(request)
+    return RunInterrupted(
+        f"the run of the pipeline {request.name!r} {what}. To go on: {command}",
+        request.directory.path,
+        command,
+    )
+
+
+def gone_wrong(request: RunRequest, verdict: str) -> RunFailedError:
+    """Why too many rows failed, and how to go on: answers of no use are kept, and would count
+    again."""
+    run_dir = request.directory.path
+    return RunFailedError(
+        f"{verdict} When the reason is mended, `pipeline.retry(output_dir={run_dir!r})` "
+        f"or `beam-distilabel retry {run_dir}` asks again for what failed."
+    )
+
+
+def kept(request: RunRequest) -> str:
+    """Where what is finished is kept, and how to go on."""
+    return (
+        f"What is finished is kept in {request.directory.path}; to go on: "
+        f"{_resume_command(request)}"
+    )
+
+
+def _resume_command(request: RunRequest) -> str:
+    command = resume_command(request.directory.path)
+    return command if request.use_cache else f"{command}, with use_cache=True"
+
+
+__all__ = ["gone_wrong", "interruption", "kept", "reason_of", "was_cancelled"]

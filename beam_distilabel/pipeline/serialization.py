@@ -14,13 +14,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from beam_distilabel.dumping import encode, type_info
+from beam_distilabel.dumping import encode, is_secret, type_info
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import open_file
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.pipeline import routing
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.secrets.fields import replace_secrets
+from beam_distilabel.secrets.references import source_in
 from beam_distilabel.step import _Step
 from beam_distilabel.version import __version__
 
@@ -178,10 +180,42 @@ def _make(fields: Mapping[str, Any], classes: dict[str, list[type]], what: str) 
                 f"{what}: {name} has no field {field!r}.{closest(field, cls.model_fields)}"
             )
         values[field] = _decode(value, f"{what}, field {field!r}")
+        if is_secret(cls.model_fields[field].annotation):
+            _refuse_file(field, value, what)
+    replace_secrets(values, lambda path, value: _refuse_file(path, value, what))
     try:
         return cls(**values)
     except ValidationError as error:
         raise DistilabelUserError(f"{what}: {error}") from None
+
+
+def _refuse_file(path: str, value: Any, what: str) -> Any:
+    """A pipeline file may come from anywhere: it has no say in which files are read.
+
+    Raises:
+        DistilabelUserError: it names a file with a secret.
+    """
+    source = source_in(value) if isinstance(value, str) else None
+    if source is not None and source[1].startswith("file:"):
+        raise DistilabelUserError(
+            f"{what}: {path} names a file with a secret, {source[1]!r}, which a pipeline file may "
+            f"not. Give it with the run: `--param STEP.{path}={source[1]}`."
+        )
+    return value
+def load_model(path: str | os.PathLike[str]) -> EngineModel:
+    """The model that a file describes, in the form of its `dump()`.
+
+    Raises:
+        DistilabelUserError: the file can't be read, or describes none.
+    """
+    described = read(path, format_of(path))
+    if not isinstance(described, Mapping) or "type_info" not in described:
+        raise DistilabelUserError(
+            f"{str(path)!r} describes no model: expected a dict with `type_info` and the fields, "
+            "as `llm.dump()` gives it."
+        )
+    model: EngineModel = _make(described, known_classes(EngineModel), str(path))
+    return model
 
 
 def _decode(value: Any, what: str) -> Any:

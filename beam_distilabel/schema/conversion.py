@@ -45,7 +45,7 @@ def convert(array: Any, source: Any, target: Any) -> Any:
     if array.null_count == len(array) or pa.types.is_null(stored):
         return pa.nulls(len(array), stored)
     if target == JSON:
-        values = (_restore(value, source) for value in array.to_pylist())
+        values = (restore(value, source) for value in array.to_pylist())
         return pa.array([to_json(value) for value in values], stored)
     if isinstance(source, pa.BaseExtensionType):
         array, source = array.storage, source.storage_type
@@ -88,14 +88,14 @@ def _convert_list(array: Any, source: Any, target: Any) -> Any:
     return kind.from_arrays(offsets, values, type=storage_type(target), mask=array.is_null())
 
 
-def _restore(value: Any, kind: Any) -> Any:
+def restore(value: Any, kind: Any) -> Any:
     """`value` as read from storage, its JSON text parsed, so that it won't be quoted twice."""
     if value is None:
         return None
     if kind == JSON:
         return json.loads(value)
     if pa.types.is_struct(kind):
-        return {field.name: _restore(value[field.name], field.type) for field in kind}
+        return {field.name: restore(value[field.name], field.type) for field in kind}
     if is_list(kind):
-        return [_restore(item, kind.value_type) for item in value]
+        return [restore(item, kind.value_type) for item in value]
     return value

@@ -16,6 +16,21 @@ _GUARD = str(Path(__file__).with_name("guard.py"))
 _POLL_SECONDS = 0.05
 
 
+TAIL_LINES = 40
+_TAIL_BYTES = 64 * 2**10
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log, of at most 64 KiB; empty where there is none."""
+    if not log.exists():
+        return ""
+    with open(log, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:])
+
+
 class GuardedProcess:
     """A command in a process group of its own that ends with this process, however that ends.
 
@@ -67,9 +82,9 @@ class GuardedProcess:
                 raise RuntimeError(f"{self.log.stem}: it {why}; its log's end:\n{self.tail()}")
             time.sleep(_POLL_SECONDS)
 
-    def tail(self, lines: int = 40) -> str:
+    def tail(self, lines: int = TAIL_LINES) -> str:
         """The end of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return tail(self.log, lines)
 
     def close(self) -> None:
         """Kill the process group."""

@@ -14,7 +14,7 @@ from beam_distilabel.models import (
     TransformersLLM,
 )
 from beam_distilabel.models.devices import Gpu
-from beam_distilabel.models.memory import MemoryBudget, MemoryNeed, available_memory
+from beam_distilabel.models.memory import MemoryBudget, MemoryNeed
 from beam_distilabel.models.vllm import memory as vllm_memory, vLLM
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import Needs
@@ -54,27 +54,6 @@ def test_memory() -> None:
     assert not budget.fits([MemoryNeed(memory=60), MemoryNeed(memory=41)])
     assert budget.fits([MemoryNeed(gpus=8)])  # nothing is known of GPUs
     assert MemoryBudget().fits([MemoryNeed(memory=2**60)])
-
-
-def test_this_hosts_memory() -> None:
-    available = available_memory()
-    assert available is not None and 2**24 < available < 2**50
-
-
-def test_a_container_may_have_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from beam_distilabel.models import memory
-
-    for name, text in (
-        ("memory.max", "1000\n"),
-        ("memory.current", "400\n"),
-        ("memory.stat", "anon 300\ninactive_file 50\n"),
-    ):
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert available_memory() == 650
-    (tmp_path / "memory.max").write_text("max\n")
-    without_limit = available_memory()
-    assert without_limit is not None and without_limit > 2**24
 
 
 def make_model(folder: Path) -> str:

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import datasets
@@ -26,7 +26,10 @@ from beam_distilabel.errors import (
     RunFailedError,
 )
 from beam_distilabel.models.engine import engines
-from beam_distilabel.pipeline import Pipeline, RunHandle
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.report import RunFacts
+from beam_distilabel.pipeline.run import Run
+from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.step import Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
@@ -400,6 +403,61 @@ def test_a_handle(tmp_path: Path, gate: tuple[threading.Event, threading.Event])
     assert handle.state == "done"  # it is too late
 
 
+def test_what_a_handle_tells_meanwhile(
+    tmp_path: Path, gate: tuple[threading.Event, threading.Event]
+) -> None:
+    arrived, go_on = gate
+    handle = gated_pipeline().submit(output_dir=tmp_path / "run")
+    assert arrived.wait(60)
+    assert repr(handle) == f"<RunHandle of 'gated': running, {str(tmp_path / 'run')!r}>"
+    assert handle.job_state is None  # the in-memory runner tells it at the end
+    assert handle.counters() == {}
+    go_on.set()
+    assert handle.wait(60) == "done"
+    assert handle.job_state is None
+    lines = handle.progress_lines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "numbers: 5 rows",
+        "gate: 5 rows",
+        "add: 5 rows",
+    ]
+
+
+def test_metrics_of_a_handle(tmp_path: Path) -> None:
+    handle = echo_pipeline().submit(output_dir=tmp_path / "run")
+    assert handle.wait(60) == "done"
+    told = handle.metrics()
+    assert set(told) == {"load", "ask"}
+    ask = told["ask"]
+    assert (ask["rows_in"], ask["rows_out"], ask["requests"], ask["failures"]) == (2, 2, 2, 0)
+    assert (ask["input_tokens"], ask["output_tokens"]) == (6, 4)
+    assert ask["rows_per_second"] > 0 and ask["output_tokens_per_second"] > 0
+    assert ask["mean_latency_seconds"] >= 0
+    counters = handle.counters()["ask"]
+    assert (counters["requests"], counters["output_tokens"]) == (2, 4)
+
+
+def test_models_are_told_where_the_runner_wants_them(tmp_path: Path) -> None:
+    class Together(DirectSettings):
+        default_engine: ClassVar[str] = "server"
+
+    class Tells(TaggedEcho):
+        def use_default_engine(self, engine: str) -> None:
+            self.tag = engine
+
+    def answers(runner: Any) -> list[str]:
+        with Pipeline(name="places") as pipeline:
+            load = LoadDataFromDicts(name="load", data=[{"instruction": "hi"}])
+            load >> TextGeneration(name="ask", llm=llm)
+        distiset = pipeline.run(output_dir=tmp_path / "run", runner=runner)
+        return list(distiset["default"]["train"]["generation"])
+
+    llm = Tells(tag="nowhere")
+    assert answers(Together()) == ["server: hi"]
+    assert answers(None) == ["embedded: hi"]
+    assert llm.tag == "nowhere"  # the run has copies
+
+
 def test_a_run_is_cancelled(tmp_path: Path, gate: tuple[threading.Event, threading.Event]) -> None:
     arrived, go_on = gate
     handle = gated_pipeline().submit(output_dir=tmp_path / "run")
@@ -419,15 +477,15 @@ def test_a_run_is_cancelled(tmp_path: Path, gate: tuple[threading.Event, threadi
 def test_a_cancel_that_comes_too_late_harms_no_later_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = RunHandle._finish
+    finish = Run._finish
 
-    def cancelled_meanwhile(handle: RunHandle, seconds: float) -> dict[str, Any]:
-        handle.cancel()
-        return finish(handle, seconds)
+    def cancelled_meanwhile(run: Run, facts: RunFacts) -> dict[str, Any]:
+        run.control.cancel()
+        return finish(run, facts)
 
     with Pipeline(name="late") as pipeline:
         Numbers(name="numbers", count=3) >> Add(name="add")
-    monkeypatch.setattr(RunHandle, "_finish", cancelled_meanwhile)
+    monkeypatch.setattr(Run, "_finish", cancelled_meanwhile)
     handle = pipeline.submit(output_dir=tmp_path / "run")
     assert handle.wait(60) == "done"
     assert len(handle.distiset()["default"]["train"]) == 3

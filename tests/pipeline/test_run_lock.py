@@ -233,7 +233,7 @@ def test_a_run_whose_directory_was_taken_over_ends(
         filesystem, folder = fsspec.url_to_fs(f"{url}/{LEASES_FOLDER}")
         filesystem.pipe_file(f"{folder}/other.json", json.dumps(other).encode())
         filesystem.pipe_file(f"{url}/run.json", b'{"pipeline": "lost", "state": "theirs"}')
-        until(lambda: handle._lost)
+        until(lambda: handle._control.lost)
         go_on.set()
         with pytest.raises(RunFailedError, match="process 5 on h since now has taken over"):
             handle.distiset()

@@ -455,7 +455,7 @@ def test_steps_that_share_a_model_have_the_same_hints() -> None:
     hints = hints_of(pipeline)
     expected = {"min_ram_bytes": b"100", "cpu_count": b"2", "accelerator": b"count:2"}
     assert hints["one"] == hints["two"] == expected
-    assert hints["other"] == {"accelerator": b"type:nvidia-l4;count:1;install-nvidia-driver"}
+    assert hints["other"] == {"accelerator": b"type:nvidia-l4;count:1;install-nvidia-driver:5xx"}
     assert hints["load"] == {}
 
 

@@ -83,3 +83,30 @@ def test_the_command_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_runner(None, None).local
     options = choose_runner("FlinkRunner", {"job_name": "j"}).pipeline_options()
     assert options.view_as(StandardOptions).runner is None
+
+
+def test_settings_and_flags_together() -> None:
+    settings = choose_runner("direct", {"parallelism": 3, "flags": ["--direct_num_workers=2"]})
+    assert settings.pipeline_options().view_as(DirectOptions).direct_num_workers == 2
+    settings = choose_runner("FlinkRunner", {"parallelism": 2, "flags": ["--job_name=j"]})
+    options = settings.pipeline_options().get_all_options()
+    assert (options["parallelism"], options["job_name"]) == (2, "j")
+    named = choose_runner(None, {"flags": ["--runner=FlinkRunner"]})
+    assert isinstance(named.runner(), FlinkRunner)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"parallelism": "many"}, r"'parallelism' of the runner 'direct' is 'many': .*int above 0"),
+        ({"parallelism": 0}, r"is 0: Input should be greater than 0\. .*default 1"),
+        ({"max_memory": "lots"}, r"'max_memory' .* is 'lots': .*bytes, such as '8GiB'"),
+        ({"flags": ["--job_nam=x"]}, r"'job_nam'\. Did you mean 'job_name'"),
+        ({"flags": ["job_name=x"]}, r"'job_name=x' is no flag of Beam's"),
+        ({"max_memry": 1}, r"no setting 'max_memry'\. Did you mean 'max_memory'\?.*after `--`"),
+    ],
+)
+def test_settings_that_cannot_be(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text) as raised:
+        choose_runner(None, options)
+    assert "pydantic" not in str(raised.value)

@@ -15,7 +15,7 @@ from apache_beam.typehints.decorators import no_annotations
 
 from beam_distilabel.card import build_card
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.filesystems import open_file, url_to_fs
+from beam_distilabel.filesystems import open_file, url_to_fs, write_file
 from beam_distilabel.hub import (
     CommitRecord,
     Destination,
@@ -99,12 +99,7 @@ def with_earlier_base(path: str, destination: Destination) -> Destination:
     That launch may have committed all the same; its commit lies before this launch. The base is
     noted in the result's folder until a commit is confirmed.
     """
-    place = {
-        "endpoint": destination.endpoint,
-        "repo_id": destination.repo_id,
-        "revision": destination.revision,
-        "create_pr": destination.target.create_pr,
-    }
+    place = place_of(destination)
     name = posixpath.join(path, _ATTEMPT_FILE)
     filesystem, file = url_to_fs(name)
     if filesystem.exists(file):
@@ -116,14 +111,28 @@ def with_earlier_base(path: str, destination: Destination) -> Destination:
                 return destination.since(str(known["base"]), pull_requests)
         except (ValueError, KeyError, TypeError) as error:
             logger.warning("%s can't be read (%r) and is written anew", name, error)
+    note_base(path, destination, destination.base)
+    return destination
+
+
+def place_of(destination: Destination) -> dict[str, Any]:
+    """What tells where commits go, as JSON."""
+    return {
+        "endpoint": destination.endpoint,
+        "repo_id": destination.repo_id,
+        "revision": destination.revision,
+        "create_pr": destination.target.create_pr,
+    }
+
+
+def note_base(path: str, destination: Destination, base: str) -> None:
+    """Note in the result's folder after which commit a later launch looks for commits of ours."""
     noted = {
-        **place,
-        "base": destination.base,
+        **place_of(destination),
+        "base": base,
         "pull_requests": sorted(destination.base_pull_requests),
     }
-    with open_file(name, "w") as stream:
-        json.dump(noted, stream)
-    return destination
+    write_file(posixpath.join(path, _ATTEMPT_FILE), json.dumps(noted))
 
 
 class UploadShards(beam.DoFn):
@@ -133,19 +142,24 @@ class UploadShards(beam.DoFn):
         self._destination = destination
 
     def process(self, finished: Finished) -> Iterator[Finished]:
-        # The commit gives them their names: the Hub knows contents by their hash.
-        files = [
-            StoredFile(
-                file["path"],
-                posixpath.join(finished["subset"], posixpath.basename(file["path"])),
-                file["bytes"],
-                file["sha256"],
-            )
-            for file in finished["files"]
-        ]
-        if files and all(file.size <= MAX_FILE_BYTES for file in files):
-            upload(self._destination, files)
+        upload_finished(self._destination, finished)
         yield finished
+
+
+def upload_finished(destination: Destination, finished: Finished) -> None:
+    """Send finished shards to the Hub; a commit gives them their names."""
+    # The Hub knows contents by their hash.
+    files = [
+        StoredFile(
+            file["path"],
+            posixpath.join(finished["subset"], posixpath.basename(file["path"])),
+            file["bytes"],
+            file["sha256"],
+        )
+        for file in finished["files"]
+    ]
+    if files and all(file.size <= MAX_FILE_BYTES for file in files):
+        upload(destination, files)
 
 
 class CommitToHub(beam.DoFn):

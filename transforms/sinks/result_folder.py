@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
-from beam_distilabel.layout import subset_names
+from beam_distilabel.layout import WINDOWS_FOLDER, subset_names, window_of
 
 _STAGING = ".staging-"
 _COPIES_AT_ONCE = 16
@@ -69,6 +69,33 @@ def refuse_other_results(path: str, subsets: Iterable[str], *, overwrite: bool) 
                 )
 
 
+def refuse_results_without_windows(path: str, subsets: Iterable[str]) -> None:
+    """Raise if `path` holds what windows written there would mix with.
+
+    Args:
+        path: the folder to write to; it need not exist, and may hold windows.
+        subsets: the subsets to be written.
+
+    Raises:
+        DistilabelUserError: it names what is in the way and the remedy.
+    """
+    filesystem, folder = url_to_fs(path)
+    if filesystem.isfile(folder):
+        raise DistilabelUserError(f"WriteDistiset: {path} is a file; name a folder.")
+    for name in sorted({*subsets, *subset_names(path)}):
+        inner = posixpath.join(folder, name)
+        if not filesystem.exists(inner):
+            continue
+        for file in filesystem.ls(inner, detail=False):
+            base = posixpath.basename(file.rstrip("/"))
+            # What ends otherwise was left by a worker that was killed.
+            if window_of(base) is None and not base.endswith(".part"):
+                raise DistilabelUserError(
+                    f"WriteDistiset: {posixpath.join(path, name)} holds {base!r}, which is not of "
+                    "a window; write windows to a folder of their own."
+                )
+
+
 def make_final(
     path: str, staging: str, moves: Mapping[str, Mapping[str, str]], *, overwrite: bool = False
 ) -> None:
@@ -98,6 +125,9 @@ def make_final(
         )
     if overwrite:
         _remove_older(path, filesystem, folder, wanted)
+        windows = posixpath.join(folder, WINDOWS_FOLDER)
+        if filesystem.exists(windows):
+            filesystem.rm(windows, recursive=True)
         remove_staging(path)
     elif filesystem.exists(staged):
         filesystem.rm(staged, recursive=True)

@@ -175,9 +175,12 @@ class Finish(beam.DoFn):
             sample=None if first is None else json.loads(to_json(cut(first)) or "null"),
         )
 
+    def _folder(self, task: Task) -> str:
+        return posixpath.join(self._staging, task["subset"])
+
     def _files(self, task: Task, schema: pa.Schema) -> list[WrittenFile]:
         records = task["records"]
-        folder = posixpath.join(self._staging, task["subset"])
+        folder = self._folder(task)
         in_order = follow_one_another(records)
         if len(records) == 1 and in_order:
             if read_schema(records[0]["schema"]).equals(schema, check_metadata=True):
@@ -216,7 +219,7 @@ class MakeFinal(beam.DoFn):
         for name in self._subsets:
             mine = [task for task in tasks if task["subset"] == name]
             moves[name] = {}
-            manifest[name] = _manifest_of(mine)
+            manifest[name] = manifest_of(mine)
             files = [file for task in mine for file in task["files"]]
             for index, file in enumerate(files):
                 final = posixpath.join(name, shard_name(self._split, index, len(files)))
@@ -226,7 +229,7 @@ class MakeFinal(beam.DoFn):
         yield manifest
 
 
-def _manifest_of(tasks: Sequence[Finished]) -> WrittenSubset:
+def manifest_of(tasks: Sequence[Finished]) -> WrittenSubset:
     """A subset's entry in the manifest, without its files."""
     known = next((task["schema"] for task in tasks if task["schema"]), b"")
     schema = read_schema(known) if known else pa.schema([])

@@ -8,6 +8,7 @@ from typing import Any, cast
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsSingleton, PCollection
+from apache_beam.transforms.trigger import AccumulationMode
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_distilabel.errors import DistilabelUserError
@@ -24,7 +25,12 @@ from beam_distilabel.transforms.sinks.publishing import (
     most_files,
     with_earlier_base,
 )
-from beam_distilabel.transforms.sinks.result_folder import new_staging, refuse_other_results
+from beam_distilabel.transforms.sinks.result_folder import (
+    new_staging,
+    refuse_other_results,
+    refuse_results_without_windows,
+    remove_staging,
+)
 from beam_distilabel.transforms.sinks.stages import (
     SPLIT,
     Finish,
@@ -33,6 +39,16 @@ from beam_distilabel.transforms.sinks.stages import (
     Plan,
     StageShards,
 )
+from beam_distilabel.transforms.sinks.windows.planning import (
+    CollectPane,
+    FinishPane,
+    NameWindow,
+    NumberPanes,
+    PlanPanes,
+)
+from beam_distilabel.transforms.sinks.windows.publishing import PublishPanes
+from beam_distilabel.transforms.sinks.windows.reports import StageWindows
+from beam_distilabel.transforms.sinks.windows.windowing import check_windowing, late_trigger
 
 MAX_SHARD_BYTES = 256_000_000
 MAX_SHARD_ROWS = 1_000_000
@@ -52,6 +68,14 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
     The result appears at the end: on a local filesystem by renaming one folder per subset, on an
     object store by copying files that are complete; there, while an older result is replaced,
     a reader may see files of both.
+
+    **Unbounded rows** have to be windowed. Each window becomes shards of its own in the subsets'
+    folders (`<split>-<window>-00000-of-0000N.parquet`), which appear when it ends, and one commit
+    with `hub`; rows that come late become further shards, and a further commit. The README always
+    describes all windows, so that `datasets` loads them as one dataset. A pipeline that runs again
+    goes on in the folder: a window that was written, by the same rows, is neither written nor
+    committed again. The first window fixes the columns' types; what doesn't fit them later is set
+    aside in the column `_misfits`.
 
     Args:
         path: the result's folder, local or on any filesystem that fsspec knows.
@@ -73,16 +97,21 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         keep_other_splits: on the Hub, replace only this split of a config that has others.
         who: on whose behalf, for messages about `hub`.
         after: PCollections of one element each that have to be there before the commit.
+        windowed: whether each window becomes a result of its own; None means where the rows are
+            unbounded. Bounded rows are else one result, whatever their windows.
 
     Attributes:
-        commits: with `hub`, once it is applied: a PCollection of one element, a `CommitRecord`.
+        commits: with `hub`, once it is applied: a PCollection of one element, a `CommitRecord`;
+            None for windows, whose ledgers in `<path>/.windows` tell their commits.
 
     Returns:
-        A PCollection of one element, a `Manifest`; with `hub`, after the commit.
+        A PCollection of one element, a `Manifest`, or of one per window, and per batch of late rows
+        of it; with `hub`, after the commit.
 
     Raises:
         DistilabelUserError: the folder holds a result and `overwrite` is not set; a subset's name
-            can't be a folder's; the rows are unbounded; the repository can't be written to.
+            can't be a folder's; the rows are unbounded and not windowed; the repository can't be
+            written to.
         DistilabelError: (while running) the files hold another number of rows than were written.
 
     Example:
@@ -109,6 +138,7 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         keep_other_splits: bool = False,
         who: str = "WriteDistiset",
         after: Sequence[PCollection[Any]] = (),
+        windowed: bool | None = None,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -129,12 +159,17 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         self.split = split
         self.replaced_splits = frozenset((split,)) if keep_other_splits else None
         self.after = tuple(after)
+        self.windowed = windowed
         self.commits: PCollection[CommitRecord] | None = None
 
     def expand(self, subsets: Subsets) -> PCollection[Manifest]:
         if isinstance(subsets, PCollection):
             subsets = {"default": subsets}
         _check_subsets(subsets, self.split)
+        unbounded = not all(rows.is_bounded for rows in subsets.values())
+        if unbounded if self.windowed is None else self.windowed:
+            return self._expand_windows(subsets)
+        _check_bounded(subsets)
         refuse_other_results(self.path, subsets, overwrite=self.overwrite)
         destination = None
         if self.hub is not None:
@@ -181,14 +216,89 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         self.commits = done[COMMITS]
         return cast("PCollection[Manifest]", done["manifest"])
 
+    def _expand_windows(self, subsets: Mapping[str, PCollection[Row]]) -> PCollection[Manifest]:
+        windowing = check_windowing(subsets)
+        self._check_windowed()
+        refuse_results_without_windows(self.path, subsets)
+        # Whoever staged here before has ended, or is to end: one job at a time writes to a folder.
+        remove_staging(self.path)
+        destination = None
+        if self.hub is not None:
+            opened = open_destination(self.hub, self.who)
+            destination = with_earlier_base(self.path, opened)
+        staging = new_staging(self.path)
+        declared = {name: schema.serialize().to_pybytes() for name, schema in self.schemas.items()}
+        reports = []
+        for name, rows in subsets.items():
+            stage = StageWindows(
+                staging, name, self.bounds, self.ordered, self.keep_row_ids, declared.get(name)
+            )
+            report = rows | f"StageWindows[{name}]" >> beam.ParDo(stage)
+            reports.append(
+                report
+                | f"Window[{name}]"
+                >> beam.WindowInto(
+                    windowing.windowfn,
+                    trigger=late_trigger(windowing),
+                    accumulation_mode=AccumulationMode.DISCARDING,
+                    allowed_lateness=windowing.allowed_lateness,
+                )
+            )
+        most = None if destination is None else most_files(len(subsets))
+        plan = PlanPanes(self.path, self.bounds, self.ordered, declared, most)
+        manifest: PCollection[Manifest] = (
+            reports
+            | beam.Flatten()
+            | "ByWindow" >> beam.GroupByKey()
+            | "NameWindow" >> beam.ParDo(NameWindow()).with_output_types(tuple[str, Any])
+            # From here on panes have names: what is done to them must not end with their windows.
+            | "InOneWindow" >> beam.WindowInto(GlobalWindows())
+            | "NumberPanes" >> beam.ParDo(NumberPanes(self.path)).with_output_types(tuple[str, Any])
+            | "PlanPanes" >> beam.ParDo(plan)
+            | beam.Reshuffle()
+            | "FinishPane"
+            >> beam.ParDo(FinishPane(staging, destination)).with_output_types(tuple[str, Any])
+            | "CollectPane" >> beam.ParDo(CollectPane()).with_output_types(tuple[str, Any])
+            | "PublishPanes" >> beam.ParDo(PublishPanes(self.path, self.split, destination))
+            | "InWindows" >> beam.WindowInto(windowing.windowfn)
+        )
+        return manifest
+
+    def _check_windowed(self) -> None:
+        """Refuse what has no meaning window by window."""
+        for name, value, remedy in (
+            (
+                "overwrite",
+                self.overwrite,
+                "a pipeline that runs again goes on; to begin anew, write to another folder",
+            ),
+            ("after", self.after, "commits of windows wait for nothing else"),
+            ("companions", self.companions is not None, "commits of windows have the card only"),
+            ("keep_other_splits", self.replaced_splits is not None, "windows replace no split"),
+            (
+                "hub.create_pr",
+                self.hub is not None and self.hub.create_pr,
+                "every window would open one; name a branch by `revision`",
+            ),
+        ):
+            if value:
+                raise DistilabelUserError(
+                    f"WriteDistiset: {name} can't be given for rows that are written window by "
+                    f"window: {remedy}."
+                )
+
 
 def _check_subsets(subsets: Mapping[str, PCollection[Row]], split: str) -> None:
     if not subsets:
         raise DistilabelUserError("WriteDistiset: there is no subset to write; pass {name: rows}.")
-    for name, rows in subsets.items():
+    for name in subsets:
         check_names("WriteDistiset", name, split)
+
+
+def _check_bounded(subsets: Mapping[str, PCollection[Row]]) -> None:
+    for name, rows in subsets.items():
         if not rows.is_bounded:
             raise DistilabelUserError(
-                f"WriteDistiset: the rows of subset {name!r} are unbounded, and a result that is "
-                "counted and made final needs an end; bound the source."
+                f"WriteDistiset: the rows of subset {name!r} are unbounded, so they have no result "
+                "as a whole; leave windowed=False out."
             )

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from fsspec.core import OpenFile
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import infer_compression
-from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.hub.retrying import retrying
 from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.secrets.fields import covered, uncovered
 
 DataFiles = str | list[str] | dict[str, str | list[str]]
 """A file, folder or glob, a list of these, or a dict of split to one of these."""
@@ -85,6 +85,10 @@ class Source:
     text_columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     delimiter: str | None = None
     columns: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        # A Source is pickled to the workers, which secrets of these types are not.
+        object.__setattr__(self, "storage_options", covered(self.storage_options))
 
     def filesystem(self, file: SourceFile) -> tuple[Any, str]:
         """The fsspec filesystem of `file` and the path there."""
@@ -177,14 +181,6 @@ def shown(data_files: DataFiles) -> Any:
     if protocol not in ("hf", "file"):  # there an "@" is a revision's, or a name's
         host = host.rpartition("@")[2]
     return f"{protocol}://{host}{slash}{tail}"
-
-
-def uncovered(storage_options: Mapping[str, Any]) -> dict[str, Any]:
-    """`storage_options` with secrets as plain text, for fsspec alone."""
-    return {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for name, value in storage_options.items()
-    }
 
 
 def list_files(

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
-from beam_distilabel.hub import read_token
+from beam_distilabel.hub import find_token
 from beam_distilabel.hub.history import commits
 from beam_distilabel.hub.retrying import retrying
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.secrets.references import plain_if_there
 from beam_distilabel.transforms.sources.files import LOGIN
 
 _PATHS_AT_ONCE = 500
@@ -40,7 +41,7 @@ class Repository(NamedTuple):
     @property
     def plain_token(self) -> str | None:
         """The token as text, for clients alone."""
-        return self.token.get_secret_value() if self.token else None
+        return plain_if_there(self.token)
 
     def api(self) -> Any:
         """A client of the Hub with the token."""
@@ -117,15 +118,15 @@ def open_repository(repo_id: str, revision: str | None, token: SecretStr | None)
             f"the dataset {repo_id!r} on {constants.ENDPOINT} can't be loaded: HF_HUB_OFFLINE is "
             "set. Unset it, or load files of your own with LoadDataFromFileSystem."
         )
-    plain = read_token(token)
+    found = find_token(token)
+    plain = found.get_secret_value() if found else None
     api = HfApi(endpoint=constants.ENDPOINT, token=plain)
     with explained(repo_id, revision, plain):
         info = api.dataset_info(repo_id, revision=revision)
         if info.gated:
             # Who may not read the files of a gated repository may read all about them.
             api.auth_check(repo_id, repo_type="dataset")
-    secret = SecretStr(plain) if plain else None
-    return Repository(repo_id, str(info.sha), secret, str(constants.ENDPOINT))
+    return Repository(repo_id, str(info.sha), found, str(constants.ENDPOINT))
 
 
 @contextlib.contextmanager

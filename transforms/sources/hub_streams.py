@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelError
 from beam_distilabel.row import ROW_ID, Row, number_equal_rows, position_id
+from beam_distilabel.secrets.references import plain_if_there
 from beam_distilabel.transforms.sources.hub_repository import patiently, unreadable
 from beam_distilabel.transforms.sources.readers import Block
 from beam_distilabel.transforms.sources.units import BLOCK_BYTES, BLOCK_ROWS
@@ -31,7 +32,7 @@ class Stream(NamedTuple):
     @property
     def plain_token(self) -> str | None:
         """The token as text, for `datasets` alone."""
-        return self.token.get_secret_value() if self.token else None
+        return plain_if_there(self.token)
 
 
 class Part(NamedTuple):

@@ -11,12 +11,12 @@ from pydantic import Field
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.runtime_parameters import RuntimeParameter, closest
+from beam_distilabel.secrets.fields import uncovered
 from beam_distilabel.transforms.sources.files import (
     Source,
     SourceFile,
     reading,
     shown,
-    uncovered,
 )
 from beam_distilabel.transforms.sources.loader import FileLoader, data_schema
 

@@ -9,9 +9,9 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.openai.llm import OpenAILLM
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 
 
 class AzureOpenAILLM(OpenAILLM):

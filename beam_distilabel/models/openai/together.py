@@ -7,8 +7,8 @@ import os
 from pydantic import Field, PrivateAttr, SecretStr
 
 from beam_distilabel.models.openai.llm import OpenAILLM
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 
 
 class TogetherLLM(OpenAILLM):

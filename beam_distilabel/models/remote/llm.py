@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import importlib
-import os
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
@@ -32,6 +31,7 @@ from beam_distilabel.errors import (
     DistilabelUserError,
     EngineError,
     GenerationError,
+    SecretNotFoundError,
 )
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.base import AsyncLLM
@@ -377,11 +377,15 @@ class RemoteLLM(AsyncLLM):
         return super().not_identity() | frozenset(_HOW_IT_IS_ASKED)
 
     def fingerprint(self) -> str:
+        try:
+            key = self._key()
+        except SecretNotFoundError:  # what it names is on the workers only
+            key = str(getattr(self, "api_key", None))
         # Another key is another account to charge, though it gives the same answers.
         return fingerprint(
             self.identity(),
             {name: getattr(self, name) for name in _HOW_IT_IS_ASKED},
-            hashlib.sha256(self._key().encode()).hexdigest(),
+            hashlib.sha256(key.encode()).hexdigest(),
             self.jobs_ids,
         )
 
@@ -415,9 +419,3 @@ class RemoteEngine(AsyncLLMEngine):
         await asyncio.gather(*others, return_exceptions=True)
         await self._llm.aclose()
         await super().stop()
-
-
-def secret_from(variable: str) -> SecretStr | None:
-    """The value of an environment variable, None if it is empty."""
-    value = os.getenv(variable)
-    return SecretStr(value) if value else None

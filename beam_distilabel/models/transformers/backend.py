@@ -24,6 +24,7 @@ from beam_distilabel.models.transformers.processors import processors
 from beam_distilabel.models.vllm.arguments import check_model_path
 from beam_distilabel.models.vllm.prompts import read_chat_template
 from beam_distilabel.row import seed_from
+from beam_distilabel.secrets.references import plain_if_there
 from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class TransformersBackend:
         self.description = f"transformers {transformers.__version__}"
         self.batch_size = spec.batch_size or 1
         self.fitting = self.batch_size
-        token = spec.token.get_secret_value() if spec.token is not None else None
+        token = plain_if_there(spec.token)
         self.tokenizer = load_tokenizer(
             "TransformersLLM",
             spec.tokenizer or spec.model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt, SecretStr
@@ -16,6 +15,7 @@ from beam_distilabel.models.magpie import MagpieChatTemplateMixin
 from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.models.transformers.arguments import GenerationArguments, parse_arguments
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets.references import hub_login
 from beam_distilabel.typing import FormattedInput, GenerateOutput, HiddenState
 
 DEFAULT_BATCH_SIZE = 16
@@ -81,9 +81,7 @@ class TransformersLLM(LocalLLM, MagpieChatTemplateMixin):
     chat_template: str | None = None
     device: str | int | None = None
     device_map: str | dict[str, Any] | None = None
-    token: SecretStr | None = Field(
-        default_factory=lambda: SecretStr(os.environ["HF_TOKEN"]) if os.getenv("HF_TOKEN") else None
-    )
+    token: SecretStr | None = Field(default_factory=hub_login)
     cuda_devices: RuntimeParameter[list[int] | Literal["auto"]] = Field(
         default="auto", description="The GPUs to use, by number; 'auto' takes the first."
     )

@@ -13,9 +13,9 @@ from beam_distilabel.models.arguments import given_arguments
 from beam_distilabel.models.magpie import MAGPIE_PRE_QUERY_TEMPLATES
 from beam_distilabel.models.openai.errors import explain
 from beam_distilabel.models.openai.llm import OpenAILLM
-from beam_distilabel.models.remote.llm import secret_from
 from beam_distilabel.models.structured_output import FORMATS
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import NoSecret, secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _NO_KEY = "EMPTY"
@@ -58,7 +58,7 @@ class ClientvLLM(OpenAILLM):
         description="The base URL to use for the requests.",
     )
     api_key: RuntimeParameter[SecretStr] | None = Field(
-        default_factory=lambda: secret_from("VLLM_API_KEY") or SecretStr(_NO_KEY),
+        default_factory=lambda: secret_from("VLLM_API_KEY") or NoSecret(_NO_KEY),
         description="The API key to authenticate the requests.",
     )
     tokenizer: str | None = None

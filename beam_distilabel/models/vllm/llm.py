@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveInt, SecretStr
+from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.arguments import given_arguments
@@ -30,6 +29,7 @@ from beam_distilabel.models.vllm.settings import engine_sizes
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _ENGINE_FIELDS = (
@@ -94,7 +94,9 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
         max_in_flight: how many requests the engine gets at once; twice vLLM's `max_num_seqs` if
             None.
         engine: "embedded" in the worker's process; "server", in a process of its own that all
-            workers of the host share; "url", a vLLM server that someone else runs.
+            workers of the host share; "url", a vLLM server that someone else runs. None is what
+            suits the run's runner: "server" where several worker processes share a host, else
+            "embedded".
         base_url: of that server, up to and with `/v1`; for engine="url" only. The fields that say
             how an engine is made are then the server's, and refused here.
         api_key: what that server was started with (`--api-key`); environment variable
@@ -136,13 +138,15 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
     max_in_flight: PositiveInt | None = None
-    engine: Literal["embedded", "server", "url"] = "embedded"
+    engine: Literal["embedded", "server", "url"] | None = None
     base_url: RuntimeParameter[str] | None = Field(
         default=None, description="The base URL of the server that someone else runs."
     )
     api_key: RuntimeParameter[SecretStr] | None = Field(
         default=None, description="The API key of the server that someone else runs."
     )
+
+    _runners_engine: str = PrivateAttr("embedded")
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
@@ -167,8 +171,8 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
                         f"vLLM(engine={self.engine!r}) takes no `{name}`: it is for engine='url'."
                     )
             return
-        if self.api_key is None and os.getenv("VLLM_API_KEY"):
-            self.api_key = SecretStr(os.environ["VLLM_API_KEY"])
+        if self.api_key is None:
+            self.api_key = secret_from("VLLM_API_KEY")
         url = urlsplit(self.base_url or "")
         check_query(str(self.base_url or ""), "base_url", "vLLM(engine='url')")
         if url.scheme not in ("http", "https") or not url.netloc or "@" in url.netloc:
@@ -187,6 +191,14 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
     @property
     def model_name(self) -> str:
         return self.model
+
+    @property
+    def place(self) -> str:
+        """Where the engine is: `engine`, or what the run's runner says instead of None."""
+        return self.engine or self._runners_engine
+
+    def use_default_engine(self, engine: str) -> None:
+        self._runners_engine = engine
 
     def generate(  # type: ignore[override]
         self,
@@ -283,7 +295,7 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
         key = self.api_key.get_secret_value() if self.api_key is not None else ""
         return fingerprint(
             {k: v for k, v in identity.items() if k not in _PER_REQUEST},
-            self.engine,
+            self.place,
             hashlib.sha256(key.encode()).hexdigest(),
         )
 
@@ -309,9 +321,9 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
             check_engine(self)
 
     def make_engine(self) -> Engine:
-        if self.engine == "server":
+        if self.place == "server":
             return VLLMServerEngine(self)
-        if self.engine == "url":
+        if self.place == "url":
             return VLLMUrlEngine(self)
         return VLLMEngine(self)
 

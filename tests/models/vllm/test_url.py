@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -253,6 +254,23 @@ def test_the_key_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     # Wherever a model runs, its answers are worth the same.
     assert vLLM(model="m").identity() == vLLM(model="m", engine="server").identity()
     assert vLLM(model="m").fingerprint() != vLLM(model="m", engine="server").fingerprint()
+
+
+def test_where_the_engine_is_by_default() -> None:
+    llm = vLLM(model="m")
+    assert llm.engine is None
+    assert llm.place == "embedded"
+    assert llm.fingerprint() == vLLM(model="m", engine="embedded").fingerprint()
+    before = (llm.identity(), llm.answer_identity(), llm.dump())
+    llm.use_default_engine("server")
+    assert llm.place == "server"
+    assert llm.fingerprint() == vLLM(model="m", engine="server").fingerprint()
+    assert (llm.identity(), llm.answer_identity(), llm.dump()) == before
+    for copied in (llm.copied(), pickle.loads(pickle.dumps(llm))):
+        assert copied.place == "server" and copied.engine is None
+    chosen = vLLM(model="m", engine="url", base_url="http://h/v1")
+    chosen.use_default_engine("server")
+    assert chosen.place == "url"
 
 
 @pytest.mark.slow

@@ -1,0 +1,163 @@
+"""What is checked of secrets before rows are processed in other processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from pydantic import BaseModel
+
+from beam_distilabel.dumping import names_secret
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.hub import HubTarget
+from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.secrets import SecretReference
+from beam_distilabel.secrets.fields import replace_secrets
+from beam_distilabel.secrets.references import HUB_LOGIN, missing, source_in
+from beam_distilabel.secrets.sealing import how_to_name, noting_unnamed, sealed_here, source_of
+from beam_distilabel.secrets.search import first_held
+
+_LARGE_JOB = 10_000_000
+"""Bytes; Dataflow takes jobs of 20 MB at most, and every worker receives all code."""
+
+_SURE_LENGTH = 16
+"""A shorter value of a variable may be in a job by chance."""
+
+_OF_WORKERS = "Rows are processed in other processes, which secrets aren't sent to."
+
+logger = logging.getLogger(__name__)
+
+
+def check_secrets(graph: Graph, hub: HubTarget | None, shares_process: bool) -> None:
+    """Make sure that every secret of the Steps is there where it will be read.
+
+    Args:
+        graph: the Steps.
+        hub: where the result is published.
+        shares_process: whether rows are processed in this process. Then what is named has to be
+            here; elsewhere what isn't named can't be used.
+
+    Raises:
+        DistilabelUserError: one is not; names Step and field, and says what to do.
+    """
+    owners = [(step._described(), step) for step in graph.steps.values()]
+    found = [(owner, *one) for owner, step in owners for one in secrets_of(step)]
+    if hub is not None and hub.token is not None:
+        found.append(("push_to_hub", "token", hub.token, "HF_TOKEN"))
+    for owner, path, secret, variable in found:
+        source = _source(secret)
+        if source is None and not shares_process:
+            raise DistilabelUserError(
+                f"{owner}: {path} is given as it is. {_OF_WORKERS} {how_to_name(variable)}"
+            )
+        if shares_process and source is not None and _is_missing(secret, source):
+            raise DistilabelUserError(f"{owner}: {path}: {missing(source)}.")
+
+
+def secrets_of(model: BaseModel, path: str = "") -> Iterator[tuple[str, Any, str]]:
+    """The secrets in the fields of a Step, its models included: (path, secret, variable to use)."""
+    fields = {name: getattr(model, name) for name in type(model).model_fields}
+    found: list[tuple[str, Any]] = []
+
+    def note(name: str, secret: Any) -> Any:
+        found.append((name, secret))
+        return secret
+
+    replace_secrets(fields, note)
+    for name, secret in found:
+        known = getattr(model, "_api_key_env_var", "") if name == "api_key" else ""
+        known = known or ("HF_TOKEN" if name == "token" else "")
+        yield f"{path}{name}", secret, known or _variable(name)
+    for name, value in fields.items():
+        for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
+            if isinstance(item, BaseModel):
+                inner = name if index is None else f"{name}.{index}"
+                yield from secrets_of(item, f"{path}{inner}.")
+
+
+def _variable(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.rpartition(".")[2]).upper()
+
+
+def _source(secret: Any) -> str | None:
+    """Where a secret can be read again."""
+    if isinstance(secret, SecretReference):
+        return secret.source
+    plain = secret if isinstance(secret, str) else secret.get_secret_value()
+    source = (source_in(plain) if isinstance(plain, str) else None) or source_of(plain)
+    return source[1] if source else None
+
+
+def _is_missing(secret: Any, source: str) -> bool:
+    reference = secret if isinstance(secret, SecretReference) else SecretReference(source)
+    return source != HUB_LOGIN and reference.find() is None
+
+
+def check_options(options: PipelineOptions) -> None:
+    """Refuse Beam options that hold secrets: they travel with the job.
+
+    Raises:
+        DistilabelUserError: names the option.
+    """
+    given: Mapping[str, Any] = options.get_all_options(drop_default=True)
+    for name, value in given.items():
+        if names_secret(name) and value and not isinstance(value, bool):
+            raise DistilabelUserError(
+                f"options: {name!r} holds a secret, and options travel with the job, where whoever "
+                "sees the job sees them. Give it to the workers' environment instead, in the "
+                "variable that its service reads there."
+            )
+
+
+def check_job(job: beam.Pipeline) -> None:
+    """Make sure that a job which is sent away holds no secret; warn where it is large.
+
+    Searched are secrets of Steps, and values of this process' environment variables whose names
+    say that they are secret, through all encodings of the job.
+
+    Raises:
+        DistilabelUserError: it holds one; names the transform.
+    """
+    with noting_unnamed() as unnamed:
+        proto = job.to_runner_api()
+    if unnamed:
+        raise DistilabelUserError(
+            f"{unnamed[0]} is given as it is. {_OF_WORKERS} {how_to_name()} Where code needs one, "
+            "it may read its environment when it runs."
+        )
+    variables = {
+        value.strip(): f"the value of the environment variable {name}"
+        for name, value in os.environ.items()
+        if names_secret(name) and len(value.strip()) >= _SURE_LENGTH and not os.path.exists(value)
+    }
+    known = {**dict.fromkeys(sealed_here(), "a secret of a Step"), **variables}
+    texts = [text for text in known if len(text) >= 8]
+    parts = proto.components.transforms.values()
+    sizes = sorted(((part.spec.ByteSize(), part.unique_name) for part in parts), reverse=True)
+    if sum(size for size, _ in sizes) > _LARGE_JOB:
+        size, name = sizes[0]
+        logger.warning(
+            "The job is %.0f MB large, of which %.0f MB are %r. Every worker receives it: code of "
+            "a script takes what it names along, so name no large object at the script's top.",
+            proto.ByteSize() / 1e6,
+            size / 1e6,
+            name,
+        )
+    held = first_held(proto.SerializeToString(), texts) if texts else None
+    if held is None:
+        return
+    where = next(
+        (f"in {p.unique_name!r} " for p in parts if _holds(p.SerializeToString(), texts[held])), ""
+    )
+    raise DistilabelUserError(
+        f"the job would hold {known[texts[held]]} {where}as plain text. {_OF_WORKERS} Have the "
+        "code read it from its environment when it runs, or hold it as a `SecretStr`."
+    )
+
+
+def _holds(data: bytes, text: str) -> bool:
+    return first_held(data, [text]) is not None

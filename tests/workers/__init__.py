@@ -1,0 +1,1 @@
+"""What workers get: code, packages, files, and no secrets."""
