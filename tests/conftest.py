@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from tests.engine_fixtures import tiny_llm, tiny_model_path  # noqa: F401
-from tests.flink.fixtures import flink  # noqa: F401
+from tests.flink.fixtures import flink, session_cluster  # noqa: F401
 from tests.hub.fixtures import hub, hub_client, hub_server  # noqa: F401
 from tests.prism import prism  # noqa: F401
 
