@@ -3,9 +3,9 @@
     python benchmarks/million.py [--rows 1000000]
 
 Parquet files, a Task whose model answers at once, KeepColumns, and a Distiset, through
-`Pipeline.run` with all that a run has: checkpoint, progress, failures, report. Two worker processes.
-The result is checked: the rows by the files' footers, columns and types, the sum of a column of
-numbers, and of the lengths and numbers of two columns of texts.
+`Pipeline.run` with all that a run has: checkpoint, progress, failures, report. Two worker
+processes. The result is checked: the rows by the files' footers, columns and types, the sum of a
+column of numbers, and of the lengths and numbers of two columns of texts, and every answer.
 
 Of each worker, of Java (Flink and the job server) and of this process: `peak` is the largest
 resident memory, `growth` its median in the last quarter of its life over the largest in the first

@@ -2,16 +2,16 @@
 
     python benchmarks/scaling.py [--slots 1 2 4 8] [--seconds 90] [--source dicts file]
 
-A Task whose model answers one request at a time and takes 50 ms for it, which needs no core: as many
-slots as wanted fit on a machine. `Pipeline.run(runner="flink")` with worker processes, one per slot,
-the checkpoint and all that a run has. The sources:
+A Task whose model answers one request at a time and takes 50 ms for it, which needs no core: as
+many slots as wanted fit on a machine. `Pipeline.run(runner="flink")` with worker processes, one per
+slot, the checkpoint and all that a run has. The sources:
 
 - dicts: rows in memory.
 - file: one Parquet file with one row group, which four workers at most can read at a time.
 
-The rate is that between 10% and 90% of the answers, by the times that the engines note: how long the
-processes take to start counts only as far as some get on later than others. Linear is the
-rate of one slot in the same run times the slots. `engines` has how many answers each engine gave.
+The rate is that between 10% and 90% of the answers, by the times that the engines note: how long
+the processes take to start counts only as far as some get on later than others. Linear is the rate
+of one slot in the same run times the slots. `engines` has how many answers each engine gave.
 The last line is one JSON object.
 """
 

@@ -12,7 +12,6 @@ from beam_distilabel.runners.flink_cluster.jars import MissingTool
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 
-
 _Processes = TypeVar("_Processes", FlinkJobServer, SessionCluster)
 
 
