@@ -21,10 +21,10 @@ from beam_distilabel.pipeline.run import (
     COMMIT,
     DISTISET,
     FAILURES,
-    RunHandle,
-    check_runner,
+    Run,
     clear_notes,
     plan_jobs,
+    ready_runner,
     record_of,
     write_report,
 )
@@ -33,7 +33,6 @@ from beam_distilabel.pipeline.run_lock import RunLock
 from beam_distilabel.pipeline.run_request import RunRequest
 from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.progress import settle
-from beam_distilabel.runners import choose_runner
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +49,8 @@ def launch(request: RunRequest) -> PipelineResult:
 
     Raises:
         DistilabelUserError: see `start`; or the run needs several jobs.
-        ValueError: an option of the runner is unknown.
     """
-    runner = choose_runner(request.runner, request.options)
-    check_runner(request, runner)
+    runner = ready_runner(request)
     stages = plan_jobs(request, runner.local)
     if len(stages) > 1:
         raise DistilabelUserError(
@@ -64,20 +61,20 @@ def launch(request: RunRequest) -> PipelineResult:
     known = directory.check(request.name, request.is_named)
     directory.make()
     record = {**record_of(request, known), "state": "launched"}
-    handle = RunHandle(request, runner, record, stages)
+    run = Run(request, runner, record, stages)
     lost = threading.Event()
     lock = RunLock(directory.path, lambda reason: lost.set())
     lock.acquire()
     try:
         directory.claim(request.name, record, request.is_named)
-        facts = handle._prepare()
-        handle._prepare_checkpoint()
+        facts = run.prepare()
+        run.prepare_checkpoint()
         jobs = StageJobs(request.graph, stages, directory.file(STAGES_FOLDER), request.context())
         with runner.started() as started:
             job = beam.Pipeline(runner=started.runner(), options=started.pipeline_options())
             outputs = jobs.apply(job, 0)
             assert outputs is not None  # the first job of one is the last
-            _finish_in_job(handle._write(outputs, facts), facts)
+            _finish_in_job(run.write(outputs, facts), facts)
             result = job.run()
     finally:
         lock.release()

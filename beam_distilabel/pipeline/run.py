@@ -118,19 +118,12 @@ def start(request: RunRequest) -> RunHandle:
             is none that could be finalized or retried, or a model doesn't fit into the memory, or
             the runner or an option of it is unknown.
     """
-    try:
-        runner = choose_runner(request.runner, request.options)
-    except ValueError as error:
-        raise DistilabelUserError(str(error)) from None
+    runner = ready_runner(request)
     if not runner.executes:
         raise DistilabelUserError(
             f"{type(runner).__name__} only describes a job here, so there would be no result. "
             "`beam-distilabel launch` is for that: see docs/dataflow.md."
         )
-    for step in request.graph.steps.values():
-        for model in models_of(step):
-            model.use_default_engine(runner.default_engine)
-    check_runner(request, runner)
     stages = plan_jobs(request, runner.local)
     directory = request.directory
     known = directory.check(request.name, request.is_named)
@@ -151,13 +144,21 @@ def start(request: RunRequest) -> RunHandle:
     return RunHandle(request, run.control)
 
 
-def check_runner(request: RunRequest, runner: RunnerSettings) -> None:
-    """Refuse what could only fail when the run is under way.
+def ready_runner(request: RunRequest) -> RunnerSettings:
+    """The runner that a run asks for; refuses what could only fail when the run is under way.
 
     Raises:
-        DistilabelUserError: what the runner needs isn't installed; a secret would be sent to its
-            workers; they don't see the run's files, or have not what a Step asks for.
+        DistilabelUserError: the runner or an option of it is unknown; what it needs isn't
+            installed; a secret would be sent to its workers; they don't see the run's files, or
+            have not what a Step asks for.
     """
+    try:
+        runner = choose_runner(request.runner, request.options)
+    except ValueError as error:
+        raise DistilabelUserError(str(error)) from None
+    for step in request.graph.steps.values():
+        for model in models_of(step):
+            model.use_default_engine(runner.default_engine)
     try:
         runner.check()
     except RuntimeError as error:
@@ -180,6 +181,7 @@ def check_runner(request: RunRequest, runner: RunnerSettings) -> None:
             runner.check_hints(step_name, resources.resource_hints())
         except ValueError as error:
             raise DistilabelUserError(str(error)) from None
+    return runner
 
 
 def record_of(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
@@ -387,8 +389,8 @@ class Run:
     def _execute(self) -> RunFacts:
         request = self._request
         directory = request.directory
-        facts = self._prepare()
-        self._prepare_checkpoint()
+        facts = self.prepare()
+        self.prepare_checkpoint()
         context = dataclasses.replace(request.context(), spreads=not self._runner.local)
         jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
         done = threading.Event()
@@ -459,7 +461,7 @@ class Run:
             job = beam.Pipeline(runner=runner.runner(), options=runner.pipeline_options())
             outputs = jobs.apply(job, number)
             if outputs is not None:
-                for name, note in self._write(outputs, facts).items():
+                for name, note in self.write(outputs, facts).items():
                     _ = note | f"Note {name}" >> beam.Map(_note, self.run_dir, name)
             if workers is not None:
                 workers.apply(job, number)
@@ -470,7 +472,7 @@ class Run:
             if outputs is None:
                 jobs.collect(number)
 
-    def _write(self, outputs: GraphOutputs, facts: RunFacts) -> dict[str, Any]:
+    def write(self, outputs: GraphOutputs, facts: RunFacts) -> dict[str, Any]:
         """Write the failures and the Distiset, and publish it if that is asked for.
 
         Returns:
@@ -528,7 +530,7 @@ class Run:
             or (not part and bool(self.control.wish))
         )
 
-    def _prepare(self) -> RunFacts:
+    def prepare(self) -> RunFacts:
         """Pin the sources, check what can be checked, and note it in the run's record."""
         request = self._request
         graph = request.graph
@@ -563,7 +565,7 @@ class Run:
         request.directory.write_json(RUN_FILE, {**self._record, "pipeline": request.name})
         return facts
 
-    def _prepare_checkpoint(self) -> None:
+    def prepare_checkpoint(self) -> None:
         """Leave what is finished in few files, and have Steps not look at what they mustn't use.
 
         Raises:
