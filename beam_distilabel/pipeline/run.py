@@ -391,7 +391,7 @@ class Run:
         directory = request.directory
         facts = self.prepare()
         self.prepare_checkpoint()
-        context = dataclasses.replace(request.context(), spreads=not self._runner.local)
+        context = request.context(has_workers=not self._runner.local)
         jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
         done = threading.Event()
         steps = request.graph.in_order()
