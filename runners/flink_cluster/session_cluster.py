@@ -301,7 +301,8 @@ class SessionCluster:
 
     def _is_complete(self) -> bool:
         with contextlib.suppress(ClusterError):
-            return look_at(self.master).task_managers == self._count
+            # A TaskManager is counted before its slots are.
+            return look_at(self.master).slots == self._count * self._slots
         return False
 
     def _wait_until(self, condition: Callable[[], bool], why_not: str) -> None:
