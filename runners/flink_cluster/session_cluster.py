@@ -34,7 +34,13 @@ _READY_SECONDS = 180.0  # Java on a busy machine
 _ATTEMPTS = 5
 _POLL_SECONDS = 0.1
 
+_NETWORK = 128
+"""Memory of one TaskManager for what its tasks send each other, in MiB: buffers of 32 KiB."""
+
 _SETTINGS: Mapping[str, object] = {
+    # Buffers of each exchange that keeps what goes through it; Flink's default is 512, and a
+    # pipeline with a join has a dozen of them at once.
+    "taskmanager.network.sort-shuffle.min-buffers": 64,
     "restart-strategy.type": "fixed-delay",
     "restart-strategy.fixed-delay.attempts": 3,
     "restart-strategy.fixed-delay.delay": "1 s",
@@ -243,14 +249,14 @@ class SessionCluster:
             "taskmanager.memory.managed.size": self._managed,
             "taskmanager.memory.framework.heap.size": 128,
             "taskmanager.memory.framework.off-heap.size": 128,
-            "taskmanager.memory.network.min": 64,
-            "taskmanager.memory.network.max": 64,
+            "taskmanager.memory.network.min": _NETWORK,
+            "taskmanager.memory.network.max": _NETWORK,
             "taskmanager.memory.jvm-metaspace.size": 256,
             "taskmanager.memory.jvm-overhead.min": 64,
             "taskmanager.memory.jvm-overhead.max": 64,
         }
         heap = self._task_heap + 128
-        direct = 64 + 128 + 64
+        direct = 64 + 128 + _NETWORK
         configuration = {
             "jobmanager.rpc.address": "localhost",
             "jobmanager.rpc.port": self._rpc_port,
