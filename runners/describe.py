@@ -149,6 +149,8 @@ def explained(runner: str, kind: type[RunnerSettings], error: ValidationError) -
             "after `--`."
         )
     field = kind.model_fields[name]
+    if first["type"] == "missing" and len(where) == 1:
+        return f"options: the runner {runner!r} needs its setting {name!r}: {type_text(field)}."
     shown = "" if _is_secret(field) else f" is {str(_short(first['input']))}:"
     return (
         f"options: the setting {name!r} of the runner {runner!r}{shown} {_reason(first)}. It is "

@@ -54,6 +54,10 @@ class DirectSettings(RunnerSettings):
     def shares_process(self) -> bool:
         return not has_processes(self.pipeline_options())
 
+    @property
+    def default_engine(self) -> str:
+        return "embedded" if self.shares_process else "server"
+
     def runner(self) -> FnApiRunner:
         return FnApiRunner()
 

@@ -64,11 +64,11 @@ def choose_runner(
     if isinstance(runner, str):
         try:
             runner = create_runner(runner)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError) as error:
             known = [*RUNNERS, *StandardOptions.KNOWN_RUNNER_NAMES]
             raise ValueError(
-                f"runner={runner!r}: there is no such runner: {error}.{closest(runner, known)} "
-                f"With settings of their own there are: {', '.join(RUNNERS)}."
+                f"runner={runner!r}: there is no such runner.{closest(runner, known)} With "
+                f"settings of their own there are: {', '.join(RUNNERS)}. Beam says: {error}"
             ) from None
     return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
 

@@ -39,7 +39,7 @@ def doctor(
 
     Exit code 1 if something failed. Without a model the rows are answered by one that only repeats.
     """
-    from beam_distilabel.doctor import Examination, all_checks, run_checks
+    from beam_distilabel.doctor import Examination, Result, all_checks, run_checks
 
     examination = Examination(
         runner=runner,
@@ -51,10 +51,9 @@ def doctor(
         job_seconds=seconds,
     )
     console = Console(stderr=True)
-    results = []
+    results: list[Result] = []
     with console.status("") as status:
-        checks = all_checks(examination)
-        for check in checks:
+        for check in all_checks(examination):
             status.update(f"Looking at {check.name}")
             results += run_checks([check])
     if as_json:

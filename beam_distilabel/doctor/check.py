@@ -158,4 +158,13 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-__all__ = ["QUICK_SECONDS", "Check", "Finding", "Output", "Result", "run_checks", "run_program"]
+__all__ = [
+    "QUICK_SECONDS",
+    "Check",
+    "Finding",
+    "Output",
+    "Result",
+    "Status",
+    "run_checks",
+    "run_program",
+]

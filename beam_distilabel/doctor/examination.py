@@ -34,6 +34,8 @@ from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.pipeline.run_directory import default_cache_dir
 from beam_distilabel.runners import RunnerSettings, choose_runner
 from beam_distilabel.runners.beam import BeamSettings
+from beam_distilabel.runners.flink import FlinkSettings
+from beam_distilabel.runners.prism import PrismSettings
 
 IMPORT_SECONDS = 300.0
 """In which torch or vLLM has to be imported; from a cold disk that takes a minute."""
@@ -73,12 +75,8 @@ class Examination:
 def all_checks(examination: Examination) -> Iterator[Check]:
     """The checks, in the order in which what fails explains what fails after it."""
     runner = _runner(examination)
-    if isinstance(runner, Finding):
-        yield Check("runner", lambda: runner)
-        name = ""
-    else:
-        yield Check("runner", partial(_describe, runner))
-        name = type(runner).__name__
+    known = None if isinstance(runner, Finding) else runner
+    yield Check("runner", partial(_look_at_runner, runner))
     yield Check("Python", look_at_python)
     yield Check("packages", look_at_packages)
     yield Check("memory", look_at_memory)
@@ -92,18 +90,19 @@ def all_checks(examination: Examination) -> Iterator[Check]:
     yield Check("CUDA", partial(look_at_cuda, IMPORT_SECONDS), 2 * IMPORT_SECONDS)
     wanted = isinstance(examination.llm, vLLM) and examination.llm.place != "url"
     yield Check("vLLM", partial(look_at_vllm, IMPORT_SECONDS, wanted), 2 * IMPORT_SECONDS)
-    flink, prism = name.startswith("Flink"), name.startswith("Prism")
+    flink = isinstance(known, FlinkSettings) and known.job_endpoint is None
     yield Check("Java", partial(look_at_java, flink))
     yield Check("Flink's jars", partial(look_at_flink_jars, flink))
+    prism = known if isinstance(known, PrismSettings) else None
     yield Check("Prism", partial(look_at_prism, prism))
     yield Check("clock", _look_at_clock, QUICK_SECONDS)
     yield Check("Hub", look_at_token)
     yield Check("Hub rights", partial(look_at_rights, repo_id=examination.repo_id))
-    if examination.job and not isinstance(runner, Finding):
+    if examination.job and known is not None:
         seconds = examination.job_seconds
         job = partial(
             look_at_job,
-            runner,
+            known,
             None,
             examination.llm,
             examination.folder,
@@ -121,7 +120,14 @@ def _runner(examination: Examination) -> RunnerSettings | Finding:
         )
 
 
-def _describe(runner: RunnerSettings) -> Finding:
+def _look_at_runner(runner: RunnerSettings | Finding) -> Finding:
+    if isinstance(runner, Finding):
+        return runner
+    try:
+        runner.check()
+    except RuntimeError as error:
+        found, _, remedy = str(error).partition(". ")
+        return Finding("failed", found, remedy)
     if isinstance(runner, BeamSettings):
         return Finding("ok", f"Beam's {type(runner.beam_runner).__name__}")
     given = runner.model_dump(exclude_defaults=True)

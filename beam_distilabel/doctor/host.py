@@ -74,8 +74,11 @@ def look_at_run_directory(path: str) -> Finding:
     Args:
         path: the folder for run directories; on any filesystem that Beam or fsspec knows.
     """
-    if not is_local(path):
-        return _look_at_remote(path)
+    try:
+        if not is_local(path):
+            return _look_at_remote(path)
+    except DistilabelError as error:  # nobody knows such a filesystem
+        return Finding("failed", str(error), "Choose another with --output-dir.")
     folder = Path(path).absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,8 +162,8 @@ def look_at_clock(endpoint: str, seconds: float) -> Finding:
         endpoint: the server's address; offline nothing is asked.
         seconds: in which it has to answer.
     """
-    request = urllib.request.Request(endpoint, method="HEAD")
     try:
+        request = urllib.request.Request(endpoint, method="HEAD")
         with urllib.request.urlopen(request, timeout=seconds) as answer:
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import tempfile
 import time
 import uuid
 from pathlib import Path
@@ -61,6 +61,8 @@ def look_at_job(
         _ = load >> TextGeneration(name="answer", llm=llm or EchoLLM())
     run_dir = f"{folder.rstrip('/')}/doctor-{uuid.uuid4().hex[:8]}"
     began = time.monotonic()
+    told = logging.root.manager.disable
+    logging.disable(logging.INFO)  # the finding says how the run went
     try:
         handle = pipeline.submit(
             runner=runner, options=options, output_dir=run_dir, logging_handlers=[]
@@ -70,6 +72,8 @@ def look_at_job(
         distiset = handle.distiset()
     except (DistilabelError, RunInterrupted) as error:
         return Finding("failed", str(error), "The text says what to do; checks above may say why.")
+    finally:
+        logging.disable(told)
     took = time.monotonic() - began
     rows = distiset["default"]["train"].to_list()
     lost = [row for row in rows if row["generation"] is None]
@@ -111,9 +115,4 @@ def _remove(run_dir: str) -> None:
         shutil.rmtree(Path(run_dir), ignore_errors=True)
 
 
-def default_folder() -> str:
-    """Where the job's run directory is made if the user says nothing."""
-    return tempfile.gettempdir()
-
-
-__all__ = ["EchoLLM", "default_folder", "look_at_job"]
+__all__ = ["EchoLLM", "look_at_job"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 
-from beam_distilabel.doctor.check import QUICK_SECONDS, Finding, run_program
-from beam_distilabel.runners.flink_cluster.jars import jars_folder
+from beam_distilabel.doctor.check import QUICK_SECONDS, Finding, Status, run_program
+from beam_distilabel.runners.flink_cluster.jars import VARIABLE, MissingTool, jars_folder
+from beam_distilabel.runners.prism import PrismSettings
 
 LEAST_JAVA = 11
 TRIED_JAVA = 17
@@ -31,7 +32,7 @@ def look_at_java(wanted: bool) -> Finding:
         return _missing(f"Java {version}, {path}", wanted, f"Install Java {TRIED_JAVA}.")
     if version != TRIED_JAVA:
         remedy = f"If Flink doesn't start: Java {TRIED_JAVA}."
-        status = "warning" if wanted else "ok"
+        status: Status = "warning" if wanted else "ok"
         return Finding(status, f"Java {version}, {path}; {TRIED_JAVA} was tried", remedy)
     return Finding("ok", f"Java {version}, {path}")
 
@@ -46,33 +47,34 @@ def look_at_flink_jars(wanted: bool) -> Finding:
     if folder.is_dir() and any(folder.glob("*.jar")):
         return Finding("ok", f"{sum(1 for _ in folder.glob('*.jar'))} jars in {folder}")
     if shutil.which("mvn") is None:
-        return _missing(
-            f"Flink's jars aren't in {folder}, and there is no `mvn` on PATH",
-            wanted,
-            "Install Maven, which fetches them once (150 MB), or name a folder that has them by "
-            "BEAM_DISTILABEL_FLINK_JARS.",
+        if not wanted:
+            return Finding("skipped", f"not in {folder}, and there is no `mvn`; not needed here")
+        return Finding(
+            "warning",
+            f"Flink's jars aren't in {folder}, and there is no `mvn` on PATH: Beam's own job "
+            "server has to be downloaded",
+            "Without an open internet: install Maven, which fetches them once (150 MB), or name a "
+            f"folder that has them by {VARIABLE}.",
         )
     return Finding("ok", f"Maven fetches them at the first run (150 MB), into {folder}")
 
 
-def look_at_prism(wanted: bool) -> Finding:
-    """The program `prism`, or Go, which builds it.
+def look_at_prism(settings: PrismSettings | None) -> Finding:
+    """The program `prism`.
 
     Args:
-        wanted: whether the runner that is examined needs it.
+        settings: of the runner that is examined, if that is Prism.
     """
-    found = shutil.which("prism")
-    if found is not None:
-        return Finding("ok", found)
-    go = shutil.which("go")
-    remedy = "go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0, its folder on PATH"
-    if go is not None:
-        return Finding(
-            "warning" if wanted else "skipped", f"`prism` isn't on PATH; {go} builds it", remedy
-        )
-    return _missing(
-        "there is no `prism` on PATH, and no `go`", wanted, f"Install Go, then: {remedy}."
-    )
+    if settings is not None and settings.job_endpoint is not None:
+        return Finding("ok", f"it runs at {settings.job_endpoint}")
+    try:
+        return Finding("ok", (settings or PrismSettings()).program())
+    except MissingTool as error:
+        if settings is None:
+            return Finding("skipped", "Prism isn't installed; not needed here")
+        found, _, remedy = str(error).partition(". ")
+        go = "" if shutil.which("go") else " (there is no `go` on PATH either: install Go first)"
+        return Finding("failed", found, f"{remedy}{go}")
 
 
 def _missing(detail: str, wanted: bool, remedy: str) -> Finding:

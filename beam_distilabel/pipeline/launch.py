@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsSingleton
 from apache_beam.runners.runner import PipelineResult
 
+from beam_distilabel.checkpoint import close_checkpoints, drop_segments
 from beam_distilabel.errors import DistilabelUserError, RunFailedError
+from beam_distilabel.layout import CHECKPOINT_FOLDER
 from beam_distilabel.manifest import Manifest
+from beam_distilabel.models.engine import engines
+from beam_distilabel.pipeline.preflight import check_job
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.run import (
     COMMIT,
@@ -32,7 +36,7 @@ from beam_distilabel.pipeline.run_directory import RUN_FILE, STAGES_FOLDER, RunD
 from beam_distilabel.pipeline.run_lock import RunLock
 from beam_distilabel.pipeline.run_request import RunRequest
 from beam_distilabel.pipeline.stage_jobs import StageJobs
-from beam_distilabel.progress import settle
+from beam_distilabel.progress import discard, forget, settle
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +79,18 @@ def launch(request: RunRequest) -> PipelineResult:
             job = beam.Pipeline(runner=started.runner(), options=started.pipeline_options())
             outputs = jobs.apply(job, 0)
             assert outputs is not None  # the first job of one is the last
-            _finish_in_job(run.write(outputs, facts), facts)
+            steps = request.graph.steps.items()
+            replaced = [name for name, step in steps if not step.use_cache]
+            _finish_in_job(run.write(outputs, facts), facts, replaced, request.launched)
+            if not started.shares_process:
+                check_job(job)
             result = job.run()
     finally:
+        # What a runner that works in this process leaves there.
+        close_checkpoints(directory.path)
+        engines.release_all(directory.path)
+        forget(directory.path)
+        discard(directory.path)
         lock.release()
     if lost.is_set():
         raise RunFailedError(f"another run took the directory {directory.path!r} meanwhile.")
@@ -85,17 +98,21 @@ def launch(request: RunRequest) -> PipelineResult:
     return result
 
 
-def _finish_in_job(notes: Mapping[str, Any], facts: RunFacts) -> None:
+def _finish_in_job(
+    notes: Mapping[str, Any], facts: RunFacts, replaced: Sequence[str], launched: int
+) -> None:
     """Have a worker write what tells of the result, when all of it is there."""
     commit = {"commit": AsSingleton(notes[COMMIT])} if COMMIT in notes else {}
     _ = notes[DISTISET] | "Finish" >> beam.Map(
-        finish, facts, failed=AsSingleton(notes[FAILURES]), **commit
+        finish, facts, tuple(replaced), launched, failed=AsSingleton(notes[FAILURES]), **commit
     )
 
 
 def finish(
     manifest: Manifest,
     facts: RunFacts,
+    replaced: Sequence[str],
+    launched: int,
     failed: Manifest,
     commit: Mapping[str, Any] | None = None,
 ) -> None:
@@ -104,6 +121,8 @@ def finish(
     Args:
         manifest: of the Distiset.
         facts: of the run.
+        replaced: Steps whose answers of earlier runs are not to be used again.
+        launched: when the run was, in nanoseconds since the epoch.
         failed: of the failures.
         commit: of the Hub, if the result was published.
 
@@ -118,7 +137,7 @@ def finish(
     state = "done" if verdict is None else "failed"
     directory.write_json(RUN_FILE, {**record, "state": state, "result": "whole"})
     if verdict is not None:
-        raise RunFailedError(
-            f"{verdict} The rows and their reasons: {directory.file(FAILURES)}."
-        )
+        raise RunFailedError(f"{verdict} The rows and their reasons: {directory.file(FAILURES)}.")
+    for name in replaced:
+        drop_segments(directory.file(f"{CHECKPOINT_FOLDER}/{name}"), launched)
     clear_notes(directory)

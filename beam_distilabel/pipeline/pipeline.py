@@ -235,8 +235,10 @@ class Pipeline(beam.PTransform):
                 of the `failures` folder in a run directory of its own: `retry` that run.
             dataset_batch_size: the batch size of the loader made of `dataset`.
             logging_handlers: where the run's messages go instead of the console.
-            runner: None or "direct" for this process, the name of a Beam runner, or a Beam runner.
-            options: of the runner: a dict, flags, or Beam's PipelineOptions.
+            runner: None or "direct" for this process, "flink" and the others of
+                `beam_distilabel.runners.RUNNERS`, or their settings; a Beam runner, or its name.
+            options: of the runner: its settings as a dict, flags of Beam's (in a dict: `flags`), or
+                Beam's PipelineOptions.
             output_dir: the run directory; default is `<cache_dir>/<name>`.
             push_to_hub: publish the result at the end of the run, in one commit: a repository's
                 name, or a `HubTarget` or its arguments as a dict. Workers send their own shards;

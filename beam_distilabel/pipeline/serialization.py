@@ -202,6 +202,8 @@ def _refuse_file(path: str, value: Any, what: str) -> Any:
             f"not. Give it with the run: `--param STEP.{path}={source[1]}`."
         )
     return value
+
+
 def load_model(path: str | os.PathLike[str]) -> EngineModel:
     """The model that a file describes, in the form of its `dump()`.
 

@@ -10,7 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from beam_distilabel.runners.dataflow import DataflowSettings
 from tests.dataflow_server.google import Google
+
+
+class DataflowOfThisHost(DataflowSettings):
+    """Settings for the stand-in, whose jobs see this host's files."""
+
+    @property
+    def other_hosts(self) -> bool:
+        return False
 
 
 @pytest.fixture

@@ -73,9 +73,7 @@ class Storage:
             return Answer({"kind": "storage#bucket", "id": bucket, "name": bucket})
         return Answer({"error": {"code": 404, "message": f"no {request.method} {path}"}}, 404)
 
-    def _object(
-        self, request: Request, key: tuple[str, str], query: Mapping[str, str]
-    ) -> Answer:
+    def _object(self, request: Request, key: tuple[str, str], query: Mapping[str, str]) -> Answer:
         content = self.objects.get(key)
         if content is None:
             return Answer({"error": {"code": 404, "message": f"no object {key}"}}, 404)

@@ -11,9 +11,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from beam_distilabel.cli import app, main, parse_parameters
+from beam_distilabel.cli import app, main, parse_parameters, runner_options
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.interrupt import resume_command
+from beam_distilabel.runners import RUNNERS
+from beam_distilabel.runners.describe import summary
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem
 
 SCRIPT = """
@@ -159,3 +162,72 @@ def test_the_saved_file_is_plain_yaml(config: Path) -> None:
     data = yaml.safe_load(config.read_text())
     assert [entry["name"] for entry in data["pipeline"]["steps"]] == ["load", "keep"]
     assert data["pipeline"]["connections"][0] == {"from": "load", "to": ["keep"]}
+
+
+def test_runner_options_and_flags(config: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    options = ["--runner", "direct", "--runner-option", "parallelism=2"]
+    begin = ["pipeline", "run", "--config", str(config), "--output-dir", run, *options]
+    for command in (begin, ["finalize", run, *options], ["retry", run, *options]):
+        result = CliRunner().invoke(
+            app, [*command, "--", "--job_name=mine"], catch_exceptions=False
+        )
+        assert result.exit_code == 0
+        assert "num_rows: 2" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--runner-option", "paralelism=2"], "Did you mean 'parallelism'?"),
+        (["--runner-option", "parallelism=many"], "'parallelism' of the runner 'direct' is 'many'"),
+        (["--runner-option", "parallelism"], "expected <setting>=<value>"),
+        (["--runner-option", "a.=1"], "expected <setting>=<value>"),
+        (["--runner-option", "parallelism=["], "the value is no YAML"),
+        (["--runner-option", "a=1", "--runner-option", "a=2"], "'a' already has a value"),
+        (["--runner-option", "a=1", "--runner-option", "a.b=2"], "'a' already has a value"),
+        (["--", "--job_nam=x"], "Did you mean 'job_name'?"),
+        (["--", "mine"], "'mine' is no flag of Beam's"),
+        (["--runner", "dirct"], "Did you mean 'direct'?"),
+    ],
+)
+def test_runner_options_that_cannot_be(
+    options: list[str], said: str, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", "run", "--config", str(config), *options])
+    assert ended.value.code == 1
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("cache/*"))  # before anything ran
+
+
+def test_entries_of_a_setting() -> None:
+    assert runner_options([]) is None
+    assert runner_options(["a.b.c=1", "a.d=[x]"], ["--x"]) == {
+        "a": {"b.c": 1, "d": ["x"]},
+        "flags": ["--x"],
+    }
+
+
+def test_the_runners_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    result = CliRunner().invoke(app, ["runners"], catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    for name, kind in RUNNERS.items():
+        assert f"{name}: {summary(kind)}" in result.stdout
+        assert all(setting in result.stdout for setting in kind.model_fields)
+    assert "tuple[str, ...]" in result.stdout
+    one = CliRunner().invoke(app, ["runners", "direct"], catch_exceptions=False)
+    assert "parallelism" in one.stdout
+    with pytest.raises(SystemExit):
+        main(["runners", "dirct"])
+    assert "Did you mean 'direct'?" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_that_goes_on_names_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = ["pipeline", "run", "--script", "s.py", "--runner", "flink"]
+    options = ["--runner-option", "parallelism=4", "--", "--runner=Other", "--job_name=mine"]
+    monkeypatch.setattr(sys, "argv", ["beam-distilabel", *begun, *options])
+    assert resume_command("runs/a") == (
+        "beam-distilabel pipeline run --script s.py --runner flink --output-dir runs/a "
+        "--runner-option ... -- ..."
+    )

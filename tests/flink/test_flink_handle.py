@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_distilabel.doctor.job import look_at_job
 from beam_distilabel.errors import RunFailedError
 from beam_distilabel.pipeline import Pipeline, RunHandle
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
@@ -73,3 +74,8 @@ def test_a_run_is_cancelled(flink: FlinkJobServer, tmp_path: Path) -> None:
         output_dir=tmp_path / "run", options=flink.options(), logging_handlers=[]
     )
     assert len(again["default"]["train"]) == 20
+
+
+def test_the_doctors_job(flink: FlinkJobServer, tmp_path: Path) -> None:
+    finding = look_at_job(None, flink.options(), None, str(tmp_path), PATIENCE_SECONDS)
+    assert finding.status == "ok", finding.detail

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import apache_beam as beam
 import datasets
@@ -439,7 +439,9 @@ def test_metrics_of_a_handle(tmp_path: Path) -> None:
 
 def test_models_are_told_where_the_runner_wants_them(tmp_path: Path) -> None:
     class Together(DirectSettings):
-        default_engine: ClassVar[str] = "server"
+        @property
+        def default_engine(self) -> str:
+            return "server"
 
     class Tells(TaggedEcho):
         def use_default_engine(self, engine: str) -> None:

@@ -10,24 +10,27 @@ from __future__ import annotations
 import copy
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 import yaml
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from apache_beam.portability.api import beam_runner_api_pb2
-from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from beam_distilabel.cli import app
 from beam_distilabel.errors import RunFailedError
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.runners import choose_runner
+from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.step import StepResources
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
-from tests.dataflow_server.fixtures import google  # noqa: F401
+from tests.dataflow_server.fixtures import DataflowOfThisHost, google  # noqa: F401
 from tests.dataflow_server.google import TOKEN, Google
 from tests.fakes import Ask, FakeLLM
+from tests.runners.same_everywhere import PIPELINES, outcome_of
 
 RUN = "gs://bucket/runs/one"
 TOO_MUCH = "never-in-the-job-0123456789"
@@ -82,6 +85,25 @@ def test_a_run_to_its_end(google: Google) -> None:  # noqa: F811
     assert len(handle.distiset()["default"]["train"]) == 4
     assert handle.state == "done"
     assert handle.report["steps"]["ask"]["requests"] == 1
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_same_outcome_as_here(name: str, google: Google, tmp_path: Path) -> None:  # noqa: F811
+    """Before it posts a job, Beam makes changes to it that are for Dataflow alone."""
+    (tmp_path / "source").mkdir()
+    outcomes = []
+    for folder, settings in (
+        ("here", DirectSettings()),
+        ("there", DataflowOfThisHost(**options(google))),
+    ):
+        PIPELINES[name](tmp_path / "source").run(
+            runner=settings, output_dir=tmp_path / folder, logging_handlers=[]
+        )
+        outcomes.append(outcome_of(tmp_path / folder))
+    here, there = outcomes
+    for part, value in here.items():
+        assert there[part] == value, part
+    assert google.service.states() == ["JOB_STATE_DONE"]
 
 
 def test_what_is_posted(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -247,12 +269,14 @@ def test_a_step_that_raises(google: Google) -> None:  # noqa: F811
 
 def test_cancel(google: Google) -> None:  # noqa: F811
     google.service.holds = True
-    handle = pipeline(["a"]).submit(runner="dataflow", options=options(google), output_dir=elsewhere())
-    assert google.service.began.wait(60)
-    while handle._result is None:  # the job is there, Beam's answer on its way
+    handle = pipeline(["a"]).submit(
+        runner="dataflow", options=options(google), output_dir=elsewhere()
+    )
+    assert google.service.began.wait(300)
+    while handle.job_state != "RUNNING":
         assert handle.wait(0.01) == "running"
     handle.cancel()
-    assert handle.wait(60) == "cancelled"
+    assert handle.wait(300) == "cancelled"
     assert google.service.states() == ["JOB_STATE_CANCELLED"]
     with pytest.raises(RunFailedError, match="cancelled"):
         handle.distiset()
@@ -260,10 +284,12 @@ def test_cancel(google: Google) -> None:  # noqa: F811
 
 def test_a_job_that_somebody_else_cancels(google: Google) -> None:  # noqa: F811
     google.service.holds = True
-    handle = pipeline(["a"]).submit(runner="dataflow", options=options(google), output_dir=elsewhere())
-    assert google.service.began.wait(60)
+    handle = pipeline(["a"]).submit(
+        runner="dataflow", options=options(google), output_dir=elsewhere()
+    )
+    assert google.service.began.wait(300)
     google.service.end("JOB_STATE_CANCELLED")
-    assert handle.wait(60) == "failed"
+    assert handle.wait(300) == "failed"
     with pytest.raises(RunFailedError, match="CANCELLED"):
         handle.distiset()
 
@@ -280,7 +306,7 @@ def test_beam_finds_the_options_valid(google: Google) -> None:  # noqa: F811
 # -- jobs that nobody waits for ------------------------------------------------------------------
 
 
-def launch(google: Google, *more: str) -> Any:  # noqa: F811
+def launch(google: Google, *more: str, output_dir: str = RUN) -> Any:  # noqa: F811
     """Run the command as the launcher of a Flex Template does."""
     definition = yaml.safe_dump(launchable().dump()).encode()
     google.storage.put("gs://bucket/pipeline.yaml", definition)
@@ -297,7 +323,7 @@ def launch(google: Google, *more: str) -> Any:  # noqa: F811
         [
             "launch",
             "--config=gs://bucket/pipeline.yaml",
-            f"--output_dir={RUN}",
+            f"--output_dir={output_dir}",
             "--dataset=gs://bucket/data",
             *flags,
             f"--dataflow_endpoint={google.endpoint}",
@@ -316,17 +342,18 @@ def launchable() -> Pipeline:
 
 
 def test_a_job_that_ends_by_itself(google: Google) -> None:  # noqa: F811
-    done = launch(google, '--parameters={"keep": {"input_batch_size": 3}}')
+    run_dir = elsewhere()
+    done = launch(google, '--parameters={"keep": {"input_batch_size": 3}}', output_dir=run_dir)
     assert done.exit_code == 0, done.output
     assert "Launched the job 2026-" in done.output
     assert google.service.ended.wait(300)
     assert google.service.states() == ["JOB_STATE_DONE"]
-    assert json.loads(google.storage.read(f"{RUN}/run.json"))["state"] == "done"
-    report = json.loads(google.storage.read(f"{RUN}/report.json"))
-    assert report["subsets"] == {"default": {"rows": 2}}
-    card = google.storage.read(f"{RUN}/distiset/README.md").decode()
-    assert "launched" in card
-    names = {name.removeprefix("runs/one/") for name in google.storage.names("bucket")}
+    memory = fsspec.filesystem("memory")
+    folder = run_dir.removeprefix("memory:/")
+    assert json.loads(memory.cat(f"{folder}/run.json"))["state"] == "done"
+    assert json.loads(memory.cat(f"{folder}/report.json"))["subsets"] == {"default": {"rows": 2}}
+    assert "launched" in memory.cat(f"{folder}/distiset/README.md").decode()
+    names = {name.removeprefix(f"{folder}/") for name in memory.find(folder)}
     assert not any(name.startswith((".distiset", ".failures", ".run")) for name in names), names
     assert "distiset/default/train-00000-of-00001.parquet" in names
 
@@ -349,7 +376,7 @@ def test_a_template(google: Google) -> None:  # noqa: F811
 
 
 def test_a_dry_run(google: Google) -> None:  # noqa: F811
-    done = launch(google, "--dry_run=True")
+    done = launch(google, "--dry_run=True", output_dir=elsewhere())
     assert done.exit_code == 0, done.output
     assert google.service.posted == []
     assert not [name for name in google.storage.names("bucket") if name.endswith("pipeline.pb")]

@@ -61,7 +61,7 @@ def test_every_setting_is_described(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({}, "'workers' of the runner 'sample'.*required"),
+        ({}, "the runner 'sample' needs its setting 'workers': int above 0"),
         ({"workers": 2, "mode": "slow"}, r"the runner 'sample': mode='slow' has one worker\.$"),
         ({"workers": 1, "mode": "quick"}, "'mode' .* is 'quick': .*'fast' or 'slow' or None"),
         ({"workers": 1, "worker": 2}, "no setting 'worker'. Did you mean 'workers'"),

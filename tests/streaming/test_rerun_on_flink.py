@@ -13,6 +13,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.window import FixedWindows
 
 from beam_distilabel.checkpoint import count_rows
@@ -21,6 +22,7 @@ from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from beam_distilabel.transforms.sources.watch_files import WatchFiles
+from tests.flink.usage import worker_pids
 from tests.hub import HubServer
 from tests.publishing import shards_of, titles
 from tests.streaming.fakes import CountingLLM, FileClock, asked, drop
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("hub_client")
 
 WINDOW = 3600
 START = 1_700_000_400 - 1_700_000_400 % WINDOW
-PATIENCE = 240.0
+PATIENCE = 600.0
 TITLE = "A window"
 
 
@@ -51,6 +53,8 @@ class Stream:
         self.clock = FileClock(self.folder / "clock")
         self.clock.set(START)
         self.repo_id = f"{self.hub.namespace}/stream"
+        self.token = self.folder / "token"  # workers of the session have an older environment
+        self.token.write_text(self.hub.token)
 
     def apply(self, pipeline: beam.Pipeline) -> None:
         """What is run, the first time and again."""
@@ -62,7 +66,11 @@ class Stream:
         )
         rows = pipeline | watch | beam.WindowInto(FixedWindows(WINDOW), allowed_lateness=86_400)
         subsets = rows | recipe.with_checkpoint(self.folder / "kept", settings)
-        target = {"repo_id": self.repo_id, "commit_message": TITLE}
+        target = {
+            "repo_id": self.repo_id,
+            "commit_message": TITLE,
+            "token": f"file:{self.token}",
+        }
         _ = subsets | WriteDistiset(str(self.folder / "result"), hub=target)
 
     def fill(self, window: int, files: range | None = None) -> None:
@@ -110,7 +118,7 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
     cut = windows // 2
     kept = tmp_path / "kept" / "checkpoint" / "answer"
     with FlinkJobServer(tmp_path / "flink") as killed:
-        pipeline = killed.pipeline(streaming=True)
+        pipeline = killed.pipeline(streaming=True, max_bundle_time_mills=100)
         stream.apply(pipeline)
         pipeline.run()
         for window in range(cut):
@@ -121,11 +129,11 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
         before = cut * stream.rows_of_window
         wait_for(lambda: sum(asked(stream.journal).values()) > before, killed)
         wait_for(lambda: kept.is_dir() and count_rows(str(kept)) >= before, killed)
-        os.killpg(killed._server.group, signal.SIGKILL)
+        os.killpg(killed.server_group, signal.SIGKILL)
     assert stream.commits() == cut
     asked_once = asked(stream.journal)
 
-    again = flink.pipeline(streaming=True)
+    again = flink.pipeline(streaming=True, max_bundle_time_mills=100)
     stream.apply(again)
     for window in range(cut, windows):
         stream.fill(window)
@@ -151,3 +159,35 @@ def test_a_rerun_after_kill_9_commits_every_window_once(
     assert twice <= {f"row {n}" for n in range(before, before + stream.rows_of_window)}
     assert twice <= set(asked_once)
     print(f"asked {sum(asked_once.values())} before, {len(twice)} of these again")
+
+
+@pytest.mark.chaos
+def test_a_killed_worker_leaves_every_row_once(hub: HubServer, tmp_path: Path) -> None:
+    stream = Stream(tmp_path, hub, windows=3, files=4, rows=42)
+    settings = {
+        "restart-strategy.type": "fixed-delay",
+        "restart-strategy.fixed-delay.attempts": "5",
+        "restart-strategy.fixed-delay.delay": "1 s",
+    }
+    with FlinkJobServer(tmp_path / "flink", settings=settings) as flink:
+        pipeline = flink.pipeline(
+            streaming=True, max_bundle_time_mills=100, checkpointing_interval=1_000
+        )
+        stream.apply(pipeline)
+        result = pipeline.run()
+        stream.fill(0)
+        stream.end(0)
+        wait_for(lambda: stream.commits() > 0, flink)
+        stream.fill(1)
+        wait_for(lambda: sum(asked(stream.journal).values()) > stream.rows_of_window, flink)
+        for pid in worker_pids(flink):
+            os.kill(pid, signal.SIGKILL)
+        stream.end(1)
+        stream.fill(2)
+        stream.end(2)
+        wait_for(lambda: stream.commits() > 2, flink)
+        stream.stop.touch()
+        state = result.wait_until_finish(duration=int(PATIENCE * 1000))
+    assert state == PipelineState.DONE
+    found = Counter(row["n"] for rows in shards_of(hub, stream.repo_id).values() for row in rows)
+    assert found == Counter(range(3 * stream.rows_of_window))

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 from pydantic import Field, PrivateAttr, SecretStr
 
+from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import HubTarget, as_target
 from beam_distilabel.hub.target import DEFAULT_MESSAGE
 from beam_distilabel.progress import step_progress
@@ -27,7 +28,7 @@ class PushToHub(GlobalStep):
     In the middle of a pipeline or at its end. Workers write and send the rows in parallel, and one
     of them makes one commit; the rows go on without waiting for it. Files are kept in the run
     directory (in plain Beam, in a temporary folder of this machine). Nothing is published by
-    `Pipeline.dry_run`.
+    `Pipeline.dry_run`. Of unbounded, windowed rows each window is one commit, see `WriteDistiset`.
 
     Attributes:
         repo_id: `namespace/name`; created if it doesn't exist.
@@ -127,16 +128,22 @@ class PushToHub(GlobalStep):
         if not context.dry_run:
             if context.run_dir:
                 folder = push_folder(context.run_dir, self.unique_name)
+            elif not rows.is_bounded:
+                raise DistilabelUserError(
+                    f"{self._described()}: its rows are unbounded, so a job that runs again has to "
+                    "find what was published; name a folder: `step.with_checkpoint(folder)`, or "
+                    "`pipeline.with_checkpoint(folder)`."
+                )
             else:
                 folder = tempfile.mkdtemp(prefix="push-to-hub-")
                 atexit.register(shutil.rmtree, folder, ignore_errors=True)
             write = WriteDistiset(
                 folder,
-                overwrite=True,
+                overwrite=rows.is_bounded,  # windows are never overwritten, and replace no split
                 split=self.split,
                 schemas=None if self._schema is None else {self.config: self._schema},
                 hub=self.target(),
-                keep_other_splits=True,
+                keep_other_splits=rows.is_bounded,
                 who=self._described(),
             )
             _ = {self.config: rows} | "Publish" >> write

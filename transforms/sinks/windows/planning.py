@@ -13,6 +13,7 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 
 from beam_distilabel.hub import Destination
 from beam_distilabel.manifest import read_schema_text, schema_text
+from beam_distilabel.row import sort_key
 from beam_distilabel.schema import unify_types
 from beam_distilabel.transforms.sinks.merge import Bounds, plan, unify_shards
 from beam_distilabel.transforms.sinks.publishing import upload_finished
@@ -190,13 +191,14 @@ class PlanPanes(beam.DoFn):
         noted = dict(known)
         schemas = {}
         for subset, records in shards.items():
-            declared = self._declared.get(subset)
-            found = unify_shards(
-                subset, records, None if declared is None else read_schema(declared)
-            )
             if subset in known:
-                written = [read_schema(record["schema"]) for record in records]
-                found, _ = extended(read_schema_text(known[subset]), found, written)
+                ordered = sorted(records, key=lambda r: (sort_key(r["first_row"]), r["path"]))
+                own = [read_schema(record["schema"]) for record in ordered]
+                found, _ = extended(read_schema_text(known[subset]), own)
+            else:
+                message = self._declared.get(subset)
+                declared = None if message is None else read_schema(message)
+                found = unify_shards(subset, records, declared)
             schemas[subset] = found
             noted[subset] = schema_text(found)
         if noted != known:

@@ -154,10 +154,11 @@ class PublishPanes(beam.DoFn):
         """Remove a window's files that no part has: of an attempt that was cut off, or replaced."""
         filesystem, folder = url_to_fs(self._path)
         for subset in sorted(set(subsets)):
-            pattern = f"{self._split}-{window}*.parquet"
+            pattern = f"{self._split}-{window}*.parquet*"
             for found in filesystem.glob(posixpath.join(folder, _literal(subset), pattern)):
                 name = posixpath.basename(found)
-                mine = (window_of(name) or "").partition(".p")[0] == window
+                part = window_of(name.removesuffix(".part")) or ""
+                mine = part.partition(".p")[0] == window
                 if mine and f"{subset}/{name}" not in there:
                     filesystem.rm_file(found)
 
@@ -292,6 +293,8 @@ def _place(source: str, target: str) -> None:
         filesystem.cp_file(name, final)
         return
     part = f"{final}.part"
+    if os.path.exists(final) and os.path.samefile(name, final):
+        return  # by an attempt before; to rename one link to the other would leave both
     with contextlib.suppress(FileNotFoundError):
         os.remove(part)
     try:

@@ -62,35 +62,37 @@ def write_schemas(path: str, schemas: dict[str, str]) -> None:
     write_file(posixpath.join(path, WINDOWS_FOLDER, _FILE), json.dumps(schemas))
 
 
-def extended(
-    fixed: pa.Schema, found: pa.Schema, written: Sequence[pa.Schema] = ()
-) -> tuple[pa.Schema, list[str]]:
-    """`fixed` with what a window's schema adds to it, and the columns that don't fit.
+def extended(fixed: pa.Schema, shards: Sequence[pa.Schema]) -> tuple[pa.Schema, list[str]]:
+    """`fixed` with what the shards of a later window add to it, and the columns that don't fit.
 
     Args:
         fixed: of the windows before.
-        found: of this one.
-        written: of its shards, each with the features that its own values fit.
+        shards: the schemas of this window's shards, each with the features that its values fit.
 
     Example:
         >>> fixed = pa.schema([("a", pa.int64()), ("b", pa.int64())])
-        >>> extended(fixed, pa.schema([("a", pa.string()), ("b", pa.float64())]))[1]
+        >>> extended(fixed, [pa.schema([("a", pa.string()), ("b", pa.float64())])])[1]
         ['a']
     """
     fields = {field.name: field.type for field in fixed}
     misfits = []
-    for field in found:
-        known = fields.get(field.name)
-        unified = field.type if known is None else unify_types(known, field.type)
-        if known is not None and not _json(unified) <= _json(known):
+    for field in (field for shard in shards for field in shard):
+        known = fields.get(field.name, pa.null())
+        unified = unify_types(known, field.type)
+        # JSON text where there was none: the values share no type.
+        if (
+            field.name in fields
+            and not pa.types.is_null(known)
+            and not _json(unified) <= _json(known)
+        ):
             misfits.append(field.name)
         else:
             fields[field.name] = unified
     if misfits:
         fields.setdefault(MISFITS, pa.string())
-    schema = pa.schema(list(fields.items()))
-    declared = fixed if fixed.metadata else found
-    return fit_features(schema, declared, written), misfits
+    declared = fixed if fixed.metadata else next(iter(shards), fixed)
+    schema = fit_features(pa.schema(list(fields.items())), declared, shards)
+    return schema, list(dict.fromkeys(misfits))
 
 
 def _json(kind: pa.DataType) -> set[str]:
