@@ -72,7 +72,8 @@ chaos: $(INSTALLED)  ## runs, workers and engines are killed, disks are full: al
 	$(BIN)/python -m pytest -m chaos tests/chaos
 
 bench: $(INSTALLED)  ## the benchmarks, one after the other
-	set -e; for name in batches beam_handler chain checkpointing feeding io overhead resume vllm_ratio; do \
+	set -e; for name in batches beam_handler chain checkpointing feeding io million overhead resume \
+			scaling vllm_ratio; do \
 		echo "== $$name"; $(BIN)/python benchmarks/$$name.py; done
 
 $(COMPAT_VENV)/installed: tests/compat/requirements.txt | $(INSTALLED)

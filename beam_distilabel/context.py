@@ -22,6 +22,7 @@ class RunContext:
         retries_failures: whether rows whose answers couldn't be used are asked again.
         launched: when the run was launched, in nanoseconds since the epoch.
         uses_cache: whether what was finished before that is used.
+        spreads: whether rows that one worker makes are spread over all before a model is asked.
     """
 
     run_dir: str | None = None
@@ -33,3 +34,4 @@ class RunContext:
     retries_failures: bool = False
     launched: int = 0
     uses_cache: bool = True
+    spreads: bool = False

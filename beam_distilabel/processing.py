@@ -73,13 +73,16 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     else:
         fn = _ProcessBatches(step)
     outputs = rows | "Process" >> beam.ParDo(fn).with_outputs(FAILURES, main=ROWS)
+    done = outputs[ROWS]
+    if step.is_global and step._spreads:  # one worker has made them all
+        done |= "Spread rows" >> beam.Reshuffle()
     if joined is None:
-        return StepResult(outputs[ROWS], outputs[FAILURES])
+        return StepResult(done, outputs[FAILURES])
     lost = joined.failures | "Lost" >> beam.ParDo(_RowsOfFailures(step)).with_outputs(
         FAILURES, main=ROWS
     )
     return StepResult(
-        (outputs[ROWS], lost[ROWS]) | "Rows" >> beam.Flatten(),
+        (done, lost[ROWS]) | "Rows" >> beam.Flatten(),
         (outputs[FAILURES], lost[FAILURES]) | "Failures" >> beam.Flatten(),
     )
 

@@ -143,6 +143,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.step"))
     _shares_input: bool = PrivateAttr(True)
     _holds_model: bool = PrivateAttr(False)
+    _spreads: bool = PrivateAttr(False)
     _join: JoinSpec = PrivateAttr(default_factory=JoinSpec)
 
     is_generator: ClassVar[bool] = False

@@ -3,9 +3,9 @@
     python benchmarks/million.py [--rows 1000000]
 
 Parquet files, a Task whose model answers at once, KeepColumns, and a Distiset, through
-`Pipeline.run` with all that a run has: checkpoint, progress, failures, report. Two worker processes.
-The result is checked: the rows by the files' footers, columns and types, the sum of a column of
-numbers, and of the lengths and numbers of two columns of texts.
+`Pipeline.run` with all that a run has: checkpoint, progress, failures, report. Two worker
+processes. The result is checked: the rows by the files' footers, columns and types, the sum of a
+column of numbers, and of the lengths and numbers of two columns of texts, and every answer.
 
 Of each worker, of Java (Flink and the job server) and of this process: `peak` is the largest
 resident memory, `growth` its median in the last quarter of its life over the largest in the first
@@ -37,6 +37,8 @@ from tests.flink.usage import ProcessWatch, watch_java, watch_workers  # noqa: E
 GROWTH_WANTED = 1.1
 """Of a worker, at most."""
 
+SAMPLE_SECONDS = 1.0  # a look at all processes of a machine costs CPU
+
 
 def told(name: str, watch: ProcessWatch) -> dict[str, Any]:
     """What the processes of one kind used; printed too."""
@@ -54,8 +56,9 @@ def measure(flink: FlinkJobServer, folder: Path, rows: int) -> dict[str, Any]:
     """One run."""
     expected = make_input(folder / "input", rows)
     pipeline = answered(folder / "input")
-    own = ProcessWatch(os.getpgrp(), __file__)
-    with watch_workers(flink) as workers, watch_java(flink) as java_, own:
+    own = ProcessWatch(os.getpgrp(), Path(__file__).name, SAMPLE_SECONDS)
+    workers, java_ = watch_workers(flink, SAMPLE_SECONDS), watch_java(flink, SAMPLE_SECONDS)
+    with workers, java_, own:
         began = time.perf_counter()
         pipeline.run(output_dir=folder / "run", logging_handlers=[], options=flink.options())
         seconds = time.perf_counter() - began

@@ -2,16 +2,16 @@
 
     python benchmarks/scaling.py [--slots 1 2 4 8] [--seconds 90] [--source dicts file]
 
-A Task whose model answers one request at a time and takes 50 ms for it, which needs no core: as many
-slots as wanted fit on a machine. Embedded Flink, one worker process per slot, started through
-`Pipeline.run` with its checkpoint and all. The sources:
+A Task whose model answers one request at a time and takes 50 ms for it, which needs no core: as
+many slots as wanted fit on a machine. `Pipeline.run(runner="flink")` with worker processes, one per
+slot, the checkpoint and all that a run has. The sources:
 
 - dicts: rows in memory.
 - file: one Parquet file with one row group, which four workers at most can read at a time.
 
-The rate is that between 10% and 90% of the answers, by the times that the engines note: how long the
-processes take to start counts only as far as some get on later than others. Linear is the
-rate of one slot in the same run times the slots. `engines` has how many answers each engine gave.
+The rate is that between 10% and 90% of the answers, by the times that the engines note: how long
+the processes take to start counts only as far as some get on later than others. Linear is the rate
+of one slot in the same run times the slots. `engines` has how many answers each engine gave.
 The last line is one JSON object.
 """
 
@@ -35,7 +35,6 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from beam_distilabel.pipeline import Pipeline  # noqa: E402
 from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java  # noqa: E402
-from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer  # noqa: E402
 from beam_distilabel.steps import LoadDataFromDicts, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.steps.tasks import TextGeneration  # noqa: E402
 from benchmarks.sleeping_llm import SleepingLLM, answer_times  # noqa: E402
@@ -66,12 +65,14 @@ def make_pipeline(source: str, rows: int, folder: Path) -> Pipeline:
 def measure(slots: int, source: str, seconds: float, folder: Path) -> dict[str, Any]:
     """One run."""
     rows = round(slots * seconds / ANSWER_SECONDS)
-    with FlinkJobServer(folder / "flink", parallelism=slots) as flink:
-        pipeline = make_pipeline(source, rows, folder)
-        began = time.time()
-        distiset = pipeline.run(
-            output_dir=folder / "run", logging_handlers=[], options=flink.options()
-        )
+    pipeline = make_pipeline(source, rows, folder)
+    began = time.time()
+    distiset = pipeline.run(
+        output_dir=folder / "run",
+        logging_handlers=[],
+        runner="flink",
+        options={"parallelism": slots, "environment": "external"},
+    )
     done = distiset["default"]["train"].num_rows
     engines = answer_times(folder / "notes")
     times = sorted(time for own in engines.values() for time in own)

@@ -37,17 +37,18 @@ class PrismSettings(RunnerSettings):
 
     What they lead to, and why:
 
-    - `environment_type=LOOPBACK`: rows are processed in threads of this process, so that code, models
-      and secrets needn't be sent anywhere (https://beam.apache.org/documentation/runners/prism/).
+    - `environment_type=LOOPBACK`: rows are processed in threads of this process, so that code,
+      models and secrets needn't be sent anywhere
+      (https://beam.apache.org/documentation/runners/prism/).
     - `job_endpoint`: where `started` has started Prism. Beam's `PrismRunner` would do that itself,
       but only in the main thread, since it sets a handler of Ctrl-C (`StopOnExitJobServer` in
       apache_beam/runners/portability/job_server.py), and a run has a thread of its own.
-    - `prism_location`: that program and no other. Without it Beam downloads one (`PrismJobServer` in
-      apache_beam/runners/portability/prism_runner.py).
+    - `prism_location`: that program and no other. Without it Beam downloads one
+      (`PrismJobServer` in apache_beam/runners/portability/prism_runner.py).
 
-    There is no parallelism to set: Prism works on eight bundles at a time at most (`executePipeline`
-    in sdks/go/pkg/beam/runners/prism/internal/execute.go). It holds all rows between two shuffles in
-    memory, as the local runner does.
+    There is no parallelism to set: Prism works on eight bundles at a time at most
+    (`executePipeline` in sdks/go/pkg/beam/runners/prism/internal/execute.go). It holds all rows
+    between two shuffles in memory, as the local runner does.
 
     Attributes:
         location: Prism's program. If it isn't given, it is what the environment variable

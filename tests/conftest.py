@@ -1,4 +1,4 @@
-"""What all tests share: a run directory of their own, the test Hub, one engine, one Flink, one Prism."""
+"""What all tests share: a run directory of their own, the Hub, one engine, one Flink, one Prism."""
 
 import os
 import signal

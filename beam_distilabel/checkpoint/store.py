@@ -24,6 +24,10 @@ from beam_distilabel.filesystems import persistently
 REFRESH_SECONDS = 5.0
 """How often a process looks at most for what others have written."""
 
+REFRESH_SHARE = 0.05
+"""The share of its time that it does so at most: where a folder has very many segments, or its
+filesystem is slow, it looks more rarely."""
+
 MISSING = object()
 """What `Found.read` returns where a value can't be read after all."""
 
@@ -133,6 +137,7 @@ class Checkpoint:
             return
         if not self._refreshing.acquire(blocking=force):
             return
+        began = time.monotonic()
         try:
             self._index.refresh()
         except OSError as error:
@@ -140,7 +145,8 @@ class Checkpoint:
                 raise self._unreadable(error) from error
             logger.warning("What others have finished can't be seen: %s", error)
         finally:
-            self._due = time.monotonic() + REFRESH_SECONDS
+            now = time.monotonic()
+            self._due = now + max(REFRESH_SECONDS, (now - began) / REFRESH_SHARE)
             self._refreshing.release()
 
     def find(self, key: bytes) -> Found | None:

@@ -64,6 +64,15 @@ def _unfinished(graph: Graph, names: Sequence[str]) -> tuple[bool, ...]:
     return tuple(map(asks, names))
 
 
+def _asks_next(graph: Graph, name: str) -> bool:
+    """Whether a model is asked for the rows that a Step sends on, before they are shuffled."""
+    return any(
+        bool(models_of(graph.steps[successor])) or _asks_next(graph, successor)
+        for successor in graph.successors(name)
+        if len(graph.predecessors(successor)) == 1 and not graph.steps[successor].is_global
+    )
+
+
 def stream_of(graph: Graph, source: str, target: str) -> str:
     """What names the rows that go from one Step to another: all successors get the same, unless
     a router chooses."""
@@ -103,6 +112,7 @@ def apply_steps(
             else replace(context, response_cache_dir=None, uses_cache=False)
         )
         step._holds_model = bool(models_of(step))
+        step._spreads = context.spreads and _asks_next(graph, name)
         step._shares_input = any(len(graph.successors(p)) > 1 for p in predecessors)
         if len(predecessors) > 1:
             step._join = graph.join_spec(name)

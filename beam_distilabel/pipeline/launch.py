@@ -73,7 +73,8 @@ def launch(request: RunRequest) -> PipelineResult:
         directory.claim(request.name, record, request.is_named)
         facts = run.prepare()
         run.prepare_checkpoint()
-        jobs = StageJobs(request.graph, stages, directory.file(STAGES_FOLDER), request.context())
+        context = request.context(has_workers=not runner.local)
+        jobs = StageJobs(request.graph, stages, directory.file(STAGES_FOLDER), context)
         with runner.started() as started:
             job = beam.Pipeline(runner=started.runner(), options=started.pipeline_options())
             outputs = jobs.apply(job, 0)

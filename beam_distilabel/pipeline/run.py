@@ -393,9 +393,8 @@ class Run:
         directory = request.directory
         facts = self.prepare()
         self.prepare_checkpoint()
-        jobs = StageJobs(
-            request.graph, self._stages, directory.file(STAGES_FOLDER), request.context()
-        )
+        context = request.context(has_workers=not self._runner.local)
+        jobs = StageJobs(request.graph, self._stages, directory.file(STAGES_FOLDER), context)
         done = threading.Event()
         steps = request.graph.in_order()
         stop = self.control.cancel_job

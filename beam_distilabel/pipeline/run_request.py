@@ -67,8 +67,12 @@ class RunRequest:
     is_named: bool = True
     launched: int = dataclasses.field(default_factory=time.time_ns)
 
-    def context(self) -> RunContext:
-        """The run, as its workers see it."""
+    def context(self, has_workers: bool) -> RunContext:
+        """The run, as its workers see it.
+
+        Args:
+            has_workers: whether there may be several, among which rows are spread.
+        """
         return RunContext(
             run_dir=self.directory.path,
             seed=SEED,
@@ -78,4 +82,5 @@ class RunRequest:
             finished_only=self.mode == "finalize",
             retries_failures=self.mode == "retry",
             launched=self.launched,
+            spreads=has_workers,
         )

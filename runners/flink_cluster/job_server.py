@@ -21,6 +21,13 @@ from beam_distilabel.runners.flink_cluster.pool import WorkerPool
 EMBEDDED = "[local]"
 """The master that is Flink inside of the job server."""
 
+_SETTINGS: Mapping[str, object] = {
+    # Of an embedded Flink: the buffers of each exchange that keeps what goes through it. Flink's
+    # default of 512 is a quarter of all that it has, and a pipeline with a join has a dozen
+    # exchanges at once.
+    "taskmanager.network.sort-shuffle.min-buffers": 64,
+}
+
 _MAIN = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _LOGGED = "org.apache.beam.runners.jobsubmission"
 _START_SECONDS = 120.0  # Java on a busy machine
@@ -57,7 +64,7 @@ class JobServer:
     ) -> None:
         temporary = folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        write_configuration(folder, configuration or {})
+        write_configuration(folder, {**_SETTINGS, **(configuration or {})})
         arguments = ["--flink-master", master, "--artifacts-dir", str(temporary)]
         arguments += ["--job-port", "0", "--artifact-port", "0", "--expansion-port", "-1"]
         command = java_command(

@@ -33,6 +33,9 @@ _ATTEMPTS = 5
 _POLL_SECONDS = 0.1
 
 _SETTINGS: Mapping[str, object] = {
+    # Buffers of each exchange that keeps what goes through it; Flink's default is 512, and a
+    # pipeline with a join has a dozen of them at once.
+    "taskmanager.network.sort-shuffle.min-buffers": 64,
     "restart-strategy.type": "fixed-delay",
     # Long enough to outlast the heartbeat's timeout: until then parts that start again still look
     # for what the TaskManager had that was killed, and fail at once.
@@ -308,7 +311,8 @@ class SessionCluster:
 
     def _is_complete(self) -> bool:
         with contextlib.suppress(ClusterError):
-            return look_at(self.master).task_managers == self._count
+            # A TaskManager is counted before its slots are.
+            return look_at(self.master).slots == self._count * self._slots
         return False
 
     def _wait_until(self, condition: Callable[[], bool], why_not: str) -> None:

@@ -10,6 +10,7 @@ import shutil
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -142,6 +143,24 @@ def test_others_are_seen_after_a_refresh(tmp_path: Path) -> None:
     assert found(one, 1) == value(1)
     one.close()
     other.close()
+
+
+def test_a_look_that_takes_long_is_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    looks: list[float] = []
+
+    def look() -> None:
+        nonlocal now
+        looks.append(now)
+        now += 10.0
+
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=lambda: now))
+    with checkpoint(str(tmp_path), LAZY) as finished:
+        monkeypatch.setattr(finished._index, "refresh", look)
+        while now < 1_000:
+            now += 1.0
+            finished.refresh()
+    assert looks == [1.0, 211.0, 421.0, 631.0, 841.0]
 
 
 # ------------------------------------------------------------------------- the bound of the loss

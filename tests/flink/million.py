@@ -35,9 +35,7 @@ def answered(source: Path) -> Pipeline:
     """A pipeline that answers the rows of `make_input`."""
     with Pipeline(name="million") as pipeline:
         load = LoadDataFromFileSystem(name="load", data_files=str(source))
-        ask = TextGeneration(
-            name="ask", llm=Instant(), output_mappings={"generation": "answer"}
-        )
+        ask = TextGeneration(name="ask", llm=Instant(), output_mappings={"generation": "answer"})
         load >> ask >> KeepColumns(name="keep", columns=[*COLUMNS, "answer"])
     return pipeline
 

@@ -14,7 +14,8 @@ import psutil
 
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 
-_WORKER = "SdkHarness"
+_WORKER = "flink_cluster.worker "  # not the pool
+_JAVA = "java -Xmx"
 
 
 class Usage(NamedTuple):
@@ -36,7 +37,9 @@ def usage_of(group: int, named: str, seconds: float = 0.0) -> dict[int, Usage]:
     found = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):  # it has ended meanwhile
-            if os.getpgid(process.pid) == group and named in " ".join(process.cmdline()):
+            command = process.cmdline()
+            is_guard = any(part.endswith("guard.py") for part in command[:2])
+            if os.getpgid(process.pid) == group and not is_guard and named in " ".join(command):
                 times = process.cpu_times()
                 resident = process.memory_info().rss
                 found[process.pid] = Usage(seconds, resident, times.user + times.system)
@@ -125,11 +128,11 @@ def worker_pids(flink: FlinkJobServer) -> list[int]:
     return list(usage_of(flink.worker_group, _WORKER))
 
 
-def watch_workers(flink: FlinkJobServer) -> ProcessWatch:
+def watch_workers(flink: FlinkJobServer, every: float = 0.1) -> ProcessWatch:
     """What the worker processes use, for a `with` block."""
-    return ProcessWatch(flink.worker_group, _WORKER)
+    return ProcessWatch(flink.worker_group, _WORKER, every)
 
 
-def watch_java(flink: FlinkJobServer) -> ProcessWatch:
+def watch_java(flink: FlinkJobServer, every: float = 0.1) -> ProcessWatch:
     """What the job server uses, in which Flink runs, for a `with` block."""
-    return ProcessWatch(flink.server_group, "FlinkJobServerDriver")
+    return ProcessWatch(flink.server_group, _JAVA, every)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from beam_distilabel.runners.flink import FlinkSettings
+from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 from tests.runners.same_everywhere import PIPELINES, outcome_of
 
 Choice = dict[str, Any]
@@ -22,15 +24,46 @@ def prism(request: pytest.FixtureRequest) -> Choice:
     return {"runner": request.getfixturevalue("prism")}
 
 
-def flink_with_worker_processes(request: pytest.FixtureRequest) -> Choice:
-    return {"options": request.getfixturevalue("flink").options()}
+def embedded_flink(**settings: Any) -> Callable[[pytest.FixtureRequest], Choice]:
+    """The session's Flink, with workers in this process or in the session's pool."""
+
+    def choose(request: pytest.FixtureRequest) -> Choice:
+        flink = request.getfixturevalue("flink")
+        place = {"worker_pool": flink.worker_pool} if settings.get("environment") else {}
+        return {
+            "runner": "flink",
+            "options": {"job_endpoint": flink.endpoint, "parallelism": 2, **settings, **place},
+        }
+
+    return choose
+
+
+def flink_cluster(request: pytest.FixtureRequest) -> Choice:
+    return {"runner": request.getfixturevalue("cluster_settings")}
 
 
 RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Choice]] = {
     "in-memory, 4 threads": in_memory(4),
     "prism": prism,
-    "flink, worker processes": flink_with_worker_processes,
+    "embedded Flink": embedded_flink(),
+    "embedded Flink, worker processes": embedded_flink(
+        environment="external", sdk_worker_parallelism=2
+    ),
+    "Flink cluster": flink_cluster,
 }
+
+
+@pytest.fixture(scope="module")
+def cluster_settings(session_cluster: SessionCluster) -> Iterator[FlinkSettings]:
+    """A cluster of two TaskManagers, with one worker process beside each, and a job server."""
+    settings = FlinkSettings(
+        master=session_cluster.master,
+        worker_pool=session_cluster.worker_pool,
+        parallelism=2,
+        sdk_worker_parallelism=1,
+    )
+    with settings.started() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,10 @@ from beam_distilabel.transforms.sources.readers import (
 from beam_distilabel.transforms.sources.units import Work, count_rows, distribute, list_units
 from beam_distilabel.typing import GeneratorStepOutput
 
+ENOUGH_PARTS = 1_000
+"""A source that is read in so many parts keeps 100 workers about equally busy. Of fewer parts each
+row goes on to any worker where a model is asked for it: to send a row costs little beside that."""
+
 _FAILURES = "failures"
 _ROWS = "rows"
 
@@ -150,14 +154,34 @@ def emit(
             f"{step._described()} loads rows, so it can't be applied to rows; apply it to the "
             "pipeline: `p | step`."
         )
-    outputs = (
-        pbegin
-        | "Units" >> beam.Create(list(elements))
-        | "Spread" >> beam.Reshuffle()
-        | "Read"
-        >> beam.ParDo(ReadBlocks(step, read, is_numbered)).with_outputs(_FAILURES, main=_ROWS)
+    elements = list(elements)
+    spreads_rows = step._spreads and len(elements) < ENOUGH_PARTS
+    if spreads_rows:
+        # Flink leaves out the second of two Reshuffles that follow one another (BEAM-9824), so the
+        # units are spread otherwise.
+        units = (
+            pbegin
+            | "Units" >> beam.Create(list(enumerate(elements)), reshuffle=False)
+            | "Apart" >> beam.GroupByKey()
+            | "Each" >> beam.FlatMap(_grouped)
+        )
+    else:
+        units = (
+            pbegin
+            | "Units" >> beam.Create(elements, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+        )
+    outputs = units | "Read" >> beam.ParDo(ReadBlocks(step, read, is_numbered)).with_outputs(
+        _FAILURES, main=_ROWS
     )
-    return StepResult(outputs[_ROWS], outputs[_FAILURES])
+    rows = outputs[_ROWS]
+    if spreads_rows:
+        rows |= "Spread rows" >> beam.Reshuffle()
+    return StepResult(rows, outputs[_FAILURES])
+
+
+def _grouped(keyed: tuple[int, Iterable[Any]]) -> Iterable[Any]:
+    return keyed[1]
 
 
 def in_batches(rows: Iterable[Row], batch_size: int) -> GeneratorStepOutput:
