@@ -63,12 +63,13 @@ def choose_runner(
         if runner == "direct":
             return BeamSettings(beam_runner=FnApiRunner(), beam_options=options)
     if isinstance(runner, str):
+        name = runner
         try:
-            runner = create_runner(runner)
+            runner = create_runner(name)
         except (ImportError, AttributeError, ValueError) as error:
             known = [*RUNNERS, *StandardOptions.KNOWN_RUNNER_NAMES]
             raise ValueError(
-                f"runner={runner!r}: there is no such runner.{closest(runner, known)} With "
+                f"runner={name!r}: there is no such runner.{closest(name, known)} With "
                 f"settings of their own there are: {', '.join(RUNNERS)}. Beam says: {error}"
             ) from None
     return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
