@@ -66,7 +66,7 @@ format: $(INSTALLED)  ## put the code into its standard form
 
 # What fails on a busy machine and then passes is listed as RERUN: something to mend, too.
 test: lint  ## lint, then all tests but those marked chaos, flink, gpu and slow
-	$(BIN)/python -m pytest -n 2 --reruns 1 -rR
+	$(BIN)/python -m pytest -n 2 --reruns 1 -rR --durations 20
 
 chaos: $(INSTALLED)  ## runs, workers and engines are killed, disks are full: all that pytest marks chaos
 	$(BIN)/python -m pytest -m chaos tests/chaos
