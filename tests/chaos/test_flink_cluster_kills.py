@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from beam_distilabel.runners.flink import FlinkSettings
@@ -24,14 +20,12 @@ from tests.chaos.runs import (
     two_tasks,
 )
 from tests.flink.fixtures import started
-from tests.flink.usage import usage_of
+from tests.flink.kills import kill_task_manager, kill_worker, mended
 
 pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
 ROWS = 300
 SLOTS = 2
-WORKER = "flink_cluster.worker "
-_LOOK_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -42,32 +36,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
     with started(SessionCluster(folder, task_managers=2, slots=1, java_options=LIGHT)) as one:
-        over = threading.Event()
-
-        def mend() -> None:
-            while not over.wait(_LOOK_SECONDS):
-                one.mend()
-
-        mender = threading.Thread(target=mend, name="mender", daemon=True)
-        mender.start()
-        yield one
-        over.set()
-        mender.join()
+        with mended(one):
+            yield one
     monkeypatch.undo()
-
-
-def kill_worker(cluster: SessionCluster) -> None:
-    pools = [process for name, process in cluster.processes.items() if "pool" in name]
-    workers = [pid for pool in pools for pid in usage_of(pool.group, WORKER)]
-    os.kill(min(workers), signal.SIGKILL)
-
-
-def kill_task_manager(cluster: SessionCluster) -> None:
-    group = cluster.processes["task-manager-0"].group
-    [java] = [
-        process.pid for process in psutil.Process(group).children() if process.name() == "java"
-    ]
-    os.kill(java, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("mode", ["PIPELINED", "BATCH_FORCED"])
