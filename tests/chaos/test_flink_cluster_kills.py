@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from beam_distilabel.errors import RunFailedError
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.java import LIGHT
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
@@ -84,3 +85,41 @@ def test_a_worker_and_a_taskmanager_are_killed(
         print(f"{mode}: asked again after 2 kills: {dict(again)}")
         # A failure of one part ends the other's bundles too, unless only a part starts again.
         assert all(times <= 2 * SLOTS * (IN_FLIGHT + UNFLUSHED) for times in again.values())
+
+
+def test_a_cluster_without_restarts_ends_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A batch job has its cluster's restarts, whatever the settings say; so a run warns."""
+    monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
+    one = SessionCluster(
+        tmp_path / "cluster",
+        task_managers=1,
+        slots=1,
+        settings={"restart-strategy.type": "none"},
+        java_options=LIGHT,
+    )
+    with started(one) as cluster, CountingServer() as server:
+        pipeline = two_tasks(server.url, ROWS)
+        settings = FlinkSettings(
+            master=cluster.master, worker_pool=cluster.worker_pool, restart_attempts=30
+        )
+
+        def run() -> None:
+            pipeline.run(
+                output_dir=tmp_path / "run",
+                logging_handlers=[],
+                checkpoint=CHECKPOINT,
+                runner=settings,
+            )
+
+        server.call_after(ROWS // 3, lambda: kill_worker(cluster))
+        with pytest.raises(RunFailedError):
+            run()
+        assert "starts no batch job again" in caplog.text
+        run()
+        assert len(result_of(tmp_path / "run")) == ROWS
+        assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
+        again = asked_again(server.asked())
+        print(f"no restarts: asked again by the second run: {dict(again)}")
+        assert all(times <= IN_FLIGHT + UNFLUSHED for times in again.values())
