@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import logging
 import shlex
 import socket
 import sys
@@ -32,7 +33,12 @@ from beam_distilabel.runners.flink_cluster.java import job_server_jars
 from beam_distilabel.runners.flink_cluster.job_server import EMBEDDED, JobServer
 from beam_distilabel.runners.flink_cluster.pool import WorkerPool, worker_environment
 from beam_distilabel.runners.flink_cluster.probe import probe_worker_pool
-from beam_distilabel.runners.flink_cluster.rest import Cluster, ClusterError, look_at
+from beam_distilabel.runners.flink_cluster.rest import (
+    Cluster,
+    ClusterError,
+    look_at,
+    restart_strategy,
+)
 from beam_distilabel.runners.settings import RunnerSettings
 
 Environment = Literal["loopback", "external", "process", "docker"]
@@ -41,7 +47,12 @@ Address = Annotated[
     str, Field(pattern=r"^(https?://)?[^\s/:]+:\d+/?$|^(https?://)?\[[^\s\]]+\]:\d+/?$")
 ]
 
+logger = logging.getLogger(__name__)
+
 _WORKER = "beam_distilabel.runners.flink_cluster.worker"
+_OWN_RESTARTS = ("1.19", "1.20")
+"""Versions of Flink whose clusters start batch jobs again by their own configuration only."""
+
 _CLIENT_HEAP = "512m"
 """Of a job server that submits to a cluster: it holds the graph of the job, and no rows."""
 
@@ -90,8 +101,12 @@ class FlinkSettings(RunnerSettings):
             paid for once either way, by the checkpoint.
         restart_attempts: how often a job is started again after a failure, such as a worker that
             was killed (Flink: `restart-strategy.type: fixed-delay`; batch jobs have none by
-            default). None: 3, or 0 with "loopback", where what fails is this process.
-        restart_delay_seconds: how long Flink waits before it does.
+            default). None: 3, or 0 with "loopback", where what fails is this process. It holds for
+            an embedded Flink and for streaming jobs. Batch jobs on a cluster of Flink 1.19 or 1.20
+            start again as that cluster's own `restart-strategy` says, whatever this is: what
+            Beam's job server gives to a batch job's ExecutionConfig isn't looked at there
+            (JobGraphGenerator, DefaultSchedulerFactory of Flink). Where it has none, a run warns.
+        restart_delay_seconds: how long Flink waits before it does; as `restart_attempts`.
         max_bundle_size: rows of a bundle, at most. The end of a bundle is the one place where a
             Task waits until all its answers are there, so small bundles leave an engine idle.
             The default is Beam's for batch jobs, for streaming jobs too, where Beam's is 1,000. In
@@ -286,6 +301,7 @@ class FlinkSettings(RunnerSettings):
             cluster = look_at(self.master) if self.master is not None else None
             if cluster is not None:
                 self._check_cluster(cluster)
+                self._look_at_restarts(cluster)
             parallelism = self.parallelism
             if parallelism is None and self.job_endpoint is None:
                 parallelism = cluster.slots if cluster is not None else 1
@@ -328,6 +344,23 @@ class FlinkSettings(RunnerSettings):
                 f"{cluster.task_managers} TaskManagers at {self.master!r} can't share or reach: "
                 "give each a worker pool, environment='external'."
             )
+
+    def _look_at_restarts(self, cluster: Cluster) -> None:
+        """Warn where a worker that is killed would end a batch job, against these settings."""
+        if self._restarts == 0 or cluster.version not in _OWN_RESTARTS:
+            return
+        with contextlib.suppress(ClusterError):  # one that doesn't tell
+            if restart_strategy(str(self.master)) == "none":
+                logger.warning(
+                    "The Flink cluster at %r starts no batch job again: one that loses a worker or "
+                    "a TaskManager fails, whatever restart_attempts says (%d), and goes on when "
+                    "you run it again with the same output_dir. To have it start again by itself, "
+                    "set in the cluster's configuration restart-strategy.type: fixed-delay, "
+                    "restart-strategy.fixed-delay.attempts: 30 and "
+                    "restart-strategy.fixed-delay.delay: 1 s.",
+                    self.master,
+                    self._restarts,
+                )
 
     def _workers(self, parallelism: int | None, cluster: Cluster | None) -> int:
         if self.sdk_worker_parallelism is not None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 SETUP_FILES = ("setup.py", "pyproject.toml")
 
@@ -83,7 +83,7 @@ def check_options(options: PipelineOptions) -> None:
     Raises:
         ValueError: a path is relative, or can't be used.
     """
-    setup = options.get_all_options().get("setup_file")
+    setup = options.view_as(SetupOptions).setup_file
     if setup and absolute_path("setup_file", setup) != setup:
         raise ValueError(
             f"options: setup_file={setup!r} has to be an absolute path: Beam changes into its "

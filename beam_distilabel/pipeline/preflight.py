@@ -114,7 +114,10 @@ def check_options(options: PipelineOptions) -> None:
             "here and by workers that get the script's path; give it another name.",
             file,
         )
-    given: Mapping[str, Any] = options.get_all_options(drop_default=True)
+    # Those that Beam's Python side doesn't know, which Flink's job server does, travel too.
+    given: Mapping[str, Any] = options.get_all_options(
+        drop_default=True, retain_unknown_options=True
+    )
     for name, value in given.items():
         if names_secret(name) and value and not isinstance(value, bool):
             raise DistilabelUserError(

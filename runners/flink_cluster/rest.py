@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any, NamedTuple
 
 _SECONDS = 30.0
+_NO_RESTARTS = ("none", "off", "disable")  # RestartStrategyOptions.RestartStrategyType
 # Java's programs don't go through a proxy that the environment names either.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -73,3 +74,21 @@ def look_at(master: str) -> Cluster:
         )
     except (KeyError, TypeError, AttributeError):
         raise ClusterError(f"what answers at {master!r} is no Flink cluster: {overview}") from None
+
+
+def restart_strategy(master: str) -> str:
+    """How a cluster starts batch jobs again that have failed: the name that Flink has for it.
+
+    Returns:
+        Such as "fixed-delay"; "none" where a batch job that fails has ended.
+
+    Raises:
+        ClusterError: it doesn't answer, or doesn't tell its configuration.
+    """
+    try:
+        found = {one["key"]: str(one["value"]) for one in ask(master, "/jobmanager/config")}
+    except (KeyError, TypeError):
+        raise ClusterError(f"the cluster at {master!r} doesn't tell its configuration") from None
+    # The second is the name that Flink had for it before 1.18 (RestartStrategyOptions).
+    name = found.get("restart-strategy.type") or found.get("restart-strategy") or "none"
+    return "none" if name.lower() in _NO_RESTARTS else name

@@ -37,21 +37,26 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload([__name__])
 
 
-def two_tasks(url: str, rows: int) -> Pipeline:
+def two_tasks(
+    url: str,
+    rows: int,
+    in_flight: int = IN_FLIGHT,
+    api_key: str = CountingServer.key,
+) -> Pipeline:
     """A writer and a judge, both at a `CountingServer`."""
     with Pipeline(name="chaos") as pipeline:
         load = LoadDataFromDicts(data=[{"instruction": f"question {n}"} for n in range(rows)])
         write = TextGeneration(
             name="write",
-            llm=OpenAILLM(model=WRITER, base_url=url, api_key=CountingServer.key),
-            max_in_flight=IN_FLIGHT,
+            llm=OpenAILLM(model=WRITER, base_url=url, api_key=api_key),
+            max_in_flight=in_flight,
         )
         judge = PrometheusEval(
             name="judge",
-            llm=vLLM(model=JUDGE, engine="url", base_url=url, api_key=CountingServer.key),
+            llm=vLLM(model=JUDGE, engine="url", base_url=url, api_key=api_key),
             mode="absolute",
             rubric="helpfulness",
-            max_in_flight=IN_FLIGHT,
+            max_in_flight=in_flight,
         )
         load >> write >> judge
     return pipeline

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from beam_distilabel.errors import RunFailedError
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.java import LIGHT
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
@@ -24,14 +21,12 @@ from tests.chaos.runs import (
     two_tasks,
 )
 from tests.flink.fixtures import started
-from tests.flink.usage import usage_of
+from tests.flink.kills import kill_task_manager, kill_worker, mended
 
 pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
 ROWS = 300
 SLOTS = 2
-WORKER = "flink_cluster.worker "
-_LOOK_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -42,32 +37,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionCluster
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
     with started(SessionCluster(folder, task_managers=2, slots=1, java_options=LIGHT)) as one:
-        over = threading.Event()
-
-        def mend() -> None:
-            while not over.wait(_LOOK_SECONDS):
-                one.mend()
-
-        mender = threading.Thread(target=mend, name="mender", daemon=True)
-        mender.start()
-        yield one
-        over.set()
-        mender.join()
+        with mended(one):
+            yield one
     monkeypatch.undo()
-
-
-def kill_worker(cluster: SessionCluster) -> None:
-    pools = [process for name, process in cluster.processes.items() if "pool" in name]
-    workers = [pid for pool in pools for pid in usage_of(pool.group, WORKER)]
-    os.kill(min(workers), signal.SIGKILL)
-
-
-def kill_task_manager(cluster: SessionCluster) -> None:
-    group = cluster.processes["task-manager-0"].group
-    [java] = [
-        process.pid for process in psutil.Process(group).children() if process.name() == "java"
-    ]
-    os.kill(java, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("mode", ["PIPELINED", "BATCH_FORCED"])
@@ -113,3 +85,41 @@ def test_a_worker_and_a_taskmanager_are_killed(
         print(f"{mode}: asked again after 2 kills: {dict(again)}")
         # A failure of one part ends the other's bundles too, unless only a part starts again.
         assert all(times <= 2 * SLOTS * (IN_FLIGHT + UNFLUSHED) for times in again.values())
+
+
+def test_a_cluster_without_restarts_ends_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A batch job has its cluster's restarts, whatever the settings say; so a run warns."""
+    monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
+    one = SessionCluster(
+        tmp_path / "cluster",
+        task_managers=1,
+        slots=1,
+        settings={"restart-strategy.type": "none"},
+        java_options=LIGHT,
+    )
+    with started(one) as cluster, CountingServer() as server:
+        pipeline = two_tasks(server.url, ROWS)
+        settings = FlinkSettings(
+            master=cluster.master, worker_pool=cluster.worker_pool, restart_attempts=30
+        )
+
+        def run() -> None:
+            pipeline.run(
+                output_dir=tmp_path / "run",
+                logging_handlers=[],
+                checkpoint=CHECKPOINT,
+                runner=settings,
+            )
+
+        server.call_after(ROWS // 3, lambda: kill_worker(cluster))
+        with pytest.raises(RunFailedError):
+            run()
+        assert "starts no batch job again" in caplog.text
+        run()
+        assert len(result_of(tmp_path / "run")) == ROWS
+        assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
+        again = asked_again(server.asked())
+        print(f"no restarts: asked again by the second run: {dict(again)}")
+        assert all(times <= IN_FLIGHT + UNFLUSHED for times in again.values())

@@ -40,8 +40,10 @@ def flink(tmp_path: Path) -> Iterator[FlinkJobServer]:
 
 def test_killed_workers(flink: FlinkJobServer, tmp_path: Path) -> None:
     """Each costs what it had under way or unwritten, and no more."""
+    key = tmp_path / "key"  # workers are sent none
+    key.write_text(CountingServer.key)
     with CountingServer() as server:
-        pipeline = two_tasks(server.url, ROWS)
+        pipeline = two_tasks(server.url, ROWS, api_key=f"file:{key}")
 
         def run(folder: Path) -> list[str]:
             server.forget()

@@ -19,7 +19,7 @@ from beam_distilabel.pipeline.worker_watch import SIGNS, WorkerWatch
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
 from beam_distilabel.runners.flink_cluster.pool import WorkerPool, worker_environment
-from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
+from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at, restart_strategy
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 from beam_distilabel.runners.flink_cluster.worker_pool import WorkerPoolServicer, serve
 from beam_distilabel.steps import LoadDataFromFileSystem
@@ -134,6 +134,13 @@ def test_what_a_cluster_cannot_do(session_cluster: SessionCluster) -> None:
     with pytest.raises(ClusterError, match="runs all Steps in this process"):
         with FlinkSettings(master=session_cluster.master, environment="loopback").started():
             pass
+
+
+def test_the_restarts_of_a_cluster(session_cluster: SessionCluster, tmp_path: Path) -> None:
+    assert restart_strategy(session_cluster.master) == "fixed-delay"
+    settings = {"restart-strategy.type": "off"}
+    with SessionCluster(tmp_path, task_managers=0, settings=settings) as cluster:
+        assert restart_strategy(cluster.master) == "none"
 
 
 def test_a_cluster_that_is_not_there(flink: FlinkJobServer) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from beam_distilabel.hub import HubTarget
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer
+from beam_distilabel.secrets.references import SecretReference
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from tests.flink.usage import worker_pids
@@ -34,7 +35,14 @@ def publish(flink: FlinkJobServer, hub: HubServer, folder: Path) -> str:
     if not source.exists():
         table = pa.table({"n": range(ROWS), "text": [f"row {n}" for n in range(ROWS)]})
         pq.write_table(table, source, row_group_size=2_000)
-    target = HubTarget(repo_id=f"{hub.namespace}/flink", commit_message=TITLE)
+    # The session's workers are older than this test's user: nothing but a file tells them of it.
+    token = folder / "token"
+    token.write_text(hub.token)
+    target = HubTarget(
+        repo_id=f"{hub.namespace}/flink",
+        commit_message=TITLE,
+        token=SecretReference(f"file:{token}"),
+    )
     pipeline = flink.pipeline()
     rows = pipeline | LoadDataFromFileSystem(data_files=str(source))
     few = rows | "Few" >> beam.Filter(lambda row: row["n"] < 100)

@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import (
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 from pydantic import ValidationError
 
+from beam_distilabel.pipeline.preflight import check_options
 from beam_distilabel.runners import choose_runner
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster import jars
@@ -168,3 +169,9 @@ def test_the_jars_of_a_job_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Any
     assert job_server_jars(jars.FLINK_VERSION) == f"{tmp_path}/*"
     with pytest.raises(RuntimeError, match="no job server for Flink 1.3"):
         job_server_jars("1.3")
+
+
+def test_no_word_of_discarded_options(caplog: pytest.LogCaptureFixture) -> None:
+    """Beam warns of options that it doesn't know, as if they weren't passed on."""
+    check_options(FlinkSettings(**CLUSTER).pipeline_options())
+    assert "Discarding" not in caplog.text
