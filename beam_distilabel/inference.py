@@ -7,6 +7,8 @@ soon as there is room, what has finished is passed on at once, and only the end 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import heapq
 import threading
 import time
@@ -457,7 +459,19 @@ class _RunRollouts(beam.DoFn):
             self._progress.ended = self._progress.begun  # also those that never ran
 
         # Also where no task is seen yet: the loop may be about to start some.
-        engine.call(cancel())
+        cancelling = cancel()
+        try:
+            done = engine.submit(cancelling)
+        except RuntimeError:
+            if not engine.loop.is_closed():
+                raise
+            # A run that has ended has closed its engines; some runners tear down after that.
+            cancelling.close()
+            return
+        while not engine.loop.is_closed():
+            with contextlib.suppress(concurrent.futures.TimeoutError):
+                done.result(timeout=1.0)
+                return
 
     # -- on the engine's loop --------------------------------------------------------------------
 

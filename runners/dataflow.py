@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineRunner
 from pydantic import Field, PositiveInt, StringConstraints, field_validator, model_validator
 from typing_extensions import Self
 
-from beam_distilabel.runners.settings import RunnerSettings
+from beam_distilabel.runners.settings import RunnerSettings, parse_flags
 
 GcsPath = Annotated[str, StringConstraints(pattern=r"^gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/[^\r\n]*$")]
 """`gs://bucket/folder`; a bucket alone ends with a slash, as Beam's own check has it."""
@@ -186,7 +186,7 @@ class DataflowSettings(RunnerSettings):
         """Take what flags say as what is set: flags take precedence."""
         if not isinstance(values, Mapping) or not values.get("flags"):
             return values
-        said = PipelineOptions(list(values["flags"])).get_all_options(drop_default=True)
+        said = parse_flags(list(values["flags"]))
         read = {name: said[option] for name, option in _OPTIONS.items() if option in said}
         if _ONE_PROCESS in (said.get("experiments") or ()):
             read["one_process"] = True

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.flink_runner import FlinkRunner
 from pydantic import (
     Field,
@@ -39,7 +38,7 @@ from beam_distilabel.runners.flink_cluster.rest import (
     look_at,
     restart_strategy,
 )
-from beam_distilabel.runners.settings import RunnerSettings
+from beam_distilabel.runners.settings import RunnerSettings, parse_flags
 
 Environment = Literal["loopback", "external", "process", "docker"]
 
@@ -166,9 +165,7 @@ class FlinkSettings(RunnerSettings):
             return values
         values = dict(values)
         flags = [str(flag) for flag in values.get("flags") or ()]
-        given = PipelineOptions(flags).get_all_options(
-            drop_default=True, retain_unknown_options=True
-        )
+        given = parse_flags(flags)
         for option, field in _FIELDS.items():
             if option in given:
                 values[field] = given[option]
@@ -269,6 +266,10 @@ class FlinkSettings(RunnerSettings):
     def check(self) -> None:
         if self.job_endpoint is None:
             java()
+        if self.temporary_folder is not None and not self.temporary_folder.is_dir():
+            raise RuntimeError(
+                f"temporary_folder={str(self.temporary_folder)!r} is no folder here."
+            )
 
     def logs(self) -> str:
         return self._logs() if self._logs is not None else ""
@@ -320,6 +321,7 @@ class FlinkSettings(RunnerSettings):
                 workers_log = folder / "workers.log"
                 found["worker_command"] = str(_write_worker_command(folder, workers_log))
                 logs["workers"] = lambda: tail(workers_log)
+            server = None
             if self.job_endpoint is None:
                 server = self._job_server(folder, cluster)
                 started.callback(server.close)
@@ -327,7 +329,16 @@ class FlinkSettings(RunnerSettings):
                 found["job_endpoint"] = server.endpoint
             ready = self.model_copy(update=found)
             ready._logs = lambda: "\n".join(f"{name}:\n{end()}" for name, end in logs.items())
-            yield ready
+            try:
+                yield ready
+            except Exception as error:
+                if server is not None and server.process.ended:
+                    raise ClusterError(
+                        f"{'Flink' if cluster is None else 'the job server'}, a process of this "
+                        "run, has ended; if its memory was too small, give it more by `heap`. "
+                        f"The end of its log:\n{server.process.tail()}"
+                    ) from error
+                raise
 
     def _check_cluster(self, cluster: Cluster) -> None:
         wanted = self.parallelism or 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,13 @@ from beam_distilabel.runners.describe import explained
 from beam_distilabel.runners.direct import DirectSettings
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.prism import PrismSettings
-from beam_distilabel.runners.settings import RunnerSettings, check_flags, check_known, closest
+from beam_distilabel.runners.settings import (
+    RunnerSettings,
+    check_flags,
+    check_known,
+    closest,
+    parse_flags,
+)
 from beam_distilabel.runners.staging import with_absolute_paths
 
 Options = PipelineOptions | Mapping[str, Any] | Sequence[str] | None
@@ -29,8 +36,8 @@ RUNNERS: dict[str, type[RunnerSettings]] = {
 }
 """Our settings by the runner's name."""
 
-LOCAL_NAMES = frozenset(("DirectRunner", "FnApiRunner"))
-"""Beam's names of what "direct" is."""
+LOCAL_NAMES = frozenset(("directrunner", "fnapirunner"))
+"""Beam's names of what "direct" is, in small letters."""
 
 
 def choose_runner(
@@ -53,10 +60,13 @@ def choose_runner(
         if options is not None:
             raise ValueError("options: the runner's settings are complete; leave options out.")
         return runner
+    named = _runner_of(options)
     if runner is None:
-        runner = _runner_of(options) or "direct"
-    if isinstance(runner, str) and runner in LOCAL_NAMES:
-        runner = "direct"
+        runner = named or "direct"
+    elif named is not None and isinstance(runner, str) and _same(named) != _same(runner):
+        raise ValueError(f"options name the runner {named!r}, and runner={runner!r}: name one.")
+    if isinstance(runner, str):
+        runner = _same(runner)
     if isinstance(runner, str) and runner in RUNNERS:
         if not isinstance(options, PipelineOptions):
             return _settings(runner, options or {})
@@ -65,7 +75,7 @@ def choose_runner(
     if isinstance(runner, str):
         name = runner
         try:
-            runner = create_runner(name)
+            runner = _create(name)
         except (ImportError, AttributeError, ValueError) as error:
             known = [*RUNNERS, *StandardOptions.KNOWN_RUNNER_NAMES]
             raise ValueError(
@@ -75,12 +85,35 @@ def choose_runner(
     return BeamSettings(beam_runner=runner, beam_options=beam_options(options))
 
 
+def _same(name: str) -> str:
+    """The name of ours that is meant, if one is; else `name`."""
+    if name.lower() in RUNNERS:
+        return name.lower()
+    return "direct" if name.lower() in LOCAL_NAMES else name
+
+
+def _create(name: str) -> PipelineRunner:
+    """Beam's runner of that name, or the runner class that it is the path of.
+
+    Raises:
+        ValueError: it is the path of something else.
+    """
+    module, _, attribute = name.rpartition(".")
+    if module:
+        kind = getattr(importlib.import_module(module), attribute)
+        if not (isinstance(kind, type) and issubclass(kind, PipelineRunner)):
+            raise ValueError(f"{name} is no runner's class")
+    return create_runner(name)
+
+
 def _runner_of(options: Options) -> str | None:
     """The runner that `options` name."""
     if isinstance(options, Mapping):
         named: str | None = options.get("runner")
         return named or _runner_of(list(options.get("flags", ())))
-    return beam_options(options).view_as(StandardOptions).runner
+    if isinstance(options, PipelineOptions):
+        return options.view_as(StandardOptions).runner
+    return parse_flags(list(options or ())).get("runner")
 
 
 def _settings(runner: str, options: Mapping[str, Any] | Sequence[str]) -> RunnerSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import io
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -108,9 +109,7 @@ class RunnerSettings(BaseModel):
     def pipeline_options(self) -> PipelineOptions:
         """Beam's options; the command line isn't read."""
         flags = list(self.flags)
-        given = PipelineOptions(flags).get_all_options(
-            drop_default=True, retain_unknown_options=True
-        )
+        given = parse_flags(flags)
         preset = {name: value for name, value in self.preset().items() if name not in given}
         return PipelineOptions(flags, **preset)
 
@@ -156,12 +155,31 @@ def check_flags(flags: Sequence[str], known: Container[str] = ()) -> None:
         known: names that are known besides Beam's.
 
     Raises:
-        ValueError: they don't begin with a flag, or an option is unknown.
+        ValueError: they don't begin with a flag, or an option or its value is unknown.
     """
     if flags and not flags[0].startswith("--"):
         raise ValueError(f"options: {flags[0]!r} is no flag of Beam's, such as '--job_name=mine'.")
     names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
     check_known(name for name in names if name not in known)
+    parse_flags(flags)
+
+
+def parse_flags(flags: Sequence[str]) -> dict[str, Any]:
+    """What flags give, by the options' names; those that nobody knows too.
+
+    Raises:
+        ValueError: a value is none that its option can have (Beam itself ends the process).
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            options: dict[str, Any] = PipelineOptions(list(flags)).get_all_options(
+                drop_default=True, retain_unknown_options=True
+            )
+    except SystemExit:
+        problem = said.getvalue().strip().rpartition("error: ")[2]
+        raise ValueError(f"options: {problem}") from None
+    return options
 
 
 def closest(name: str, known: Iterable[str]) -> str:

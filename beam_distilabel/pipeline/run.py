@@ -517,7 +517,7 @@ class Run:
                 if ends and not self._runner.local:
                     result.cancel()  # who wanted that didn't know of the job yet
                 state = result.wait_until_finish()
-                self.control.count(result)
+                self.control.count(result, self._request.graph.steps)
             if state not in (None, PipelineState.DONE):
                 raise RunFailedError(f"the runner ended the job with the state {state}.")
         finally:

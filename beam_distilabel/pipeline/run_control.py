@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from apache_beam.runners.runner import PipelineResult, PipelineState
@@ -63,16 +64,29 @@ class RunControl:
             logger.debug("The job doesn't tell its state: %s", error)
             return str(PipelineState.UNKNOWN)
 
-    def count(self, job: PipelineResult) -> None:
-        """Add Beam's counters of a job that has ended to `counters`, if it has any."""
+    def count(self, job: PipelineResult, steps: Iterable[str]) -> None:
+        """Add Beam's counters of a job that has ended to `counters`, if it has any.
+
+        Args:
+            job: the job.
+            steps: the names of its Steps; what is counted of anything else is left out.
+        """
+        longest_first = sorted(steps, key=len, reverse=True)
         try:
             found = job.metrics().query()["counters"]
         except Exception as error:  # of the run's result they decide nothing
             logger.debug("The job has no counters: %s", error)
             return
         for counter in found:
-            own = self.counters.setdefault(str(counter.key.step).partition("/")[0], {})
+            # A transform's label, or what job servers make of it: ref_AppliedPTransform_a-b_7.
+            place = str(counter.key.step).removeprefix("ref_AppliedPTransform_")
             name = counter.key.metric.name
+            step = next(
+                (s for s in longest_first if re.match(rf"{re.escape(s)}(/|-|_\d+$|$)", place)), None
+            )
+            if step is None or ":" in name:  # the runner's own
+                continue
+            own = self.counters.setdefault(step, {})
             own[name] = own.get(name, 0) + int(counter.result or 0)
 
     def cancel(self) -> None:

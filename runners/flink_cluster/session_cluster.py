@@ -46,6 +46,8 @@ _SETTINGS: Mapping[str, object] = {
     "heartbeat.timeout": 10_000,
     # A job of fewer slots than there are uses all TaskManagers, and so their pools and GPUs.
     "cluster.evenly-spread-out-slots": True,
+    # What a job's server has sent, 150 MB of jars, goes soon after the job; Flink's default is 1 h.
+    "blob.service.cleanup.interval": 60,
     # The classes of the jobs are those of the cluster: both are of the same jars.
     "classloader.resolve-order": "parent-first",
     "web.submit.enable": False,  # who reaches the page could run code

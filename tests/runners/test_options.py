@@ -110,3 +110,30 @@ def test_settings_that_cannot_be(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text) as raised:
         choose_runner(None, options)
     assert "pydantic" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["Direct", "DIRECT", "directrunner"])
+def test_capitals_are_no_other_runner(name: str) -> None:
+    """Beam's names are compared so too, and its `DirectRunner` may be a download."""
+    assert choose_runner(name, None).local
+    assert choose_runner("Flink", None).runner().__class__ is FlinkRunner
+
+
+@pytest.mark.parametrize("path", ["os.getcwd", "os.path.join", "collections.OrderedDict"])
+def test_the_path_of_something_else_is_not_called(path: str) -> None:
+    with pytest.raises(ValueError, match="no runner's class"):
+        choose_runner(path, None)
+
+
+@pytest.mark.parametrize(
+    "options", [{"runner": "flink"}, {"flags": ["--runner=FlinkRunner"]}, ["--runner=FlinkRunner"]]
+)
+def test_one_runner_is_named(options: Any) -> None:
+    with pytest.raises(ValueError, match="name one"):
+        choose_runner("direct", options)
+
+
+@pytest.mark.parametrize("runner", [None, "direct", "flink", "dataflow", "DataflowRunner"])
+def test_a_value_that_cannot_be_does_not_end_the_process(runner: str | None) -> None:
+    with pytest.raises(ValueError, match="--parallelism.*invalid int value"):
+        choose_runner(runner, ["--parallelism=x"])
