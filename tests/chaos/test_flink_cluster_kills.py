@@ -88,7 +88,7 @@ def test_a_worker_and_a_taskmanager_are_killed(
 
 
 def test_a_cluster_without_restarts_ends_the_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch job has its cluster's restarts, whatever the settings say; so a run warns."""
     monkeypatch.setenv("OPENAI_API_KEY", CountingServer.key)
@@ -116,7 +116,7 @@ def test_a_cluster_without_restarts_ends_the_job(
         server.call_after(ROWS // 3, lambda: kill_worker(cluster))
         with pytest.raises(RunFailedError):
             run()
-        assert "starts no batch job again" in caplog.text
+        assert "starts no batch job again" in (tmp_path / "run" / "pipeline.log").read_text()
         run()
         assert len(result_of(tmp_path / "run")) == ROWS
         assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
 from tests.chaos.counting_server import JUDGE, WRITER, CountingServer, asked_again
 from tests.chaos.runs import asked_rows, result_of, two_tasks
 from tests.flink.kills import kill_task_manager, kill_worker, mended, task_managers
+
+pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
 ROWS = 60
 FEW = 4
