@@ -21,7 +21,14 @@ from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import ROW_ID
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sinks.windows import publishing
-from beam_distilabel.transforms.sinks.windows.ledger import Ledgers, WindowLedger
+from beam_distilabel.transforms.sinks.windows.ledger import (
+    Content,
+    Ledgers,
+    Part,
+    Sums,
+    WindowLedger,
+    lost_rows,
+)
 from beam_distilabel.transforms.sinks.windows.schemas import MISFITS
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
 from tests.fakes import new_name, options
@@ -113,20 +120,129 @@ def test_a_rerun_finds_what_is_done(tmp_path: Path, first: list[Event], again: l
     assert set(before) < set(marks(tmp_path))
 
 
+def replace_file(folder: Path, window: str) -> Path:
+    return folder / ".windows" / f"{window}.replace"
+
+
+OTHERS: list[Event] = [*((n % 7, row(n)) for n in range(70, 76)), 12, (13, row(13)), (14, row(14))]
+"""As many rows as `LATE` and one more in the first window, and others."""
+FEWER: list[Event] = [(1, row(1)), (2, row(77)), 12, (13, row(13)), (14, row(14))]
+
+
 def test_a_rerun_with_other_rows_replaces_their_window(tmp_path: Path) -> None:
     write(tmp_path, LATE)
     before = marks(tmp_path)
-    write(tmp_path, [(1, row(1)), (2, row(77)), 12, (13, row(13)), (14, row(14))])
-    assert files_of(tmp_path) == {W0: [1, 77], W1: [13, 14]}
+    write(tmp_path, OTHERS)
+    assert files_of(tmp_path) == {W0: [70, 71, 72, 73, 74, 75], W1: [13, 14]}
     [kept] = [name for name in before if W1 in name]
     assert marks(tmp_path)[kept] == before[kept]
-    assert [found["n"] for found in loaded(tmp_path)] == [1, 13, 14, 77]
+    # Also by as many.
+    write(tmp_path, [*((n, row(n)) for n in range(6)), *OTHERS[6:]])
+    assert files_of(tmp_path) == {W0: [0, 1, 2, 3, 4, 5], W1: [13, 14]}
+
+
+@pytest.mark.parametrize("first", [IN_TIME, LATE])
+def test_a_rerun_with_fewer_rows_of_a_window_changes_nothing_and_fails(
+    tmp_path: Path, first: list[Event]
+) -> None:
+    write(tmp_path, first)
+    before = marks(tmp_path)
+    ledger = (tmp_path / ".windows" / f"{W0}.json").read_text()
+    with pytest.raises(Exception, match=rf"{W0} .*'default': 5 rows .* 2 would.*{W0}\.replace"):
+        write(tmp_path, FEWER)
+    assert marks(tmp_path) == before
+    assert (tmp_path / ".windows" / f"{W0}.json").read_text() == ledger
+    write(tmp_path, first)
+    assert marks(tmp_path) == before
+
+
+def test_fewer_late_rows_than_before_do_not_take_their_place(tmp_path: Path) -> None:
+    late: list[Event] = [(1, row(1)), 12, (2, row(2)), (3, row(3))]
+    write(tmp_path, late)
+    parts = {W0: [1], f"{W0}.p1": [2], f"{W0}.p2": [3]}
+    assert files_of(tmp_path) == parts
+    with pytest.raises(Exception, match="2 rows are published, 1 would"):
+        write(tmp_path, [*late[:2], (4, row(4))])
+    assert files_of(tmp_path) == parts
+
+
+def test_fewer_rows_of_one_subset_are_enough_to_refuse(tmp_path: Path) -> None:
+    def stream_with(even: bool) -> None:
+        def apply(rows: Any) -> None:
+            rows |= windowed()
+            subsets = {"all": rows}
+            if even:
+                subsets["even"] = rows | beam.Filter(lambda found: found["n"] % 2 == 0)
+            _ = subsets | WriteDistiset(str(tmp_path))
+
+        run_stream(IN_TIME, apply)
+
+    stream_with(True)
+    with pytest.raises(Exception, match="'even': [13] rows are published, 0 would"):
+        stream_with(False)
+    assert files_of(tmp_path, "even") == {W0: [0, 2, 4], W1: [14]}
+
+
+def test_fewer_rows_replace_a_window_once_where_a_person_says_so(tmp_path: Path) -> None:
+    write(tmp_path, LATE)
+    replace_file(tmp_path, W0).touch()
+    write(tmp_path, [*FEWER, 25, (3, row(3))])
+    assert files_of(tmp_path) == {W0: [1, 77], f"{W0}.p1": [3], W1: [13, 14]}
+    assert [found["n"] for found in loaded(tmp_path)] == [1, 13, 14, 3, 77]
+    assert not replace_file(tmp_path, W0).exists()
+    with pytest.raises(Exception, match="3 rows are published, 1 would"):
+        write(tmp_path, [FEWER[0], *FEWER[2:]])
+    assert files_of(tmp_path) == {W0: [1, 77], f"{W0}.p1": [3], W1: [13, 14]}
 
 
 def test_rows_that_were_in_time_and_are_late_in_the_rerun_are_there_once(tmp_path: Path) -> None:
     write(tmp_path, IN_TIME)
+    with pytest.raises(Exception, match="5 rows are published, 4 would.* late now"):
+        write(tmp_path, LATE)
+    assert files_of(tmp_path) == {W0: [0, 1, 2, 3, 4], W1: [13, 14]}
+    replace_file(tmp_path, W0).touch()
     write(tmp_path, LATE)
     assert files_of(tmp_path) == {W0: [0, 1, 2, 3], f"{W0}.p1": [4], W1: [13, 14]}
+
+
+def test_what_an_attempt_has_published_itself_is_no_reason_to_refuse() -> None:
+    ledger = WindowLedger(window=W0, parts=[])
+    for pane, (attempt, rows) in enumerate((("one", 5), ("two", 2), ("two", 3))):
+        ledger["parts"].append(
+            Part(
+                pane=pane,
+                part=pane,
+                planned=pane,
+                attempt=attempt,
+                content={"default": Sums(rows=rows, digest="0")},
+                manifest={},
+                replaced=[],
+                commit=None,
+            )
+        )
+    one: Content = {"default": Sums(rows=1, digest="1")}
+    # Its runner went back to a checkpoint of its own, after the first pane.
+    assert lost_rows(ledger, 1, one, "two") == {}
+    assert lost_rows(ledger, 1, one, "three") == {"default": (5, 1)}
+    assert lost_rows(ledger, 0, one, "two") == {"default": (5, 1)}
+    assert lost_rows(ledger, 0, {}, "three") == {"default": (10, 0)}
+    assert lost_rows(ledger, 3, one, "three") == {}
+    assert lost_rows(None, 0, one, "one") == {}
+
+
+@pytest.mark.parametrize("lateness", [0, 60])
+def test_rows_that_would_be_dropped_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lateness: int
+) -> None:
+    def apply(rows: Any) -> None:
+        _ = rows | windowed(lateness) | WriteDistiset(str(tmp_path))
+
+    run_stream(LATE, apply)
+    told = [r.getMessage() for r in caplog.records if "Beam drops rows" in r.getMessage()]
+    assert len(told) == (0 if lateness else 1)
+    assert all("allowed_lateness=0" in one and "86400" in one for one in told)
+    kept = sorted(n for part in files_of(tmp_path).values() for n in part)
+    assert kept == [0, 1, 2, 3, *([4] if lateness else []), 13, 14]
 
 
 def test_what_an_attempt_that_was_cut_off_has_left_is_removed(
@@ -239,11 +355,17 @@ class TestHub:
     ) -> None:
         target = {"repo_id": f"{hub.namespace}/stream", "commit_message": TITLE}
         write(tmp_path, LATE, hub=target)
-        write(tmp_path, [(1, row(1)), 12, (13, row(13)), (14, row(14))], hub=target)
-        assert titles(hub, target["repo_id"]) == [TITLE] * 4 + ["initial commit"]
-        numbers = [r["n"] for rows in shards_of(hub, target["repo_id"]).values() for r in rows]
-        assert sorted(numbers) == [1, 13, 14]
-        assert [item["n"] for item in loaded(target["repo_id"])] == [1, 13, 14]
+        with pytest.raises(Exception, match="5 rows are published, 2 would"):
+            write(tmp_path, FEWER, hub=target)
+        assert titles(hub, target["repo_id"]) == [TITLE] * 3 + ["initial commit"]
+        replace_file(tmp_path, W0).touch()
+        for events, expected in ((FEWER, [1, 13, 14, 77]), (OTHERS, [13, 14, *range(70, 76)])):
+            before = len(titles(hub, target["repo_id"]))
+            write(tmp_path, events, hub=target)
+            assert titles(hub, target["repo_id"]) == [TITLE] * before + ["initial commit"]
+            numbers = [r["n"] for rows in shards_of(hub, target["repo_id"]).values() for r in rows]
+            assert sorted(numbers) == expected
+            assert [item["n"] for item in loaded(target["repo_id"])] == expected
 
     def test_windows_that_were_not_published_are_so_by_a_rerun_that_is_to(
         self, tmp_path: Path, hub: HubServer

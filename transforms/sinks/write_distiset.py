@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsSingleton, PCollection
 from apache_beam.transforms.trigger import AccumulationMode
 from apache_beam.transforms.window import GlobalWindows
+from apache_beam.utils.timestamp import Duration
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import CommitRecord, HubTarget, as_target, open_destination
@@ -50,6 +53,8 @@ from beam_distilabel.transforms.sinks.windows.publishing import PublishPanes
 from beam_distilabel.transforms.sinks.windows.reports import StageWindows
 from beam_distilabel.transforms.sinks.windows.windowing import check_windowing, late_trigger
 
+logger = logging.getLogger(__name__)
+
 MAX_SHARD_BYTES = 256_000_000
 MAX_SHARD_ROWS = 1_000_000
 
@@ -74,8 +79,9 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
     with `hub`; rows that come late become further shards, and a further commit. The README always
     describes all windows, so that `datasets` loads them as one dataset. A pipeline that runs again
     goes on in the folder: a window that was written, by the same rows, is neither written nor
-    committed again. The first window fixes the columns' types; what doesn't fit them later is set
-    aside in the column `_misfits`.
+    committed again; one that has other rows now is replaced, but never by fewer: then the job
+    fails, and the message says what to do. The first window fixes the columns' types; what doesn't
+    fit them later is set aside in the column `_misfits`.
 
     Args:
         path: the result's folder, local or on any filesystem that fsspec knows.
@@ -112,7 +118,8 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         DistilabelUserError: the folder holds a result and `overwrite` is not set; a subset's name
             can't be a folder's; the rows are unbounded and not windowed; the repository can't be
             written to.
-        DistilabelError: (while running) the files hold another number of rows than were written.
+        DistilabelError: (while running) the files hold another number of rows than were written; a
+            window would be replaced by fewer rows.
 
     Example:
         >>> import tempfile
@@ -218,6 +225,14 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
 
     def _expand_windows(self, subsets: Mapping[str, PCollection[Row]]) -> PCollection[Manifest]:
         windowing = check_windowing(subsets)
+        unbounded = not all(rows.is_bounded for rows in subsets.values())
+        if unbounded and windowing.allowed_lateness == Duration(0):
+            logger.warning(
+                "WriteDistiset: the rows are windowed with allowed_lateness=0, so Beam drops rows "
+                "that come after the end of their window; nothing says which. To keep them as "
+                "further parts of their window: beam.WindowInto(..., allowed_lateness=86400) "
+                "(seconds)."
+            )
         self._check_windowed()
         refuse_results_without_windows(self.path, subsets)
         # Whoever staged here before has ended, or is to end: one job at a time writes to a folder.
@@ -245,6 +260,7 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
                 )
             )
         most = None if destination is None else most_files(len(subsets))
+        number = NumberPanes(self.path, attempt=posixpath.basename(staging))
         plan = PlanPanes(self.path, self.bounds, self.ordered, declared, most)
         manifest: PCollection[Manifest] = (
             reports
@@ -253,7 +269,7 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
             | "NameWindow" >> beam.ParDo(NameWindow()).with_output_types(tuple[str, Any])
             # From here on panes have names: what is done to them must not end with their windows.
             | "InOneWindow" >> beam.WindowInto(GlobalWindows())
-            | "NumberPanes" >> beam.ParDo(NumberPanes(self.path)).with_output_types(tuple[str, Any])
+            | "NumberPanes" >> beam.ParDo(number).with_output_types(tuple[str, Any])
             | "PlanPanes" >> beam.ParDo(plan)
             | beam.Reshuffle()
             | "FinishPane"

@@ -51,14 +51,16 @@ class WatchFiles(RowsAndFailures):
     another name or folder first and then renames, or writes within `settle` seconds. The watermark
     stays `settle` seconds behind the
     clock; a file that appears later than that after its last change is late, which matters where
-    its window has ended (see `allowed_lateness` of `beam.WindowInto`).
+    its window has ended (see `allowed_lateness` of `beam.WindowInto`). Files have to stay until
+    their window's lateness is over: a pipeline that runs again reads them again.
 
     Args:
         pattern: a folder, or a glob such as `inbox/*.jsonl`; on any filesystem.
         filetype: parquet, jsonl, json, csv, tsv or arrow; by the names' extensions if None.
         every: seconds between two looks.
         settle: seconds without a change until a file counts as complete.
-        since: files that changed before that time aren't read.
+        since: files that changed before that time aren't read. For a job that runs again, a
+            window's boundary: a window whose files are read in part has fewer rows than before.
         until: when the watch ends: files that changed before that time are the last.
         stop_file: the path of a file at whose appearance the watch ends: what the folder holds then
             is complete, and the last.

@@ -6,6 +6,7 @@ neither writes nor commits the window again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from beam_distilabel.manifest import Manifest, WrittenSubset
 
 _MODULUS = 1 << 128
 _SUFFIX = ".json"
+_REPLACE = ".replace"
 
 
 class Sums(TypedDict):
@@ -57,6 +59,7 @@ class Part(TypedDict):
         pane: the pane's index.
         part: its number in the names of files; the first has 0.
         planned: when it was planned, in nanoseconds: of two attempts the later one holds.
+        attempt: which start of a job it is of, or was last found again by.
         content: the sums of its rows.
         manifest: what was written.
         replaced: paths of files of an earlier attempt that went, until that is committed.
@@ -66,6 +69,7 @@ class Part(TypedDict):
     pane: int
     part: int
     planned: int
+    attempt: str
     content: Content
     manifest: Manifest
     replaced: list[str]
@@ -101,6 +105,33 @@ def matching(ledger: WindowLedger | None, pane: int, content: Content) -> list[P
     return []
 
 
+def lost_rows(
+    ledger: WindowLedger | None, pane: int, content: Content, attempt: str
+) -> dict[str, tuple[int, int]]:
+    """What `content` would leave less of in place of what other attempts have, from `pane` on.
+
+    Args:
+        ledger: of the window.
+        pane: the number of the pane that has come.
+        content: its sums.
+        attempt: that it is of. What the same attempt had before, until its runner went back to a
+            checkpoint, doesn't count: the runner gives those rows again, if in other panes.
+
+    Returns:
+        Subset to the rows that are there, and to those that would take their place.
+    """
+    there: Content = {}
+    for part in ledger["parts"] if ledger else ():
+        if part["pane"] >= pane and part["attempt"] != attempt:
+            there = add_content(there, part["content"])
+    found = {}
+    for name, sums in there.items():
+        rows = content[name]["rows"] if name in content else 0
+        if rows < sums["rows"]:
+            found[name] = (sums["rows"], rows)
+    return found
+
+
 class Ledgers:
     """The ledgers in a result's folder; those that haven't changed aren't read again.
 
@@ -126,6 +157,22 @@ class Ledgers:
         """Replace a window's ledger."""
         name = posixpath.join(self._folder, f"{ledger['window']}{_SUFFIX}")
         write_file(name, json.dumps(ledger))
+
+    def replace_file(self, window: str) -> str:
+        """The file with which a person says that a window may be replaced by fewer rows."""
+        return posixpath.join(self._folder, f"{window}{_REPLACE}")
+
+    def may_lose(self, window: str) -> bool:
+        """Whether that file is there."""
+        filesystem, file = url_to_fs(self.replace_file(window))
+        filesystem.invalidate_cache(posixpath.dirname(file))
+        return bool(filesystem.exists(file))
+
+    def replaced(self, window: str) -> None:
+        """Remove that file, if it is there: it was for one time."""
+        filesystem, file = url_to_fs(self.replace_file(window))
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.rm_file(file)
 
     def all(self) -> list[WindowLedger]:
         """All windows' ledgers, in the order of the windows."""

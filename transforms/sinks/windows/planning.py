@@ -11,6 +11,7 @@ import pyarrow as pa
 from apache_beam.coders import BooleanCoder, FastPrimitivesCoder, VarIntCoder
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec
 
+from beam_distilabel.errors import DistilabelError
 from beam_distilabel.hub import Destination
 from beam_distilabel.manifest import read_schema_text, schema_text
 from beam_distilabel.row import sort_key
@@ -23,6 +24,7 @@ from beam_distilabel.transforms.sinks.windows.ledger import (
     Content,
     Ledgers,
     add_content,
+    lost_rows,
     matching,
 )
 from beam_distilabel.transforms.sinks.windows.reports import Report
@@ -45,6 +47,7 @@ class Pane(TypedDict):
         window: its name.
         pane: how many panes of the window came before in this attempt.
         planned: see `ledger.Part`.
+        attempt: likewise.
         content: the sums of its rows.
         known: whether an earlier attempt has written just this.
         staged: the files that hold its rows.
@@ -53,6 +56,7 @@ class Pane(TypedDict):
     window: str
     pane: int
     planned: int
+    attempt: str
     content: Content
     known: bool
     staged: list[str]
@@ -88,13 +92,22 @@ class NumberPanes(beam.DoFn):
 
     The count is the runner's state: a job that goes on from a checkpoint counts on, one that
     starts anew begins at 0, as its rows do.
+
+    Args:
+        path: the result's folder.
+        attempt: what tells this start of the job from others.
+
+    Raises:
+        DistilabelError: (while running) the window would be replaced by fewer rows than an earlier
+            attempt has published; nothing is changed.
     """
 
     PANES = beam.DoFn.StateParam(ReadModifyWriteStateSpec("panes", VarIntCoder()))
     REPLACED = beam.DoFn.StateParam(ReadModifyWriteStateSpec("replaced", BooleanCoder()))
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, attempt: str) -> None:
         self._path = path
+        self._attempt = attempt
 
     def process(
         self,
@@ -113,19 +126,42 @@ class NumberPanes(beam.DoFn):
                 staged.append(record["path"])
                 if record["groups"]:
                     staged.append(keys_path(record["path"]))
-        ledger = Ledgers(self._path).read(window)
-        known = not replaced.read() and bool(matching(ledger, number, content))
+        ledgers = Ledgers(self._path)
+        ledger = ledgers.read(window)
+        going = bool(replaced.read())
+        known = not going and bool(matching(ledger, number, content))
         if not known and any(p["pane"] >= number for p in (ledger["parts"] if ledger else ())):
-            replaced.write(True)  # what the ledger has of these panes is on its way out
+            # What is on its way out was allowed to go when the first of these panes came.
+            lost = {} if going else lost_rows(ledger, number, content, self._attempt)
+            if lost and not ledgers.may_lose(window):
+                raise DistilabelError(_refusal(self._path, window, lost, ledgers))
+            replaced.write(True)
         pane = Pane(
             window=window,
             pane=number,
             planned=time.time_ns(),
+            attempt=self._attempt,
             content=content,
             known=known,
             staged=staged,
         )
         yield TOGETHER, (pane, reports)
+
+
+def _refusal(path: str, window: str, lost: dict[str, tuple[int, int]], ledgers: Ledgers) -> str:
+    counts = "; ".join(
+        f"subset {name!r}: {there:,} rows are published, {rows:,} would take their place"
+        for name, (there, rows) in sorted(lost.items())
+    )
+    return (
+        f"WriteDistiset: the window {window} in {path} would be replaced by fewer rows ({counts}). "
+        "Nothing of it was changed. A job that begins anew has to come with all rows of a window: "
+        "leave the files of the source where they are until their windows are over, and let "
+        "`since` of WatchFiles be no time inside of a window, then start the job again. If the "
+        "source can't be read again, write to a new folder. If the window is to have fewer rows, "
+        "or its rows are late now that were in time, create the empty file "
+        f"{ledgers.replace_file(window)}: the next job replaces the window, once."
+    )
 
 
 class PlanPanes(beam.DoFn):

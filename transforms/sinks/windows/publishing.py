@@ -103,6 +103,8 @@ class PublishPanes(beam.DoFn):
         else:
             ledger, part = self._write(ledger, pane, done)
         self._ledgers.write(ledger)
+        if not parts:
+            self._ledgers.replaced(pane["window"])
         self._drop_staged(pane)
         if self._destination is not None:
             self._commit(self._destination, ledger, part, base)
@@ -138,6 +140,7 @@ class PublishPanes(beam.DoFn):
             pane=pane["pane"],
             part=number,
             planned=pane["planned"],
+            attempt=pane["attempt"],
             content=pane["content"],
             manifest=manifest,
             replaced=[],
@@ -249,12 +252,14 @@ def _recognised(ledger: WindowLedger, parts: list[Part], pane: Pane) -> tuple[Wi
             pane=pane["pane"],
             part=parts[-1]["part"],  # the next one's files must have other names
             planned=first["planned"],
+            attempt=first["attempt"],
             content=content,
             manifest=merged_manifest([WindowLedger(window="", parts=parts)], {}),
             replaced=[path for part in parts for path in part["replaced"]],
             commit=parts[-1]["commit"] if together else None,
         )
     first["planned"], first["pane"] = pane["planned"], pane["pane"]
+    first["attempt"] = pane["attempt"]
     others = [part for part in ledger["parts"] if part not in parts]
     ordered = sorted([*others, first], key=lambda part: part["pane"])
     return WindowLedger(window=ledger["window"], parts=ordered), first
