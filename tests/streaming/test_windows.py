@@ -31,9 +31,11 @@ from beam_distilabel.transforms.sinks.windows.ledger import (
 )
 from beam_distilabel.transforms.sinks.windows.schemas import MISFITS
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
+from beam_distilabel.transforms.sources.watch_files import WatchFiles
 from tests.fakes import new_name, options
 from tests.hub import HubServer
 from tests.publishing import shards_of, titles
+from tests.streaming.fakes import drop
 from tests.streaming.running import Event, run_stream, windowed
 
 W0 = "19700101T000000Z_19700101T000010Z"
@@ -154,6 +156,35 @@ def test_a_rerun_with_fewer_rows_of_a_window_changes_nothing_and_fails(
     assert (tmp_path / ".windows" / f"{W0}.json").read_text() == ledger
     write(tmp_path, first)
     assert marks(tmp_path) == before
+
+
+def test_files_that_went_or_that_since_leaves_out_cost_no_row(tmp_path: Path) -> None:
+    inbox, result = tmp_path / "inbox", tmp_path / "result"
+    inbox.mkdir()
+    (inbox / "_STOP").touch()
+    drop(inbox, "a.jsonl", 1, [row(n) for n in range(3)])
+
+    def job(**arguments: Any) -> None:
+        watch = WatchFiles(
+            str(inbox), every=0.1, settle=0, stop_file=str(inbox / "_STOP"), **arguments
+        )
+        with beam.Pipeline(runner=FnApiRunner(), options=options(1)) as pipeline:
+            _ = pipeline | watch | windowed() | WriteDistiset(str(result))
+
+    job()
+    drop(inbox, "b.jsonl", 5, [row(3)])
+    with pytest.raises(Exception, match="3 rows are published, 1 would.*`since`"):
+        job(since="1970-01-01T00:00:04+00:00")
+    assert files_of(result) == {W0: [0, 1, 2]}
+    job()
+    (inbox / "a.jsonl").unlink()
+    with pytest.raises(Exception, match="4 rows are published, 1 would"):
+        job()
+    assert files_of(result) == {W0: [0, 1, 2, 3]}
+    # On a window's boundary nothing of it comes, and nothing of it goes.
+    drop(inbox, "c.jsonl", 11, [row(4)])
+    job(since="1970-01-01T00:00:10+00:00")
+    assert files_of(result) == {W0: [0, 1, 2, 3], W1: [4]}
 
 
 def test_fewer_late_rows_than_before_do_not_take_their_place(tmp_path: Path) -> None:
