@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Secret,
     SecretBytes,
     SecretStr,
     ValidationInfo,
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from beam_distilabel.row import fingerprint
+from beam_distilabel.secret_texts import hide_in_url, is_authorization, remember_secret
 from beam_distilabel.secrets.references import as_reference
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -66,7 +68,11 @@ class Dumpable(BaseModel):
         """Fields of secrets take the name of one, such as "env:MY_KEY"."""
         name = info.field_name
         if name in cls.model_fields and is_secret(cls.model_fields[name].annotation):
-            return as_reference(value)
+            value = as_reference(value)
+            if isinstance(value, (str, bytes)):
+                remember_secret(value)
+            elif type(value) in (SecretStr, SecretBytes):
+                remember_secret(value.get_secret_value())
         return value
 
     def dump(self) -> dict[str, Any]:
@@ -100,9 +106,10 @@ def dump_fields(model: BaseModel) -> dict[str, Any]:
 
 def is_secret(annotation: Any) -> bool:
     """Whether a field of this type holds a secret."""
-    return annotation in (SecretStr, SecretBytes) or any(
-        is_secret(argument) for argument in getattr(annotation, "__args__", ())
-    )
+    kind = getattr(annotation, "__origin__", annotation)  # of `Secret[str]`
+    if isinstance(kind, type) and issubclass(kind, (Secret, SecretStr, SecretBytes)):
+        return True
+    return any(is_secret(argument) for argument in getattr(annotation, "__args__", ()))
 
 
 def names_secret(name: str) -> bool:
@@ -137,7 +144,8 @@ def without_secrets(values: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         str(key): _encode_under(str(key), value)
         for key, value in values.items()
-        if isinstance(value, bool) or not names_secret(str(key))
+        if isinstance(value, bool)
+        or not (names_secret(str(key)) or (isinstance(value, str) and is_authorization(value)))
     }
 
 
@@ -157,7 +165,7 @@ def encode(value: Any) -> Any:
     """A field's value as JSON-like data, without secrets."""
     if isinstance(value, Dumpable):
         return value.dump()
-    if isinstance(value, (SecretStr, SecretBytes)):
+    if isinstance(value, (Secret, SecretStr, SecretBytes)):
         return None
     if isinstance(value, type) and issubclass(value, BaseModel):
         return value.model_json_schema()
@@ -175,6 +183,8 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in value]
     if isinstance(value, PurePath):
         return str(value)
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if isinstance(value, str):
+        return hide_in_url(value)
+    if value is None or isinstance(value, (bool, int, float)):
         return value
     return repr(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from beam_distilabel.secret_texts import hide_known
+
 
 class DistilabelError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -128,3 +130,6 @@ class RunInterrupted(KeyboardInterrupt):
 
 class RunFailedError(DistilabelError):
     """The run ended without a result; the cause is chained and in the run directory's log."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_known(message))  # it may quote what the user's code raised

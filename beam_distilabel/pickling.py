@@ -9,18 +9,27 @@ from __future__ import annotations
 import copy
 import copyreg
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, PrivateAttr, SecretBytes, SecretStr
+from pydantic import BaseModel, PrivateAttr, SecretStr
 from pydantic._internal._validate_call import ValidateCallWrapper  # has no public name
 
-from beam_distilabel.secrets.fields import read_references, replace_secrets
+from beam_distilabel.secret_texts import hide_in_url
+from beam_distilabel.secrets.fields import (
+    SECRETS,
+    read_references,
+    remember_secrets,
+    replace_secrets,
+)
 from beam_distilabel.secrets.sealing import SealedSecret, SealedText
 from beam_distilabel.versions import STAMP, Stamp
 
 _PRIVATE_BEFORE_LOAD = "_private_before_load"
 _LOCALS = "__pydantic_parent_namespace__"
+_NAMES = ("_env", "_env_var", "_file", "_name", "_path", "_variable")
+"""How names of attributes end that say where a secret is, and hold none."""
+
 _CONTAINERS = (dict, list, set)
 
 
@@ -34,6 +43,7 @@ def _remember_private(load: Callable[..., None]) -> Callable[..., None]:
             # `load` may also fill a container that was there before.
             {k: copy.copy(v) if type(v) in _CONTAINERS else v for k, v in private.items()},
         )
+        remember_secrets(self.__dict__)
         self.__dict__.update(read_references(self.__dict__))
         load(self, *args, **kwargs)
 
@@ -47,6 +57,8 @@ class PicklesUnloaded(BaseModel):
     `load()` makes clients, locks and models; they belong to one process. Whoever receives the
     pickle calls `load()` itself. Secrets stay here too: the pickle has where to read them.
     """
+
+    seals_secrets: ClassVar[bool] = True
 
     _used_by: str = PrivateAttr("")
 
@@ -62,7 +74,7 @@ class PicklesUnloaded(BaseModel):
         attributes = dict(state["__dict__"])
         before = attributes.pop(_PRIVATE_BEFORE_LOAD, None)
         private = dict(before if before is not None else state["__pydantic_private__"] or {})
-        private = {k: self._sealed(k, v) if _is_secret(v) else v for k, v in private.items()}
+        private.update(replace_secrets(private_texts(private), self._sealed))
         return {
             **state,
             "__dict__": replace_secrets(attributes, self._sealed),
@@ -82,7 +94,7 @@ class PicklesUnloaded(BaseModel):
     def __repr_args__(self) -> Any:
         # A model's text travels with the job too, as what Beam displays of it.
         shown = {name: value for name, value in super().__repr_args__() if name is not None}
-        return replace_secrets(shown, lambda _, secret: SecretStr("hidden")).items()
+        return replace_secrets(shown, _hidden).items()
 
     def _sealed(self, path: str, secret: Any) -> Any:
         seal: Any = SealedSecret if _is_secret(secret) else SealedText
@@ -102,8 +114,22 @@ class PicklesUnloaded(BaseModel):
                     item._tell_owner(owner)
 
 
+def _hidden(path: str, secret: Any) -> Any:
+    shown = hide_in_url(secret) if isinstance(secret, str) else secret
+    return SecretStr("hidden") if shown == secret else shown
+
+
 def _is_secret(value: Any) -> bool:
-    return isinstance(value, (SecretStr, SecretBytes))
+    return isinstance(value, SECRETS)
+
+
+def private_texts(private: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a model's private attributes that may hold secrets, and don't name them."""
+    return {
+        name: value
+        for name, value in private.items()
+        if isinstance(value, (str, dict, *SECRETS)) and not name.endswith(_NAMES)
+    }
 
 
 def _forget_locals(cls: Any) -> None:

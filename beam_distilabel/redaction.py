@@ -8,23 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from beam_distilabel.dumping import names_secret
+from beam_distilabel.secret_texts import HIDDEN, SURE_LENGTH, TOKENS, hide_known
 
-HIDDEN = "***"
-
-_MIN_LENGTH = 8  # shorter values of secret variables are words that texts have anyway
-
-_TOKENS = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:"
-    r"hf_(?:oauth_)?[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}"  # Hugging Face
-    r"|sk-[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
-    r"|gsk_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}"  # Groq, NVIDIA
-    r"|AKIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"  # AWS, Google
-    r"|gh[pousr]_\w{36,}|github_pat_\w{40,}|glpat-[\w-]{20,}"
-    r"|xox[abprs]-[\w-]{10,}"  # Slack
-    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"  # a signed JSON web token
-    r")"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-)
 _IN_URL = re.compile(r"(?<=://)[^\s/@\"'<>]*(?::[^\s@\"'<>]*)?(?=@[\w.-])")
 """User and password, or a token alone, before a host."""
 
@@ -44,7 +29,10 @@ _NAMED = re.compile(
 
 
 def hide_secrets(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """`text` without `secrets`, those in this process' environment, and what looks like one.
+    """`text` without `secrets`, those that this process knows, and what looks like one.
+
+    Known are those of its Steps, of its models and of the Hub, once they were given or read, and
+    the values of variables whose names say secret.
 
     Example:
         >>> hide_secrets("token=hf_" + "a" * 30 + ", password hunter22", ["hunter22"])
@@ -53,7 +41,7 @@ def hide_secrets(text: str, secrets: Iterable[str | None] = ()) -> str:
     for secret in (*secrets, *_of_environment()):
         if secret:
             text = text.replace(secret, HIDDEN)
-    text = _TOKENS.sub(HIDDEN, text)
+    text = TOKENS.sub(HIDDEN, hide_known(text))
     text = _IN_URL.sub(lambda match: HIDDEN if match[0] else "", text)
     return _NAMED.sub(lambda match: f"{match['name']}{HIDDEN}", text)
 
@@ -73,6 +61,6 @@ def looks_secret(text: str, secrets: Iterable[str | None] = ()) -> bool:
 
 
 def _of_environment() -> Iterator[str]:
-    for name, value in os.environ.items():
-        if len(value) >= _MIN_LENGTH and names_secret(name) and not os.path.exists(value):
+    for name, value in sorted(os.environ.items(), key=lambda item: -len(item[1])):
+        if len(value) >= SURE_LENGTH and names_secret(name) and not os.path.exists(value):
             yield value

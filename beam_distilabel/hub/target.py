@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.secret_texts import remember_secret
 from beam_distilabel.secrets.references import HUB_LOGIN, SecretReference, as_reference
 
 DEFAULT_MESSAGE = "Upload dataset with beam-distilabel"
@@ -48,7 +49,12 @@ class HubTarget(BaseModel):
     @field_validator("token", mode="before")
     @classmethod
     def _token_may_be_named(cls, token: Any) -> Any:
-        return as_reference(token)
+        token = as_reference(token)
+        if isinstance(token, str):
+            remember_secret(token)
+        elif type(token) is SecretStr:
+            remember_secret(token.get_secret_value())
+        return token
 
     @field_validator("repo_id")
     @classmethod

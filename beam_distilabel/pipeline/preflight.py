@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import HubTarget
+from beam_distilabel.pickling import private_texts
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.runners import staging
 from beam_distilabel.secrets import SecretReference
-from beam_distilabel.secrets.fields import replace_secrets
+from beam_distilabel.secrets.fields import remember_secrets, replace_secrets
 from beam_distilabel.secrets.references import HUB_LOGIN, missing, source_in
 from beam_distilabel.secrets.sealing import how_to_name, noting_unnamed, sealed_here, source_of
 from beam_distilabel.secrets.search import first_held
@@ -46,6 +47,8 @@ def check_secrets(graph: Graph, hub: HubTarget | None, shares_process: bool) -> 
     Raises:
         DistilabelUserError: one is not; names Step and field, and says what to do.
     """
+    for step in graph.steps.values():
+        _remember(step)
     owners = [(step._described(), step) for step in graph.steps.values()]
     found = [(owner, *one) for owner, step in owners for one in secrets_of(step)]
     if hub is not None and hub.token is not None:
@@ -60,23 +63,29 @@ def check_secrets(graph: Graph, hub: HubTarget | None, shares_process: bool) -> 
             raise DistilabelUserError(f"{owner}: {path}: {missing(source)}.")
 
 
+def _remember(model: BaseModel) -> None:
+    for _, secret, _ in secrets_of(model):
+        remember_secrets({"secret": secret})
+
+
 def secrets_of(model: BaseModel, path: str = "") -> Iterator[tuple[str, Any, str]]:
     """The secrets in the fields of a Step, its models included: (path, secret, variable to use)."""
     fields = {name: getattr(model, name) for name in type(model).model_fields}
+    private = private_texts(getattr(model, "__pydantic_private__", None) or {})
     found: list[tuple[str, Any]] = []
 
     def note(name: str, secret: Any) -> Any:
         found.append((name, secret))
         return secret
 
-    replace_secrets(fields, note)
+    replace_secrets({**fields, **private}, note)
     for name, secret in found:
         known = getattr(model, "_api_key_env_var", "") if name == "api_key" else ""
         known = known or ("HF_TOKEN" if name == "token" else "")
         yield f"{path}{name}", secret, known or _variable(name)
     for name, value in fields.items():
         for index, item in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if isinstance(item, BaseModel):
+            if getattr(item, "seals_secrets", False):
                 inner = name if index is None else f"{name}.{index}"
                 yield from secrets_of(item, f"{path}{inner}.")
 

@@ -8,6 +8,7 @@ from collections.abc import Container
 from beam_distilabel.errors import DistilabelError, RunCancelled, RunFailedError, RunInterrupted
 from beam_distilabel.pipeline.interrupt import resume_command
 from beam_distilabel.pipeline.run_request import RunRequest
+from beam_distilabel.redaction import hide_secrets
 
 
 def was_cancelled(error: BaseException | None) -> bool:
@@ -26,6 +27,10 @@ def reason_of(error: BaseException, steps: Container[str]) -> str:
     """Why a run failed: our errors' whole text, of others the last line, with the Step's name."""
     while error.__cause__ is not None and not isinstance(error, DistilabelError):
         error = error.__cause__
+    return hide_secrets(_reason_of(error, steps))
+
+
+def _reason_of(error: BaseException, steps: Container[str]) -> str:
     # "None" alone is how Dataflow's client says that it knows no more.
     lines = [line.strip() for line in str(error).splitlines() if line.strip() not in ("", "None")]
     text = lines[-1] if lines else ""

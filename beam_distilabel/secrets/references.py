@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from beam_distilabel.errors import DistilabelUserError, SecretNotFoundError
+from beam_distilabel.secret_texts import TOKENS, remember_secret
 
 HUB_LOGIN = "hub:login"
 """What `huggingface_hub` finds: `HF_TOKEN`, or what `hf auth login` has saved."""
@@ -43,12 +44,17 @@ class SecretReference(SecretStr):
     """
 
     def __init__(self, source: str, value: str | None = None) -> None:
-        if source != HUB_LOGIN and not _SOURCE.fullmatch(source):
+        if source != HUB_LOGIN and (
+            not _SOURCE.fullmatch(source) or TOKENS.fullmatch(source.partition(":")[2])
+        ):
+            # What stands there may be the secret itself.
+            remember_secret(source.partition(":")[2])
             raise DistilabelUserError(
-                f"{source!r} names no secret: write 'env:NAME' for an environment variable, or "
-                "'file:PATH' for a file that has it."
+                "a text that begins with 'env:' or 'file:' and names no secret: write 'env:NAME' "
+                "for an environment variable, or 'file:PATH' for a file that has it."
             )
         super().__init__(value or "")
+        remember_secret(value)
         self.source = source
 
     def find(self) -> str | None:
@@ -123,6 +129,12 @@ def source_in(text: str) -> tuple[str, str, str] | None:
 
 def read_source(source: str) -> str | None:
     """The secret that `source` names, None where there is none here."""
+    found = _read(source)
+    remember_secret(found)
+    return found
+
+
+def _read(source: str) -> str | None:
     kind, _, name = source.partition(":")
     if source == HUB_LOGIN:
         import huggingface_hub

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets as standard_secrets
 import socket
 from collections.abc import Iterator
@@ -15,12 +16,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from apache_beam.internal.cloudpickle import cloudpickle
-from pydantic import SecretBytes, SecretStr
+from pydantic import Secret, SecretBytes, SecretStr
 
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError, SecretNotFoundError
+from beam_distilabel.secret_texts import remember_secret
 from beam_distilabel.secrets.references import (
     HUB_LOGIN,
+    NoSecret,
     SecretReference,
     missing,
     read_source,
@@ -31,10 +34,13 @@ Source = tuple[str, str, str]
 """What stands before a reference, the reference, and what stands after it."""
 
 _PROCESS = standard_secrets.token_hex(16)
+_SCHEME = re.compile(r"[A-Za-z]{1,20} ")
+"""What stands before a key in a header, such as "Bearer "."""
+
 _SURE_LENGTH = 8
 """A shorter text may be in a variable, or in another text, by chance."""
 
-_values: dict[str, str | bytes] = {}
+_values: dict[str, Any] = {}
 _keys: dict[str | bytes, str] = {}
 _unnamed: ContextVar[list[str] | None] = ContextVar("unnamed", default=None)
 
@@ -42,7 +48,7 @@ SOMEONE = "a secret that code of the pipeline holds"
 
 
 def source_of(value: str | bytes) -> Source | None:
-    """The environment variable that has `value`, or a part of it; None without any.
+    """The environment variable that has `value`, or what follows a "Bearer "; None without any.
 
     Example:
         >>> os.environ["DOC_TOKEN"] = "hf_abcdefgh"
@@ -59,7 +65,9 @@ def source_of(value: str | bytes) -> Source | None:
         secret = secret.strip()
         if len(secret) >= _SURE_LENGTH and names_secret(name) and secret in text:
             before, _, after = text.partition(secret)
-            return before, f"env:{name}", after
+            # What else stands there may be secret itself.
+            if _SCHEME.fullmatch(before) and not after.strip():
+                return before, f"env:{name}", ""
     return None
 
 
@@ -78,7 +86,7 @@ class SealedText:
 class SealedSecret:
     """A `SecretStr` or `SecretBytes` of a known owner; what comes out of a pickle is one too."""
 
-    def __init__(self, secret: SecretStr | SecretBytes, owner: str) -> None:
+    def __init__(self, secret: SecretStr | SecretBytes | Secret[Any], owner: str) -> None:
         self.secret = secret
         self.owner = owner
 
@@ -86,7 +94,9 @@ class SealedSecret:
         return reduce_secret(self.secret, self.owner)
 
 
-def reduce_secret(secret: SecretStr | SecretBytes, owner: str = SOMEONE) -> tuple[Any, ...]:
+def reduce_secret(
+    secret: SecretStr | SecretBytes | Secret[Any], owner: str = SOMEONE
+) -> tuple[Any, ...]:
     """How `secret` is pickled."""
     if isinstance(secret, SecretReference):
         value = secret._secret_value
@@ -94,8 +104,10 @@ def reduce_secret(secret: SecretStr | SecretBytes, owner: str = SOMEONE) -> tupl
         return open_reference, (_PROCESS, key, secret.source, owner)
     plain = secret.get_secret_value()
     kind = type(secret)
-    if not plain:
+    if isinstance(secret, NoSecret) or plain in ("", b""):
         return kind, (plain,)
+    if not isinstance(plain, (str, bytes)):
+        return open_secret, (kind, _PROCESS, _key_of_other(plain, owner), None, owner)
     source = source_of(plain)
     return open_secret, (kind, _PROCESS, _key_of(plain, source, owner), source, owner)
 
@@ -109,9 +121,7 @@ def open_reference(process: str, key: str | None, source: str, owner: str) -> Se
     return SecretReference(source)
 
 
-def open_secret(
-    kind: type[Any], process: str, key: str, source: Source | None, owner: str
-) -> SecretStr | SecretBytes:
+def open_secret(kind: type[Any], process: str, key: str, source: Source | None, owner: str) -> Any:
     """The secret again, in another process by what it is called there."""
     if process == _PROCESS:
         return kind(_values[key])
@@ -135,7 +145,9 @@ def _text(source: Source | None, owner: str) -> str:
             f"one on {socket.gethostname()}. {how_to_name()}"
         )
     before, name, after = source
-    return f"{before}{_read(name, owner)}{after}"
+    text = f"{before}{_read(name, owner)}{after}"
+    remember_secret(text)
+    return text
 
 
 def _read(source: str, owner: str) -> str:
@@ -156,6 +168,7 @@ def how_to_name(variable: str = "MY_SECRET") -> str:
 
 
 def _key_of(value: str | bytes, source: Source | None, owner: str) -> str:
+    remember_secret(value)
     unnamed = _unnamed.get()
     if source is None and unnamed is not None:
         unnamed.append(owner)
@@ -165,6 +178,16 @@ def _key_of(value: str | bytes, source: Source | None, owner: str) -> str:
         key = standard_secrets.token_hex(16)
         _values[key] = value
         key = _keys.setdefault(value, key)
+    return key
+
+
+def _key_of_other(value: Any, owner: str) -> str:
+    """`_key_of`, for secrets that are no text, such as a date."""
+    unnamed = _unnamed.get()
+    if unnamed is not None:
+        unnamed.append(owner)
+    key = standard_secrets.token_hex(16)
+    _values[key] = value
     return key
 
 
@@ -185,5 +208,14 @@ def noting_unnamed() -> Iterator[list[str]]:
 
 
 # What Beam pickles, closures and objects of any kind; other pickles of the process are not ours.
-for _kind in (SecretStr, SecretBytes):
-    cloudpickle.CloudPickler.dispatch_table[_kind] = reduce_secret
+# Kinds of secrets that users derive are found only where every object is asked for its type.
+_override = cloudpickle.CloudPickler.reducer_override
+
+
+def _reducer_override(pickler: Any, value: Any) -> Any:
+    if issubclass(type(value), (Secret, SecretStr, SecretBytes)):
+        return reduce_secret(value)
+    return _override(pickler, value)
+
+
+cloudpickle.CloudPickler.reducer_override = _reducer_override
