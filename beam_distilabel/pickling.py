@@ -43,8 +43,9 @@ def _remember_private(load: Callable[..., None]) -> Callable[..., None]:
             # `load` may also fill a container that was there before.
             {k: copy.copy(v) if type(v) in _CONTAINERS else v for k, v in private.items()},
         )
-        remember_secrets(self.__dict__)
-        self.__dict__.update(read_references(self.__dict__))
+        fields = {k: v for k, v in self.__dict__.items() if k != _PRIVATE_BEFORE_LOAD}
+        remember_secrets({**fields, **private_texts(private)})
+        self.__dict__.update(read_references(fields))
         load(self, *args, **kwargs)
 
     remembering.remembers_private = True  # type: ignore[attr-defined]

@@ -68,9 +68,10 @@ class DataflowSettings(RunnerSettings):
     Flags of Beam's that say the same as settings are checked as these. What they set besides what
     is given, and why (nothing of it was tried on the service, only against a local stand-in of it):
 
-    - `save_main_session=False`: Beam's default for Dataflow is to send all of `__main__`, so any
-      secret that a script holds; functions and classes in `__main__` are pickled by value without
-      it (https://github.com/apache/beam/issues/34903).
+    - `save_main_session=False`: functions and classes in `__main__` are pickled by value without
+      it (https://github.com/apache/beam/issues/34903). Of Beam's default for Dataflow, True, Beam
+      2.77's cloudpickle makes a file of registered coders, logical types and schemas; dill would
+      send all of `__main__`, so any secret that a script holds.
     - The experiment `no_use_multiple_sdk_containers`: Dataflow starts one Python process per vCPU,
       each in a container of its own
       (https://cloud.google.com/dataflow/docs/concepts/gpu-support, "GPUs and worker parallelism"),
@@ -218,7 +219,7 @@ class DataflowSettings(RunnerSettings):
             if not re.fullmatch(r"[a-z][-_a-z0-9]{0,62}", name):
                 raise ValueError(f"{name!r} is no label: lower case, beginning with a letter.")
             if not re.fullmatch(r"[-_a-z0-9]{0,63}", value):
-                raise ValueError(f"label {name!r}: {value!r} has more than a-z, 0-9, '-' and '_'.")
+                raise ValueError(f"label {name!r}: its value has more than a-z, 0-9, '-' and '_'.")
         return labels
 
     @field_validator("service_options")

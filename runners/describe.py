@@ -151,7 +151,10 @@ def explained(runner: str, kind: type[RunnerSettings], error: ValidationError) -
     field = kind.model_fields[name]
     if first["type"] == "missing" and len(where) == 1:
         return f"options: the runner {runner!r} needs its setting {name!r}: {type_text(field)}."
-    shown = "" if _is_secret(field) else f" is {str(_short(first['input']))}:"
+    # Of several values only one is wrong, and others may be secrets.
+    whole = len(where) == 1 and isinstance(first["input"], (str, int, float))
+    whole = whole and "{" not in str(first["input"])
+    shown = f" is {_short(first['input'])}:" if whole and not _is_secret(field) else ":"
     return (
         f"options: the setting {name!r} of the runner {runner!r}{shown} {_reason(first)}. It is "
         f"{type_text(field).rstrip(',')}; default {_default_text(field)}."

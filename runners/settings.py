@@ -158,7 +158,8 @@ def check_flags(flags: Sequence[str], known: Container[str] = ()) -> None:
         ValueError: they don't begin with a flag, or an option or its value is unknown.
     """
     if flags and not flags[0].startswith("--"):
-        raise ValueError(f"options: {flags[0]!r} is no flag of Beam's, such as '--job_name=mine'.")
+        # What it is may be a secret.
+        raise ValueError("options: the first is no flag of Beam's, such as '--job_name=mine'.")
     names = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
     check_known(name for name in names if name not in known)
     parse_flags(flags)

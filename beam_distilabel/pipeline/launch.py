@@ -82,8 +82,8 @@ def launch(request: RunRequest) -> PipelineResult:
             steps = request.graph.steps.items()
             replaced = [name for name, step in steps if not step.use_cache]
             _finish_in_job(run.write(outputs, facts), facts, replaced, request.launched)
-            if not started.shares_process:
-                check_job(job)
+            if not (started.local and started.shares_process):
+                check_job(job, started.shares_process)
             result = job.run()
     finally:
         # What a runner that works in this process leaves there.

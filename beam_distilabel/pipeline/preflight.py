@@ -17,18 +17,17 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import HubTarget
 from beam_distilabel.pickling import private_texts
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.runners import staging
+from beam_distilabel.redaction import looks_secret
+from beam_distilabel.runners import RunnerSettings, staging
+from beam_distilabel.secret_texts import SURE_LENGTH, known_secrets
 from beam_distilabel.secrets import SecretReference
 from beam_distilabel.secrets.fields import remember_secrets, replace_secrets
 from beam_distilabel.secrets.references import HUB_LOGIN, missing, source_in
 from beam_distilabel.secrets.sealing import how_to_name, noting_unnamed, sealed_here, source_of
-from beam_distilabel.secrets.search import first_held
+from beam_distilabel.secrets.search import first_held, first_token, holds
 
 _LARGE_JOB = 10_000_000
 """Bytes; Dataflow takes jobs of 20 MB at most, and every worker receives all code."""
-
-_SURE_LENGTH = 16
-"""A shorter value of a variable may be in a job by chance."""
 
 _OF_WORKERS = "Rows are processed in other processes, which secrets aren't sent to."
 
@@ -134,20 +133,59 @@ def check_options(options: PipelineOptions) -> None:
                 "sees the job sees them. Give it to the workers' environment instead, in the "
                 "variable that its service reads there."
             )
+        if _looks_secret(value):
+            raise DistilabelUserError(
+                f"options: the value of {name!r} has a secret in it, and options travel with the "
+                "job, where whoever sees the job sees them. Leave it out there, and have the "
+                "workers' environment hold it."
+            )
 
 
-def check_job(job: beam.Pipeline) -> None:
+def check_settings(settings: RunnerSettings) -> None:
+    """Refuse a runner's settings that hold secrets: they are written to files and sent along.
+
+    Raises:
+        DistilabelUserError: names the setting.
+    """
+    fields = {name: getattr(settings, name) for name in type(settings).model_fields}
+
+    def refuse(path: str, secret: Any) -> Any:
+        raise DistilabelUserError(
+            f"options: {path!r} holds a secret, and the runner's settings are written to files. "
+            "Give it to the environment of the runner's processes instead, in the variable that "
+            "its service reads there."
+        )
+
+    replace_secrets({k: v for k, v in fields.items() if isinstance(v, (str, Mapping))}, refuse)
+    for name, value in fields.items():
+        if isinstance(value, (str, Mapping, list, tuple)) and _looks_secret(value):
+            refuse(name, value)
+
+
+def _looks_secret(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_looks_secret(item) for pair in value.items() for item in pair)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(_looks_secret(item) for item in value)
+    return isinstance(value, str) and looks_secret(value)
+
+
+def check_job(job: beam.Pipeline, shares_process: bool = False) -> None:
     """Make sure that a job which is sent away holds no secret; warn where it is large.
 
-    Searched are secrets of Steps, and values of this process' environment variables whose names
-    say that they are secret, through all encodings of the job.
+    Searched are secrets of Steps, values of this process' environment variables whose names say
+    that they are secret, and tokens that their form gives away, through all encodings of the job.
+
+    Args:
+        job: all of it.
+        shares_process: whether rows are processed here, though another process gets the job.
 
     Raises:
         DistilabelUserError: it holds one; names the transform.
     """
     with noting_unnamed() as unnamed:
         proto = job.to_runner_api()
-    if unnamed:
+    if unnamed and not shares_process:
         raise DistilabelUserError(
             f"{unnamed[0]} is given as it is. {_OF_WORKERS} {how_to_name()} Where code needs one, "
             "it may read its environment when it runs."
@@ -155,10 +193,11 @@ def check_job(job: beam.Pipeline) -> None:
     variables = {
         value.strip(): f"the value of the environment variable {name}"
         for name, value in os.environ.items()
-        if names_secret(name) and len(value.strip()) >= _SURE_LENGTH and not os.path.exists(value)
+        if names_secret(name) and len(value.strip()) >= SURE_LENGTH and not os.path.exists(value)
     }
-    known = {**dict.fromkeys(sealed_here(), "a secret of a Step"), **variables}
-    texts = [text for text in known if len(text) >= 8]
+    secrets = [*sealed_here(), *known_secrets()]
+    known = {**dict.fromkeys(secrets, "a secret of a Step"), **variables}
+    texts = [text for text in known if len(text) >= SURE_LENGTH]
     parts = proto.components.transforms.values()
     sizes = sorted(((part.spec.ByteSize(), part.unique_name) for part in parts), reverse=True)
     if sum(size for size, _ in sizes) > _LARGE_JOB:
@@ -170,17 +209,19 @@ def check_job(job: beam.Pipeline) -> None:
             size / 1e6,
             name,
         )
-    held = first_held(proto.SerializeToString(), texts) if texts else None
-    if held is None:
+    whole = proto.SerializeToString()
+    held = first_held(whole, texts)
+    token = None if held is not None else first_token(whole)
+    if held is not None:
+        what, text = known[texts[held]], texts[held]
+    elif token is not None:
+        what, text = "a token", token
+    else:
         return
     where = next(
-        (f"in {p.unique_name!r} " for p in parts if _holds(p.SerializeToString(), texts[held])), ""
+        (f"in {p.unique_name!r} " for p in parts if holds(p.SerializeToString(), text)), ""
     )
     raise DistilabelUserError(
-        f"the job would hold {known[texts[held]]} {where}as plain text. {_OF_WORKERS} Have the "
+        f"the job would hold {what} {where}as plain text. Secrets aren't sent with jobs. Have the "
         "code read it from its environment when it runs, or hold it as a `SecretStr`."
     )
-
-
-def _holds(data: bytes, text: str) -> bool:
-    return first_held(data, [text]) is not None

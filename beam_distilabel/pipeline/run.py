@@ -67,7 +67,12 @@ from beam_distilabel.pipeline.memory_watch import (
     shuffles_rows,
 )
 from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of, resources_of
-from beam_distilabel.pipeline.preflight import check_job, check_options, check_secrets
+from beam_distilabel.pipeline.preflight import (
+    check_job,
+    check_options,
+    check_secrets,
+    check_settings,
+)
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
 from beam_distilabel.pipeline.run_control import RunControl
@@ -91,6 +96,7 @@ from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.worker_watch import WorkerWatch
 from beam_distilabel.progress import discard, forget, read_progress
+from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runners import RunnerSettings, choose_runner
 from beam_distilabel.transforms.sinks.publishing import check_size
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
@@ -155,7 +161,7 @@ def ready_runner(request: RunRequest) -> RunnerSettings:
     try:
         runner = choose_runner(request.runner, request.options)
     except ValueError as error:
-        raise DistilabelUserError(str(error)) from None
+        raise DistilabelUserError(hide_secrets(str(error))) from None
     for step in request.graph.steps.values():
         for model in models_of(step):
             model.use_default_engine(runner.default_engine)
@@ -165,7 +171,8 @@ def ready_runner(request: RunRequest) -> RunnerSettings:
         raise DistilabelUserError(str(error)) from error
     if request.mode != "finalize" or not runner.shares_process:  # then nothing is asked
         check_secrets(request.graph, request.hub, runner.shares_process)
-    if not runner.shares_process:
+    if not (runner.local and runner.shares_process):
+        check_settings(runner)
         check_options(runner.pipeline_options())
     folders = {"output_dir": request.directory.path}
     if request.response_cache_dir is not None:
@@ -471,8 +478,8 @@ class Run:
                     _ = note | f"Note {name}" >> beam.Map(_note, self.run_dir, name)
             if workers is not None:
                 workers.apply(job, number)
-            if not runner.shares_process:
-                check_job(job)
+            if not (runner.local and runner.shares_process):
+                check_job(job, runner.shares_process)
             self._run_job(job)
             self._raise_verdict(watches)
             if outputs is None:

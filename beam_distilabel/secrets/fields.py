@@ -148,7 +148,7 @@ def _is_dataclass(value: Any) -> bool:
 
 
 def remember_secrets(fields: Mapping[str, Any]) -> None:
-    """Have messages not repeat the secrets in `fields`; those that are named, once they are read."""
+    """Have messages not repeat the secrets in `fields`; named ones follow when they are read."""
     replace_secrets(fields, _remember)
 
 

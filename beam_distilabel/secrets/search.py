@@ -12,12 +12,15 @@ import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
 
+from beam_distilabel.secret_texts import TOKENS
+
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{11,}={0,2}")
 _PACKED: tuple[tuple[re.Pattern[bytes], Callable[[bytes], bytes]], ...] = (
     (re.compile(rb"BZh[1-9]1AY&SY"), lambda data: bz2.BZ2Decompressor().decompress(data)),
     (re.compile(rb"\x1f\x8b\x08"), lambda data: zlib.decompressobj(31).decompress(data)),
     (re.compile(rb"x[\x01\x5e\x9c\xda]"), lambda data: zlib.decompressobj().decompress(data)),
 )
+_TOKENS = re.compile(TOKENS.pattern.encode(), TOKENS.flags & ~re.UNICODE)
 _DEPTH = 12
 _ERRORS = (binascii.Error, EOFError, OSError, ValueError, zlib.error, gzip.BadGzipFile)
 
@@ -43,6 +46,19 @@ def first_held(data: bytes, texts: list[str]) -> int | None:
         for index, known in enumerate(forms):
             if any(form in layer for form in known):
                 return index
+    return None
+
+
+def first_token(data: bytes) -> str | None:
+    """The first text in `data` whose form says that it is a token, None without any.
+
+    Example:
+        >>> first_token(b"... key=hf_" + b"a1" * 15 + b" ...") == "hf_" + "a1" * 15
+        True
+    """
+    for layer in layers(data):
+        for match in _TOKENS.finditer(layer):
+            return match[0].decode(errors="replace")
     return None
 
 
@@ -92,4 +108,4 @@ def _forms(text: str) -> set[bytes]:
     return encoded | wide | {whole.hex().encode(), whole.hex().upper().encode()}
 
 
-__all__ = ["first_held", "holds", "layers"]
+__all__ = ["first_held", "first_token", "holds", "layers"]

@@ -102,7 +102,7 @@ def test_settings_and_flags_together() -> None:
         ({"parallelism": 0}, r"is 0: Input should be greater than 0\. .*default 1"),
         ({"max_memory": "lots"}, r"'max_memory' .* is 'lots': .*bytes, such as '8GiB'"),
         ({"flags": ["--job_nam=x"]}, r"'job_nam'\. Did you mean 'job_name'"),
-        ({"flags": ["job_name=x"]}, r"'job_name=x' is no flag of Beam's"),
+        ({"flags": ["job_name=x"]}, r"the first is no flag of Beam's"),
         ({"max_memry": 1}, r"no setting 'max_memry'\. Did you mean 'max_memory'\?.*after `--`"),
     ],
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import typing
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import fsspec
 import pytest
+from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
-from pydantic import BaseModel, SecretStr
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import BaseModel, PrivateAttr, Secret, SecretStr
 
 import beam_distilabel.models.llms as llms
 from beam_distilabel.dumping import is_secret
@@ -20,11 +25,15 @@ from beam_distilabel.inference import ContinuousRunInference
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.embeddings.vllm import vLLMEmbeddings
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.preflight import check_job, check_options, check_settings
+from beam_distilabel.runners import choose_runner
+from beam_distilabel.secrets.sealing import source_of
 from beam_distilabel.secrets.search import holds
 from beam_distilabel.step import Step, StepInput
 from beam_distilabel.steps import LoadDataFromDicts, PushToHub
 from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset
+from beam_distilabel.transforms.sources.watch_files import PollFiles, WatchFiles
 from tests.fakes import FakeLLM
 from tests.hub.server import HubServer
 from tests.pipeline.running import rows_of
@@ -262,6 +271,167 @@ def test_code_that_holds_a_secret_is_refused(
     assert len(sent.jobs) == 1
 
 
+class Derived(SecretStr):
+    pass
+
+
+@dataclasses.dataclass(frozen=True)
+class Login:
+    password: str
+    user: str = "me"
+
+
+class Access(BaseModel):
+    password: str
+
+
+class Holds(Step):
+    """Each field may hold the token, and each in another way."""
+
+    generic: Secret[str] | None = None
+    login: Login | None = None
+    access: Access | None = None
+    listed: list[dict[str, Any]] = []
+    base_url: str = ""
+    urls: list[str] = []
+    headers: dict[str, str] = {}
+    _api_key: str = PrivateAttr("")
+    _api_key_env_var: str = PrivateAttr("MY_API_KEY")
+
+    def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+        held = [self.login, self.access, self.listed, self.base_url, self.urls, self.headers]
+        held += [self._api_key, self.generic.get_secret_value() if self.generic else ""]
+        # The token itself isn't named here: code takes along what it names.
+        yield [{**row, "has": "8d41b0e6f7a" in repr(held)} for row in inputs]
+
+
+HELD: dict[str, Any] = {
+    "generic": TOKEN,
+    "login": Login(TOKEN),
+    "access": Access(password=TOKEN),
+    "listed": [{"Authorization": TOKEN}],
+    "base_url": f"https://me:{TOKEN}@localhost/v1",
+    "urls": [f"https://localhost/a?X-Amz-Signature={TOKEN}"],
+    "headers": {"X-Other": f"Bearer {TOKEN}"},
+    "_api_key": TOKEN,
+}
+
+
+@pytest.mark.parametrize("field", HELD)
+def test_other_holders(field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def holding() -> Holds:
+        step = Holds(name="holds", **({} if field == "_api_key" else {field: HELD[field]}))
+        if field == "_api_key":
+            step._api_key = TOKEN
+        return step
+
+    def held() -> Pipeline:
+        with Pipeline(name="held") as pipeline:
+            LoadDataFromDicts(data=[{"a": 1}]).connect(holding())
+        return pipeline
+
+    assert TOKEN not in json.dumps(holding().dump())
+    sent = Sent()
+    with pytest.raises(DistilabelUserError, match=f"Step 'holds'.*: {field}") as caught:
+        held().run(runner=sent, output_dir=tmp_path / "run")
+    assert TOKEN not in str(caught.value)
+    assert sent.jobs == []
+    # With a name it is read again.
+    monkeypatch.setenv("SOME_TOKEN", TOKEN)
+    if field in ("base_url", "urls"):
+        monkeypatch.setenv("THE_URL", HELD["base_url"] if field == "base_url" else HELD["urls"][0])
+    assert rows_of(held().run(runner=sent, output_dir=tmp_path / "named"))[0]["has"]
+    assert not holds(sent.jobs[0], TOKEN)
+    for file in (tmp_path / "named").rglob("*"):
+        assert not file.is_file() or not holds(file.read_bytes(), TOKEN), file
+
+
+@pytest.mark.parametrize("secret", [Derived(TOKEN), Secret[str](TOKEN), Secret[int](12345678901)])
+def test_kinds_of_secrets_in_closures(secret: Any) -> None:
+    pipeline = job()
+    _ = pipeline | beam.Create([1]) | beam.Map(lambda row: secret.get_secret_value())
+    data = payload(pipeline)
+    assert holds(data, "get_secret_value")
+    assert not holds(data, TOKEN)
+    opened = pickler.loads(pickler.dumps(secret))
+    assert type(opened) is type(secret)
+    assert opened.get_secret_value() == secret.get_secret_value()
+    with pytest.raises(DistilabelUserError, match="code of the pipeline holds is given as it is"):
+        check_job(pipeline)
+
+
+def test_tokens_by_their_form() -> None:
+    """No variable has it, and nothing says that it is one."""
+    token = "hf_" + "a1" * 15
+    pipeline = job()
+    _ = pipeline | beam.Create([1]) | "Asks" >> beam.Map(lambda row: f"{token} {row}")
+    for shares_process in (True, False):
+        with pytest.raises(DistilabelUserError, match="would hold a token in 'Asks") as caught:
+            check_job(pipeline, shares_process)
+        assert token not in str(caught.value)
+
+
+def test_a_part_of_a_text_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "abcdef123456")
+    assert source_of("Bearer abcdef123456") == ("Bearer ", "env:SOME_TOKEN", "")
+    for text in ("session=abcdef123456; csrf=T", "abcdef123456 T", "x:y abcdef123456"):
+        assert source_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("runner", "options", "name"),
+    [
+        ("flink", ["--environment_type=PROCESS", "--environment_config=%s"], "worker_command"),
+        ("flink", {"environment": "process", "worker_command": "/boot --k=%s"}, "worker_command"),
+        ("flink", {"configuration": {"a.b": "%s"}}, "configuration"),
+        ("flink", {"configuration": {"s3.secret-key": "T"}}, "configuration.s3.secret-key"),
+        ("PortableRunner", ["--environment_config=%s"], "environment_config"),
+    ],
+)
+def test_options(
+    runner: str, options: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = json.dumps({"command": "/bin/true", "env": {"X": TOKEN}})
+    monkeypatch.setenv("SOME_TOKEN", TOKEN)
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace("%s", config if "config=" in value else TOKEN)
+        if isinstance(value, dict):
+            return {key: filled(item) for key, item in value.items()}
+        return [filled(item) for item in value]
+
+    settings = choose_runner(runner, filled(options))
+    with pytest.raises(DistilabelUserError, match=f"options: .*({name}|flags)") as caught:
+        check_settings(settings)
+        check_options(settings.pipeline_options())
+    assert TOKEN not in str(caught.value)
+
+
+def test_watched_files_have_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    class Guarded(LocalFileSystem):
+        protocol = "guarded"
+
+        def __init__(self, *args: Any, secret: Any = None, **kwargs: Any) -> None:
+            seen.append(secret)
+            super().__init__(*args, **kwargs)
+
+    fsspec.register_implementation("guarded", Guarded, clobber=True)
+    monkeypatch.setenv("S3_SECRET_KEY", TOKEN)
+    for options in ({"secret": "env:S3_SECRET_KEY"}, {"secret": TOKEN}):
+        pipeline = job()
+        _ = pipeline | WatchFiles("guarded:///nowhere/*.jsonl", storage_options=options)
+        data = payload(pipeline)
+        assert holds(data, "secret")
+        assert not holds(data, TOKEN)
+        poll = pickler.loads(pickler.dumps(PollFiles(storage_options=options)))
+        assert list(poll._files(f"guarded://{tmp_path}")) == []
+        assert seen.pop() == TOKEN
+        Guarded.clear_instance_cache()
+
+
 def test_a_function_s_variables_stay_here() -> None:
     """pydantic keeps them with a model class that the function defines."""
     unused, file = TOKEN, open(__file__, encoding="utf-8")
@@ -286,8 +456,6 @@ def test_a_function_s_variables_stay_here() -> None:
 
 def test_large_jobs_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import numpy as np
-
-    from beam_distilabel.pipeline.preflight import check_job
 
     large = np.random.default_rng(0).bytes(11_000_000)
 

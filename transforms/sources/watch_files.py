@@ -21,6 +21,7 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.failures import Failure
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.row import ROW_ID, fingerprint, position_id
+from beam_distilabel.secrets.fields import covered, uncovered
 from beam_distilabel.step import StepResult
 from beam_distilabel.transforms.sources.files import (
     FILETYPES,
@@ -64,7 +65,8 @@ class WatchFiles(RowsAndFailures):
         until: when the watch ends: files that changed before that time are the last.
         stop_file: the path of a file at whose appearance the watch ends: what the folder holds then
             is complete, and the last.
-        storage_options: for the filesystem (see fsspec).
+        storage_options: for the filesystem (see fsspec). Secrets in it may be named, such as
+            `{"secret": "env:S3_SECRET_KEY"}`; workers read them again, and they aren't sent.
         clock: what says the time now, in seconds since the epoch, on the worker that looks; for
             replays of old files, and for tests.
 
@@ -112,7 +114,7 @@ class WatchFiles(RowsAndFailures):
         self.since = _time("since", since)
         self.until = _time("until", until)
         self.stop_file = stop_file
-        self.storage_options = dict(storage_options or {})
+        self.storage_options = covered(storage_options or {})
         self.clock = clock
 
     def apply_to(self, pbegin: Any) -> StepResult:
@@ -177,7 +179,7 @@ class PollFiles(PollFn):
         self._since = since
         self._until = until
         self._stop_file = stop_file
-        self._storage_options = dict(storage_options or {})
+        self._storage_options = covered(storage_options or {})
         self._clock = clock
 
     def default_output_coder(self) -> Any:
@@ -204,13 +206,13 @@ class PollFiles(PollFn):
         return PollResult.incomplete(files).with_watermark(Timestamp.of(settled))
 
     def _exists(self, path: str) -> bool:
-        filesystem, name = url_to_fs(path, **self._storage_options)
+        filesystem, name = url_to_fs(path, **uncovered(self._storage_options))
         filesystem.invalidate_cache()
         return bool(filesystem.exists(name))
 
     def _files(self, pattern: str) -> Iterator[tuple[str, str, float]]:
         """(path, type, time of last change) of each data file; others aren't looked at."""
-        filesystem, path = url_to_fs(pattern, **self._storage_options)
+        filesystem, path = url_to_fs(pattern, **uncovered(self._storage_options))
         filesystem.invalidate_cache()
         root = path.rstrip("/")
         if _GLOB.search(path) and not filesystem.exists(path):
@@ -288,7 +290,7 @@ class _ListUnits(beam.DoFn):
     """Files to the parts that are read apart."""
 
     def __init__(self, storage_options: Mapping[str, Any]) -> None:
-        self._storage_options = dict(storage_options)
+        self._storage_options = covered(storage_options)
 
     def process(self, watched: tuple[str, tuple[str, str]]) -> Iterator[Any]:
         path, filetype = watched[1]
@@ -307,7 +309,7 @@ class _ReadUnit(beam.DoFn):
     """Parts of files to rows."""
 
     def __init__(self, storage_options: Mapping[str, Any]) -> None:
-        self._storage_options = dict(storage_options)
+        self._storage_options = covered(storage_options)
 
     def process(self, part: tuple[str, str, dict[str, str], tuple[Any, ...]]) -> Iterator[Any]:
         path, filetype, types, unit = part
