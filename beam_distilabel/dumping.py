@@ -73,6 +73,10 @@ class Dumpable(BaseModel):
                 remember_secret(value)
             elif type(value) in (SecretStr, SecretBytes):
                 remember_secret(value.get_secret_value())
+            elif isinstance(value, (Mapping, list, tuple)) and _takes_texts(
+                cls.model_fields[str(name)].annotation
+            ):
+                return _Hidden()  # errors tell what they were given
         return value
 
     def dump(self) -> dict[str, Any]:
@@ -86,6 +90,21 @@ class Dumpable(BaseModel):
     def signature(self) -> str:
         """Equal for objects of the same class with the same fields."""
         return fingerprint(self.dump())
+
+
+class _Hidden:
+    """What stands for a value that no secret can have, and that may hold one."""
+
+    def __repr__(self) -> str:
+        return "hidden"
+
+
+def _takes_texts(annotation: Any) -> bool:
+    """Whether a field of this type takes a secret text, or None, and nothing else."""
+    kinds = getattr(annotation, "__args__", ())
+    if kinds:
+        return all(map(_takes_texts, kinds))
+    return annotation in (SecretStr, SecretBytes, type(None))
 
 
 def type_info(cls: type) -> dict[str, str]:

@@ -152,9 +152,11 @@ def explained(runner: str, kind: type[RunnerSettings], error: ValidationError) -
     if first["type"] == "missing" and len(where) == 1:
         return f"options: the runner {runner!r} needs its setting {name!r}: {type_text(field)}."
     # Of several values only one is wrong, and others may be secrets.
-    whole = len(where) == 1 and isinstance(first["input"], (str, int, float))
-    whole = whole and "{" not in str(first["input"])
-    shown = f" is {_short(first['input'])}:" if whole and not _is_secret(field) else ":"
+    given = first["input"]
+    harmless = isinstance(given, (int, float)) or (
+        isinstance(given, str) and len(where) == 1 and "{" not in given
+    )
+    shown = f" is {_short(given)}:" if harmless and not _is_secret(field) else ":"
     return (
         f"options: the setting {name!r} of the runner {runner!r}{shown} {_reason(first)}. It is "
         f"{type_text(field).rstrip(',')}; default {_default_text(field)}."

@@ -218,4 +218,4 @@ def _reducer_override(pickler: Any, value: Any) -> Any:
     return _override(pickler, value)
 
 
-cloudpickle.CloudPickler.reducer_override = _reducer_override
+cloudpickle.CloudPickler.reducer_override = _reducer_override  # type: ignore[method-assign]

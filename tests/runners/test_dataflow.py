@@ -58,7 +58,7 @@ def test_what_is_needed(missing: str) -> None:
         ({"disk_size_gb": 5}, "disk_size_gb"),
         ({"public_ips": False}, "needs the network or subnetwork"),
         ({"labels": {"Team": "a"}}, "'Team' is no label"),
-        ({"labels": {"team": "A"}}, "label 'team': 'A'"),
+        ({"labels": {"team": "A"}}, "label 'team': its value"),
         ({"service_options": ["worker_accelerator=type:x"]}, "set accelerator"),
         ({"accelerator_count": 2}, "without accelerator"),
         ({"template_location": "gs://bucket/t", "dry_run": True}, "leave one out"),

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.redaction import hide_secrets
+from beam_distilabel.runners import choose_runner
 from beam_distilabel.secret_texts import hide_in_url, is_authorization, remember_secret
 from beam_distilabel.secrets import SecretReference
 from beam_distilabel.step import Step, StepInput
-from beam_distilabel.steps import LoadDataFromDicts
+from beam_distilabel.steps import LoadDataFromDicts, PushToHub
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.fakes import FakeLLM
 
@@ -115,6 +116,22 @@ def test_what_names_no_secret_isn_t_repeated() -> None:
         with pytest.raises(DistilabelUserError, match="names no secret") as caught:
             SecretReference(f"env:{text}")
         assert text not in str(caught.value)
+
+
+def test_what_can_t_be_a_secret_isn_t_repeated() -> None:
+    token = "tok-8d41b0e6f7a2c953"
+    with pytest.raises(ValueError, match="token\n.*valid string") as caught:
+        PushToHub(name="push", repo_id="a/b", token={"a": token})
+    assert token not in str(caught.value)
+    for runner, options in (
+        ("flink", {"configuration": {"s3.secret-key": [token]}}),
+        ("direct", [f"--s3_secret_access_key={token}", "--bogus=1"]),
+        ("direct", [token]),
+        ("dataflow", {"labels": {"token": f"{token}!"}, "project": "my-project"}),
+    ):
+        with pytest.raises(ValueError, match="options: ") as failed:
+            choose_runner(runner, options)
+        assert token not in str(failed.value)
 
 
 def test_addresses_and_headers() -> None:
