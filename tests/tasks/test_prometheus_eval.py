@@ -1,6 +1,7 @@
 """PrometheusEval."""
 
 import string
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -177,7 +178,8 @@ def test_a_column_without_text_costs_its_row(column: str) -> None:
     rows = [good, *({**good, column: value} for value in BAD)]
     lacking = {k: v for k, v in good.items() if k != column}
     done, failures = run_with_failures([*rows, lacking], judge(reference=True))
-    assert [row["result"] for row in done] == [4] + [None] * (len(BAD) + 1)
+    # In any order: rows that can't be rendered may be done before the engine answers.
+    assert Counter(row["result"] for row in done) == {4: 1, None: len(BAD) + 1}
     assert {failure.kind for failure in failures} == {"render"}
     assert len(failures) == len(BAD) + 1
     for failure in failures:
