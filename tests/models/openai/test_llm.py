@@ -184,7 +184,7 @@ def test_one_bad_prompt_costs_one_row(
         "filtered": ("refused", "content filter refused the prompt: The prompt was filtered"),
         "refusing": ("refused", "the model refused: I can't help with that."),
         "busy": ("rate_limit", "(429): Rate limit reached (gave up after"),
-        "silent": ("timeout", "no answer within 0.5 s (gave up after 3 attempts)"),
+        "silent": ("timeout", "no answer within 2 s (gave up after 3 attempts)"),
         "broken": ("engine", "the endpoint failed (500)"),
         "odd": ("refused", "the endpoint refused the request (422): no such parameter"),
     }
@@ -192,12 +192,12 @@ def test_one_bad_prompt_costs_one_row(
         Fault("too_long", "long", times=None),
         Fault("content_filter", "filtered", times=None),
         Fault("refusal", "refusing", times=None),
-        Fault("rate_limit", "busy", times=None),
+        Fault("rate_limit", "busy", times=None, retry_after="100"),
         Fault("slow", "silent", times=None),
         Fault("error", "broken", times=None),
         Fault("status", "odd", times=None, status=422, message="no such parameter"),
     ]
-    llm = llm_of(openai_server, timeout=0.5, max_retries=2, deadline=8.0)
+    llm = llm_of(openai_server, timeout=2.0, max_retries=2, deadline=60.0)
     rows = [{"instruction": name} for name in ("fine", *kinds)]
     with Pipeline("bad") as pipeline:
         TextGeneration(llm=llm, name="ask")
