@@ -63,7 +63,7 @@ def choose_runner(
     named = _runner_of(options)
     if runner is None:
         runner = named or "direct"
-    elif named is not None and isinstance(runner, str) and _same(named) != _same(runner):
+    elif named is not None and isinstance(runner, str) and _bare(named) != _bare(runner):
         raise ValueError(f"options name the runner {named!r}, and runner={runner!r}: name one.")
     if isinstance(runner, str):
         runner = _same(runner)
@@ -90,6 +90,11 @@ def _same(name: str) -> str:
     if name.lower() in RUNNERS:
         return name.lower()
     return "direct" if name.lower() in LOCAL_NAMES else name
+
+
+def _bare(name: str) -> str:
+    """A runner's name without what Beam appends: "flink" of "FlinkRunner"."""
+    return _same(name).lower().removesuffix("runner")
 
 
 def _create(name: str) -> PipelineRunner:

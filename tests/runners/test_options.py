@@ -137,3 +137,8 @@ def test_one_runner_is_named(options: Any) -> None:
 def test_a_value_that_cannot_be_does_not_end_the_process(runner: str | None) -> None:
     with pytest.raises(ValueError, match="--parallelism.*invalid int value"):
         choose_runner(runner, ["--parallelism=x"])
+
+
+def test_beams_name_of_the_same_runner_may_be_among_the_flags() -> None:
+    flags = ["--runner=FlinkRunner", "--parallelism=2"]
+    assert choose_runner("flink", flags).runner().__class__ is FlinkRunner
