@@ -187,7 +187,7 @@ def test_runner_options_and_flags(config: Path, tmp_path: Path) -> None:
         (["--runner-option", "a=1", "--runner-option", "a=2"], "'a' already has a value"),
         (["--runner-option", "a=1", "--runner-option", "a.b=2"], "'a' already has a value"),
         (["--", "--job_nam=x"], "Did you mean 'job_name'?"),
-        (["--", "mine"], "'mine' is no flag of Beam's"),
+        (["--", "mine"], "the first is no flag of Beam's"),
         (["--runner", "dirct"], "Did you mean 'direct'?"),
     ],
 )
