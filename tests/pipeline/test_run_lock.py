@@ -72,7 +72,7 @@ def test_the_second_is_told_who_is_first(tmp_path: Path) -> None:
 
 
 HOLDER = """
-import os, sys
+import os, signal, sys
 from beam_distilabel.pipeline.run_lock import RunLock
 lock = RunLock(sys.argv[1], print)
 lock.acquire()
@@ -81,8 +81,7 @@ if os.fork() == 0:
     sys.stdin.read()  # outlives its parent
     os._exit(0)
 print("held", flush=True)
-sys.stdin.readline()
-os.kill(os.getpid(), 9)
+signal.pause()
 """
 
 
@@ -94,14 +93,13 @@ def test_a_lock_goes_with_its_process_though_a_child_lives_on(tmp_path: Path) ->
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert holder.stdin is not None and holder.stdout is not None
+    assert holder.stdout is not None
     with holder:
         assert holder.stdout.readline() == "held\n"
         lock = lock_of(str(tmp_path))
         with pytest.raises(DistilabelUserError, match=f"by process {holder.pid} on "):
             lock.acquire()
-        holder.stdin.write("die\n")
-        holder.stdin.flush()
+        holder.kill()
         holder.wait(PATIENCE_SECONDS)
         lock.acquire()
         lock.release()
