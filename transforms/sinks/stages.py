@@ -37,8 +37,17 @@ SPLIT = "train"
 """The split that rows are written to, unless another is asked for."""
 
 
-class StageShards(beam.DoFn):
-    """Rows to staged shards; gives one (subset, record) per shard at the end of the bundle."""
+class StagesRows(beam.DoFn):
+    """What writes rows to staged shards.
+
+    Args:
+        staging: the folder for staged shards.
+        subset: the rows' subset.
+        bounds: of a shard.
+        ordered: whether rows are sorted, and their sort keys kept.
+        keep_row_ids: whether the reserved columns are written.
+        declared: the subset's known columns, as an Arrow message.
+    """
 
     def __init__(
         self,
@@ -49,19 +58,16 @@ class StageShards(beam.DoFn):
         keep_row_ids: bool,
         declared: bytes | None,
     ) -> None:
-        self._staging = staging
         self._subset = subset
+        self._folder = posixpath.join(staging, subset)
         self._bounds = bounds
         self._ordered = ordered
         self._keep_row_ids = keep_row_ids
         self._declared = declared
-        self._writer: ShardWriter | None = None
-        self._add: Callable[[Row], None] = _no_bundle
 
-    def start_bundle(self) -> None:
-        # A new writer also forgets what an attempt that failed has left in this instance.
-        self._writer = ShardWriter(
-            posixpath.join(self._staging, self._subset),
+    def _new_writer(self) -> ShardWriter:
+        return ShardWriter(
+            self._folder,
             self._subset,
             max_shard_bytes=self._bounds.bytes,
             max_shard_rows=self._bounds.rows,
@@ -69,6 +75,19 @@ class StageShards(beam.DoFn):
             keep_row_ids=self._keep_row_ids,
             declared=_schema(self._declared),
         )
+
+
+class StageShards(StagesRows):
+    """Rows to staged shards; gives one (subset, record) per shard at the end of the bundle."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._writer: ShardWriter | None = None
+        self._add: Callable[[Row], None] = _no_bundle
+
+    def start_bundle(self) -> None:
+        # A new writer also forgets what an attempt that failed has left in this instance.
+        self._writer = self._new_writer()
         self._add = self._writer.add
 
     def process(self, row: Row) -> None:

@@ -15,7 +15,13 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.timestamp import Duration
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.hub import CommitRecord, HubTarget, as_target, open_destination
+from beam_distilabel.hub import (
+    CommitRecord,
+    Destination,
+    HubTarget,
+    as_target,
+    open_destination,
+)
 from beam_distilabel.layout import check_names
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.row import Row
@@ -175,16 +181,12 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         _check_subsets(subsets, self.split)
         unbounded = not all(rows.is_bounded for rows in subsets.values())
         if unbounded if self.windowed is None else self.windowed:
-            return self._expand_windows(subsets)
+            return self._expand_windows(subsets, unbounded)
         _check_bounded(subsets)
         refuse_other_results(self.path, subsets, overwrite=self.overwrite)
-        destination = None
-        if self.hub is not None:
-            opened = open_destination(self.hub, self.who)
-            destination = with_earlier_base(self.path, opened)
+        destination = self._destination()
         staging = new_staging(self.path)
-        # Schemas travel as Arrow messages: they are values, so nothing has to be pickled.
-        declared = {name: schema.serialize().to_pybytes() for name, schema in self.schemas.items()}
+        declared = self._declared()
         records = []
         for name, rows in subsets.items():
             if not rows.windowing.is_default():
@@ -223,9 +225,20 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         self.commits = done[COMMITS]
         return cast("PCollection[Manifest]", done["manifest"])
 
-    def _expand_windows(self, subsets: Mapping[str, PCollection[Row]]) -> PCollection[Manifest]:
+    def _destination(self) -> Destination | None:
+        """The repository, asked for once and before anything runs; None without `hub`."""
+        if self.hub is None:
+            return None
+        return with_earlier_base(self.path, open_destination(self.hub, self.who))
+
+    def _declared(self) -> dict[str, bytes]:
+        """The schemas as Arrow messages: they are values, so nothing has to be pickled."""
+        return {name: schema.serialize().to_pybytes() for name, schema in self.schemas.items()}
+
+    def _expand_windows(
+        self, subsets: Mapping[str, PCollection[Row]], unbounded: bool
+    ) -> PCollection[Manifest]:
         windowing = check_windowing(subsets)
-        unbounded = not all(rows.is_bounded for rows in subsets.values())
         if unbounded and windowing.allowed_lateness == Duration(0):
             logger.warning(
                 "WriteDistiset: the rows are windowed with allowed_lateness=0, so Beam drops rows "
@@ -237,12 +250,9 @@ class WriteDistiset(beam.PTransform[Subsets, PCollection[Manifest]]):
         refuse_results_without_windows(self.path, subsets)
         # Whoever staged here before has ended, or is to end: one job at a time writes to a folder.
         remove_staging(self.path)
-        destination = None
-        if self.hub is not None:
-            opened = open_destination(self.hub, self.who)
-            destination = with_earlier_base(self.path, opened)
+        destination = self._destination()
         staging = new_staging(self.path)
-        declared = {name: schema.serialize().to_pybytes() for name, schema in self.schemas.items()}
+        declared = self._declared()
         reports = []
         for name, rows in subsets.items():
             stage = StageWindows(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypedDict
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_distilabel.row import RESERVED, Row, canonical_json
-from beam_distilabel.transforms.sinks.merge import Bounds
 from beam_distilabel.transforms.sinks.shard_writer import ShardWriter
-from beam_distilabel.transforms.sinks.shards import ShardRecord, read_schema
+from beam_distilabel.transforms.sinks.shards import ShardRecord
+from beam_distilabel.transforms.sinks.stages import StagesRows
 from beam_distilabel.transforms.sinks.windows.ledger import Sums
 
 
@@ -35,25 +33,8 @@ class _Open:
         self.digest = 0
 
 
-class StageWindows(beam.DoFn):
+class StageWindows(StagesRows):
     """Rows to staged shards per window; gives one report per window at the end of the bundle."""
-
-    def __init__(
-        self,
-        staging: str,
-        subset: str,
-        bounds: Bounds,
-        ordered: bool,
-        keep_row_ids: bool,
-        declared: bytes | None,
-    ) -> None:
-        self._staging = staging
-        self._subset = subset
-        self._bounds = bounds
-        self._ordered = ordered
-        self._keep_row_ids = keep_row_ids
-        self._declared = declared
-        self._drop = () if keep_row_ids else tuple(RESERVED)
 
     def start_bundle(self) -> None:
         # What an attempt that failed has left in this instance is forgotten.
@@ -62,10 +43,10 @@ class StageWindows(beam.DoFn):
     def process(self, row: Row, window: Any = beam.DoFn.WindowParam) -> None:
         opened = self._open.get(window)
         if opened is None:
-            opened = self._open[window] = _Open(self._writer())
+            opened = self._open[window] = _Open(self._new_writer())
         opened.writer.add(row)
         opened.rows += 1
-        opened.digest += row_digest(row, self._drop)
+        opened.digest += row_digest(row, () if self._keep_row_ids else RESERVED)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         done, self._open = self._open, {}
@@ -77,22 +58,8 @@ class StageWindows(beam.DoFn):
             )
             yield WindowedValue((None, report), window.max_timestamp(), (window,))
 
-    def _writer(self) -> ShardWriter:
-        declared: pa.Schema | None = None
-        if self._declared is not None:
-            declared = read_schema(self._declared)
-        return ShardWriter(
-            posixpath.join(self._staging, self._subset),
-            self._subset,
-            max_shard_bytes=self._bounds.bytes,
-            max_shard_rows=self._bounds.rows,
-            ordered=self._ordered,
-            keep_row_ids=self._keep_row_ids,
-            declared=declared,
-        )
 
-
-def row_digest(row: Row, drop: tuple[str, ...] = ()) -> int:
+def row_digest(row: Row, drop: Iterable[str] = ()) -> int:
     """A number that rows of equal content have in common, and others don't."""
     if any(name in row for name in drop):
         row = {name: value for name, value in row.items() if name not in drop}
