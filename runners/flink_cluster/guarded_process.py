@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from beam_distilabel.runners.flink_cluster.moments import moments
+
 _GUARD = str(Path(__file__).with_name("guard.py"))
-_POLL_SECONDS = 0.05
 
 
 TAIL_LINES = 40
@@ -72,15 +72,15 @@ class GuardedProcess:
         Raises:
             RuntimeError: the process ended, or `seconds` passed, without one; has the log's end.
         """
-        deadline = time.monotonic() + seconds
-        while True:
+        why = f"wasn't ready within {seconds:.0f} s"
+        for _ in moments(seconds):
             ended = self.ended
             if match := re.search(pattern, self.log.read_text(errors="replace")):
                 return match
-            if ended or time.monotonic() > deadline:
-                why = "ended" if ended else f"wasn't ready within {seconds:.0f} s"
-                raise RuntimeError(f"{self.log.stem}: it {why}; its log's end:\n{self.tail()}")
-            time.sleep(_POLL_SECONDS)
+            if ended:
+                why = "ended"
+                break
+        raise RuntimeError(f"{self.log.stem}: it {why}; its log's end:\n{self.tail()}")
 
     def tail(self, lines: int = TAIL_LINES) -> str:
         """The end of the log."""

@@ -13,12 +13,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from beam_distilabel.runners.flink_cluster.guarded_process import tail
+from beam_distilabel.runners.flink_cluster.moments import moments
 from beam_distilabel.runners.flink_cluster.pool import worker_environment
 
 STATE_FILE = "cluster.json"
@@ -29,7 +29,6 @@ _KEEPER = "beam_distilabel.runners.flink_cluster.keeper"
 _UP_SECONDS = 600.0  # with the jars' first download
 _DOWN_SECONDS = 60.0
 _LOCK_SECONDS = 5.0
-_POLL_SECONDS = 0.1
 
 
 class ClusterState(NamedTuple):
@@ -83,18 +82,14 @@ def up(folder: Path, *, task_managers: int, slots: int, port: int) -> ClusterSta
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + _UP_SECONDS
-        while True:
+        why = f"isn't there after {_UP_SECONDS:.0f} s"
+        for _ in moments(_UP_SECONDS):
             there = status(folder)
             if there is not None and there.keeper == keeper.pid:
                 return there
             if keeper.poll() is not None:
                 why = "can't be started"
                 break
-            if time.monotonic() > deadline:
-                why = f"isn't there after {_UP_SECONDS:.0f} s"
-                break
-            time.sleep(_POLL_SECONDS)
     except BaseException:
         keeper.terminate()  # what it has started ends with it
         raise
@@ -124,15 +119,13 @@ def down(folder: Path) -> bool:
     if keeper is None:
         return False
     os.kill(keeper, signal.SIGTERM)
-    deadline = time.monotonic() + _DOWN_SECONDS
-    while _keeper(folder) == keeper:
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"the cluster's process {keeper} doesn't end; the end of {folder / LOG_FILE}:\n"
-                f"{tail(folder / LOG_FILE)}"
-            )
-        time.sleep(_POLL_SECONDS)
-    return True
+    for _ in moments(_DOWN_SECONDS):
+        if _keeper(folder) != keeper:
+            return True
+    raise RuntimeError(
+        f"the cluster's process {keeper} doesn't end; the end of {folder / LOG_FILE}:\n"
+        f"{tail(folder / LOG_FILE)}"
+    )
 
 
 @contextlib.contextmanager
@@ -143,15 +136,13 @@ def held(folder: Path) -> Iterator[None]:
         BlockingIOError: another process does.
     """
     with open(folder / LOCK_FILE, "a") as lock:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
+        for _ in moments(_LOCK_SECONDS):
+            # Held by a keeper, or by one that just looks.
+            with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:  # by a keeper, or by one that just looks
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_SECONDS)
+        else:
+            raise BlockingIOError(f"{folder / LOCK_FILE} is held by another process")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()

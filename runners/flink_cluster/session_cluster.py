@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +19,7 @@ from beam_distilabel.runners.flink_cluster.configuration import write_configurat
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
 from beam_distilabel.runners.flink_cluster.jars import fetch_jars
 from beam_distilabel.runners.flink_cluster.java import LIGHT, java_command
+from beam_distilabel.runners.flink_cluster.moments import moments
 from beam_distilabel.runners.flink_cluster.pool import START_SECONDS, WorkerPool
 from beam_distilabel.runners.flink_cluster.rest import ClusterError, look_at
 
@@ -30,7 +30,6 @@ _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntr
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _READY_SECONDS = 180.0  # Java on a busy machine
 _ATTEMPTS = 5
-_POLL_SECONDS = 0.1
 
 _SETTINGS: Mapping[str, object] = {
     # Buffers of each exchange that keeps what goes through it; Flink's default is 512, and a
@@ -318,19 +317,12 @@ class SessionCluster:
         return False
 
     def _wait_until(self, condition: Callable[[], bool], why_not: str) -> None:
-        for _ in _moments(_READY_SECONDS):
+        for _ in moments(_READY_SECONDS):
             if condition():
                 return
             if ended := self.ended():
                 raise RuntimeError(f"{ended[0]} has ended; its log's end:\n{self.logs(ended[0])}")
         raise RuntimeError(f"{why_not} after {_READY_SECONDS:.0f} s\n{self.logs()}")
-
-
-def _moments(seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
-        time.sleep(_POLL_SECONDS)
 
 
 def _pool_host(number: int) -> str:
