@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import argparse
 import contextlib
 import difflib
@@ -17,7 +18,7 @@ from typing_extensions import Self
 from beam_distilabel.runners.staging import with_absolute_paths
 
 
-class RunnerSettings(BaseModel):
+class RunnerSettings(BaseModel, abc.ABC):
     """Base of the settings of a runner. To make them has no side effects.
 
     Attributes:
@@ -98,13 +99,13 @@ class RunnerSettings(BaseModel):
             ValueError: names the Step, and what to do.
         """
 
+    @abc.abstractmethod
     def runner(self) -> PipelineRunner:
         """A new runner of Beam's."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def preset(self) -> Mapping[str, Any]:
         """Beam's options that the settings lead to, by name."""
-        raise NotImplementedError
 
     def pipeline_options(self) -> PipelineOptions:
         """Beam's options; the command line isn't read."""
