@@ -14,14 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.portability.prism_runner import PrismRunner
 from apache_beam.version import __version__ as beam_version
 from typing_extensions import Self
 
 from beam_distilabel.runners.flink_cluster.guarded_process import GuardedProcess
 from beam_distilabel.runners.flink_cluster.jars import MissingTool
-from beam_distilabel.runners.settings import RunnerSettings
+from beam_distilabel.runners.settings import RunnerSettings, parse_flags
 
 VARIABLE = "BEAM_DISTILABEL_PRISM"
 """The environment variable that names Prism's program."""
@@ -67,8 +66,7 @@ class PrismSettings(RunnerSettings):
 
     @property
     def shares_process(self) -> bool:
-        given = PipelineOptions(list(self.flags)).view_as(PortableOptions)
-        return given.environment_type in (None, "LOOPBACK")
+        return parse_flags(self.flags).get("environment_type") in (None, "LOOPBACK")
 
     def program(self) -> str:
         """The path of Prism's program.
