@@ -35,6 +35,7 @@ ELSEWHERE = """
 import json, pickle, sys
 from apache_beam.internal import pickler
 from pydantic import SecretBytes, SecretStr
+from beam_distilabel.secrets.references import plain_if_there
 
 def at(value, path):
     for name in path.split("."):
@@ -52,6 +53,8 @@ try:
     value = (pickler if sys.argv[2] == "beam" else pickle).loads(data)
     if sys.argv[2] == "again":
         value = pickle.loads(pickle.dumps(value))
+    if sys.argv[2] == "if there":
+        value = {"text": plain_if_there(value)}
     print(json.dumps([shown(at(value, path)) for path in sys.argv[3:]]))
 except Exception as error:
     print(json.dumps([type(error).__name__, str(error)]))
@@ -197,10 +200,9 @@ def test_the_hub_s_login_is_optional_to_readers(
     token = find_token(None)
     assert token is not None and token.get_secret_value() == TOKEN
     home = {"HF_HOME": str(tmp_path)}
-    path = "__import__('beam_distilabel.secrets.references').secrets.references.plain_if_there"
-    found = elsewhere(pickle.dumps(token), tmp_path, f"{path}(value)", **home)
-    assert found == [None]
-    found = elsewhere(pickle.dumps(token), tmp_path, f"{path}(value)", HF_TOKEN="hers", **home)
+    data = pickle.dumps(token)
+    assert elsewhere(data, tmp_path, "text", how="if there", **home) == [None]
+    found = elsewhere(data, tmp_path, "text", how="if there", HF_TOKEN="hers", **home)
     assert found == ["hers"]
 
 
