@@ -19,7 +19,7 @@ from beam_distilabel.errors import DistilabelUserError, RunFailedError
 from beam_distilabel.layout import CHECKPOINT_FOLDER
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.models.engine import engines
-from beam_distilabel.pipeline.preflight import check_job
+from beam_distilabel.pipeline.preflight import check_job, ready_runner
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.run import (
     COMMIT,
@@ -28,7 +28,6 @@ from beam_distilabel.pipeline.run import (
     Run,
     clear_notes,
     plan_jobs,
-    ready_runner,
     record_of,
     write_report,
 )

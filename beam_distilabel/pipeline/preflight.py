@@ -1,4 +1,4 @@
-"""What is checked before rows are processed in other processes: secrets, options, the job."""
+"""What is checked of a runner before anything is run there: secrets, options, the job."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from pydantic import BaseModel
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.hub import HubTarget
+from beam_distilabel.layout import is_local
 from beam_distilabel.pickling import private_texts
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.redaction import looks_secret
-from beam_distilabel.runners import RunnerSettings, staging
+from beam_distilabel.pipeline.needs import models_of, resources_of
+from beam_distilabel.pipeline.run_request import RunRequest
+from beam_distilabel.redaction import hide_secrets, looks_secret
+from beam_distilabel.runners import RunnerSettings, choose_runner, staging
 from beam_distilabel.secret_texts import SURE_LENGTH, known_secrets
 from beam_distilabel.secrets import SecretReference
 from beam_distilabel.secrets.fields import remember_secrets, replace_secrets
@@ -32,6 +35,48 @@ _LARGE_JOB = 10_000_000
 _OF_WORKERS = "Rows are processed in other processes, which secrets aren't sent to."
 
 logger = logging.getLogger(__name__)
+
+
+def ready_runner(request: RunRequest) -> RunnerSettings:
+    """The runner that a run asks for; refuses what could only fail when the run is under way.
+
+    Raises:
+        DistilabelUserError: the runner or an option of it is unknown; what it needs isn't
+            installed; a secret would be sent to its workers; they don't see the run's files, or
+            have not what a Step asks for.
+    """
+    try:
+        runner = choose_runner(request.runner, request.options)
+    except ValueError as error:
+        raise DistilabelUserError(hide_secrets(str(error))) from None
+    for step in request.graph.steps.values():
+        for model in models_of(step):
+            model.use_default_engine(runner.default_engine)
+    try:
+        runner.check()
+    except RuntimeError as error:
+        raise DistilabelUserError(str(error)) from error
+    if request.mode != "finalize" or not runner.shares_process:  # then nothing is asked
+        check_secrets(request.graph, request.hub, runner.shares_process)
+    if not (runner.local and runner.shares_process):
+        check_settings(runner)
+        check_options(runner.pipeline_options())
+    folders = {"output_dir": request.directory.path}
+    if request.response_cache_dir is not None:
+        folders["response_cache_dir"] = request.response_cache_dir
+    for name, path in folders.items():
+        if runner.other_hosts and is_local(path):
+            raise DistilabelUserError(
+                f"{name}={path!r} is on this machine, and the workers of "
+                f"{type(runner).__name__} are on others: name a folder that both reach, such as "
+                f"{name}='gs://bucket/folder'."
+            )
+    for step_name, resources in resources_of(request.graph).items():
+        try:
+            runner.check_hints(step_name, resources.resource_hints())
+        except ValueError as error:
+            raise DistilabelUserError(str(error)) from None
+    return runner
 
 
 def check_secrets(graph: Graph, hub: HubTarget | None, shares_process: bool) -> None:

@@ -43,7 +43,6 @@ from beam_distilabel.layout import (
     LOG_FILE,
     PIPELINE_FILE,
     REPORT_FILE,
-    is_local,
 )
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.models.engine import engines
@@ -66,13 +65,8 @@ from beam_distilabel.pipeline.memory_watch import (
     memory_limit,
     shuffles_rows,
 )
-from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of, resources_of
-from beam_distilabel.pipeline.preflight import (
-    check_job,
-    check_options,
-    check_secrets,
-    check_settings,
-)
+from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
+from beam_distilabel.pipeline.preflight import check_job, ready_runner
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
 from beam_distilabel.pipeline.run_control import RunControl
@@ -96,8 +90,7 @@ from beam_distilabel.pipeline.stage_jobs import StageJobs
 from beam_distilabel.pipeline.stages import Stage, job_stages
 from beam_distilabel.pipeline.worker_watch import WorkerWatch
 from beam_distilabel.progress import discard, forget, read_progress
-from beam_distilabel.redaction import hide_secrets
-from beam_distilabel.runners import RunnerSettings, choose_runner
+from beam_distilabel.runners import RunnerSettings
 from beam_distilabel.transforms.sinks.publishing import check_size
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub, push_folder
 from beam_distilabel.transforms.sinks.result_folder import remove_staging
@@ -148,48 +141,6 @@ def start(request: RunRequest) -> RunHandle:
     run = Run(request, runner, record_of(request, known), stages)
     run.begin()
     return RunHandle(request, run.control)
-
-
-def ready_runner(request: RunRequest) -> RunnerSettings:
-    """The runner that a run asks for; refuses what could only fail when the run is under way.
-
-    Raises:
-        DistilabelUserError: the runner or an option of it is unknown; what it needs isn't
-            installed; a secret would be sent to its workers; they don't see the run's files, or
-            have not what a Step asks for.
-    """
-    try:
-        runner = choose_runner(request.runner, request.options)
-    except ValueError as error:
-        raise DistilabelUserError(hide_secrets(str(error))) from None
-    for step in request.graph.steps.values():
-        for model in models_of(step):
-            model.use_default_engine(runner.default_engine)
-    try:
-        runner.check()
-    except RuntimeError as error:
-        raise DistilabelUserError(str(error)) from error
-    if request.mode != "finalize" or not runner.shares_process:  # then nothing is asked
-        check_secrets(request.graph, request.hub, runner.shares_process)
-    if not (runner.local and runner.shares_process):
-        check_settings(runner)
-        check_options(runner.pipeline_options())
-    folders = {"output_dir": request.directory.path}
-    if request.response_cache_dir is not None:
-        folders["response_cache_dir"] = request.response_cache_dir
-    for name, path in folders.items():
-        if runner.other_hosts and is_local(path):
-            raise DistilabelUserError(
-                f"{name}={path!r} is on this machine, and the workers of "
-                f"{type(runner).__name__} are on others: name a folder that both reach, such as "
-                f"{name}='gs://bucket/folder'."
-            )
-    for step_name, resources in resources_of(request.graph).items():
-        try:
-            runner.check_hints(step_name, resources.resource_hints())
-        except ValueError as error:
-            raise DistilabelUserError(str(error)) from None
-    return runner
 
 
 def record_of(request: RunRequest, known: dict[str, Any] | None) -> dict[str, Any]:
