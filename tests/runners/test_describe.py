@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from pydantic import Field, PositiveInt, SecretStr, ValidationError, model_validator
 from typing_extensions import Self
 
@@ -29,6 +30,12 @@ class Sample(RunnerSettings):
     key: SecretStr | None = None
     share: Annotated[float, Field(gt=0, le=1, description="of each: 0 | 1")] = 0.5
     names: dict[str, tuple[str, ...]] = {}
+
+    def runner(self) -> FnApiRunner:
+        return FnApiRunner()
+
+    def preset(self) -> dict[str, Any]:
+        return {}
 
     @model_validator(mode="after")
     def _together(self) -> Self:
