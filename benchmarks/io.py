@@ -26,7 +26,6 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import shutil
@@ -49,10 +48,11 @@ from apache_beam.io.parquetio import (  # noqa: E402
     WriteToParquet,
 )
 
-from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java  # noqa: E402
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer  # noqa: E402
 from beam_distilabel.steps import KeepColumns, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset  # noqa: E402
+from benchmarks.needs_flink import has_flink  # noqa: E402
+from benchmarks.rounds import print_result  # noqa: E402
 from tests.flink.data import COLUMNS, DROPPED, KEPT_SCHEMA, checked, make_input  # noqa: E402
 from tests.flink.usage import watch_workers  # noqa: E402
 
@@ -170,11 +170,7 @@ def main() -> None:
     parser.add_argument("--only", choices=list(WAYS), help="run one way once")
     options = parser.parse_args()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    try:
-        java()
-        fetch_jars()
-    except MissingTool as error:
-        print(f"io: left out; {error}")
+    if not has_flink("io"):
         return
     with (
         tempfile.TemporaryDirectory() as name,
@@ -206,19 +202,15 @@ def main() -> None:
             f"ours / {way}: {statistics.median(ratios):.2f} (median of {len(ratios)}; "
             f"{min(ratios):.2f} to {max(ratios):.2f}); wanted: {RATIO_WANTED} or more"
         )
-    print(
-        json.dumps(
-            {
-                "rows": options.rows,
-                "cpus": os.cpu_count(),
-                "load_average_before": round(load_before, 2),
-                "load_average": round(os.getloadavg()[0], 2),
-                "ratio_wanted": RATIO_WANTED,
-                "ratios": summary,
-                "copy": limit,
-                "ways": ways,
-            }
-        )
+    print_result(
+        {
+            "rows": options.rows,
+            "load_average_before": round(load_before, 2),
+            "ratio_wanted": RATIO_WANTED,
+            "ratios": summary,
+            "copy": limit,
+            "ways": ways,
+        }
     )
 
 

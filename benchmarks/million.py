@@ -16,7 +16,6 @@ object.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -28,8 +27,9 @@ from typing import Any
 # Of this folder Python would look for its own modules in here, and there is an `io`.
 sys.path[0] = str(Path(__file__).parents[1])
 
-from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java  # noqa: E402
 from beam_distilabel.runners.flink_cluster.job_server import FlinkJobServer  # noqa: E402
+from benchmarks.needs_flink import has_flink  # noqa: E402
+from benchmarks.rounds import print_result  # noqa: E402
 from tests.flink.data import make_input  # noqa: E402
 from tests.flink.million import answered, check  # noqa: E402
 from tests.flink.usage import ProcessWatch, watch_java, watch_workers  # noqa: E402
@@ -78,11 +78,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     options = parser.parse_args()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    try:
-        java()
-        fetch_jars()
-    except MissingTool as error:
-        print(f"million: left out; {error}")
+    if not has_flink("million"):
         return
     load_before = os.getloadavg()[0]
     with (
@@ -91,16 +87,12 @@ def main() -> None:
     ):
         result = measure(flink, Path(name), options.rows)
     print(f"Wanted: a growth of {GROWTH_WANTED} of the workers at most.")
-    print(
-        json.dumps(
-            {
-                **result,
-                "growth_wanted": GROWTH_WANTED,
-                "cpus": os.cpu_count(),
-                "load_average_before": round(load_before, 2),
-                "load_average": round(os.getloadavg()[0], 2),
-            }
-        )
+    print_result(
+        {
+            **result,
+            "growth_wanted": GROWTH_WANTED,
+            "load_average_before": round(load_before, 2),
+        }
     )
 
 

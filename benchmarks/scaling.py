@@ -18,7 +18,6 @@ The last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -34,9 +33,10 @@ import pyarrow as pa  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 
 from beam_distilabel.pipeline import Pipeline  # noqa: E402
-from beam_distilabel.runners.flink_cluster.jars import MissingTool, fetch_jars, java  # noqa: E402
 from beam_distilabel.steps import LoadDataFromDicts, LoadDataFromFileSystem  # noqa: E402
 from beam_distilabel.steps.tasks import TextGeneration  # noqa: E402
+from benchmarks.needs_flink import has_flink  # noqa: E402
+from benchmarks.rounds import print_result  # noqa: E402
 from benchmarks.sleeping_llm import SleepingLLM, answer_times  # noqa: E402
 
 ANSWER_SECONDS = 0.05
@@ -99,11 +99,7 @@ def main() -> None:
     parser.add_argument("--source", nargs="+", choices=["dicts", "file"], default=["dicts", "file"])
     options = parser.parse_args()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    try:
-        java()
-        fetch_jars()
-    except MissingTool as error:
-        print(f"scaling: left out; {error}")
+    if not has_flink("scaling"):
         return
     load_before = os.getloadavg()[0]
     runs: list[dict[str, Any]] = []
@@ -119,17 +115,13 @@ def main() -> None:
             runs.append(result)
             wanted = f"; wanted: {WANTED[slots]} at least" if slots in WANTED else ""
             print(f"{result}{wanted}", flush=True)
-    print(
-        json.dumps(
-            {
-                "answer_seconds": ANSWER_SECONDS,
-                "wanted": WANTED,
-                "runs": runs,
-                "cpus": os.cpu_count(),
-                "load_average_before": round(load_before, 2),
-                "load_average": round(os.getloadavg()[0], 2),
-            }
-        )
+    print_result(
+        {
+            "answer_seconds": ANSWER_SECONDS,
+            "wanted": WANTED,
+            "runs": runs,
+            "load_average_before": round(load_before, 2),
+        }
     )
 
 
