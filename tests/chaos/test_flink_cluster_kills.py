@@ -21,7 +21,7 @@ from tests.chaos.runs import (
     two_tasks,
 )
 from tests.flink.fixtures import started
-from tests.flink.kills import kill_task_manager, kill_worker, mended
+from tests.flink.kills import kill_worker, mended, run_through_kills
 
 pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
@@ -56,32 +56,15 @@ def test_a_worker_and_a_taskmanager_are_killed(
             execution_mode=mode,
             restart_attempts=30,
         )
-        killed: list[str] = []
-
-        def kill_one() -> None:
-            kill_worker(cluster)
-            killed.append("worker")
-
-        def kill_other() -> None:
-            kill_task_manager(cluster)
-            killed.append("task manager")
-
-        server.call_after(ROWS // 3, kill_one)
-        server.call_after(ROWS, kill_other)
-        pipeline.run(
-            output_dir=tmp_path / "run",
-            logging_handlers=[],
+        again = run_through_kills(
+            cluster,
+            server,
+            pipeline,
+            ROWS,
+            tmp_path / "run",
             checkpoint=CHECKPOINT,
             runner=settings,
         )
-        assert killed == ["worker", "task manager"]
-        rows = result_of(tmp_path / "run")
-        assert sorted(row["instruction"] for row in rows) == sorted(
-            f"question {n}" for n in range(ROWS)
-        )
-        assert all(row["feedback"] for row in rows)
-        assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
-        again = asked_again(server.asked())
         print(f"{mode}: asked again after 2 kills: {dict(again)}")
         # A failure of one part ends the other's bundles too, unless only a part starts again.
         assert all(times <= 2 * SLOTS * (IN_FLIGHT + UNFLUSHED) for times in again.values())

@@ -6,12 +6,18 @@ import contextlib
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 
+from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.runners.flink_cluster.rest import ask
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
+from tests.chaos.counting_server import JUDGE, WRITER, CountingServer, asked_again
+from tests.chaos.runs import asked_rows, result_of
 from tests.flink.usage import usage_of
 
 WORKER = "flink_cluster.worker "
@@ -56,3 +62,49 @@ def task_managers(cluster: SessionCluster) -> set[str]:
     """The names of the TaskManagers that Flink believes to be there; a new one has a new name."""
     found = ask(cluster.master, "/taskmanagers")["taskmanagers"]
     return {one["id"] for one in found if one["slotsNumber"]}
+
+
+def run_through_kills(
+    cluster: SessionCluster,
+    server: CountingServer,
+    pipeline: Pipeline,
+    rows: int,
+    run_dir: Path,
+    **run: Any,
+) -> Counter[str]:
+    """Run `two_tasks` while a worker and then a TaskManager are killed.
+
+    Every row has to be there once, with both answers.
+
+    Args:
+        cluster: where the job runs; killed processes have to be `mended`.
+        server: what the pipeline asks.
+        pipeline: `two_tasks` of `rows` rows.
+        rows: how many.
+        run_dir: where the run goes.
+        run: further arguments of `Pipeline.run`.
+
+    Returns:
+        Model to how often it was asked again for what it had answered.
+    """
+    killed: list[str] = []
+
+    def kill_one() -> None:
+        kill_worker(cluster)
+        killed.append("worker")
+
+    def kill_other() -> None:
+        kill_task_manager(cluster)
+        killed.append("task manager")
+
+    server.call_after(rows // 3, kill_one)
+    server.call_after(rows, kill_other)
+    pipeline.run(output_dir=run_dir, logging_handlers=[], **run)
+    assert killed == ["worker", "task manager"]
+    written = result_of(run_dir)
+    assert sorted(row["instruction"] for row in written) == sorted(
+        f"question {n}" for n in range(rows)
+    )
+    assert all(row["feedback"] for row in written)
+    assert asked_rows(server) == {WRITER: rows, JUDGE: rows}
+    return asked_again(server.asked())

@@ -9,9 +9,9 @@ import pytest
 
 from beam_distilabel.runners.flink import FlinkSettings
 from beam_distilabel.runners.flink_cluster.session_cluster import SessionCluster
-from tests.chaos.counting_server import JUDGE, WRITER, CountingServer, asked_again
-from tests.chaos.runs import asked_rows, result_of, two_tasks
-from tests.flink.kills import kill_task_manager, kill_worker, mended, task_managers
+from tests.chaos.counting_server import CountingServer
+from tests.chaos.runs import two_tasks
+from tests.flink.kills import mended, run_through_kills, task_managers
 
 pytestmark = [pytest.mark.chaos, pytest.mark.flink]
 
@@ -35,38 +35,21 @@ def test_a_worker_and_a_taskmanager_are_killed(
             parallelism=2,
             sdk_worker_parallelism=1,
         )
-        killed: list[str] = []
-
-        def kill_one() -> None:
-            kill_worker(session_cluster)
-            killed.append("worker")
-
-        def kill_other() -> None:
-            kill_task_manager(session_cluster)
-            killed.append("task manager")
-
-        server.call_after(ROWS // 3, kill_one)
-        server.call_after(ROWS, kill_other)
-        pipeline.run(
-            output_dir=tmp_path / "run",
-            logging_handlers=[],
+        again = run_through_kills(
+            session_cluster,
+            server,
+            pipeline,
+            ROWS,
+            tmp_path / "run",
             checkpoint={"rows": FEW, "seconds": 1.0},
             runner=settings,
         )
-        assert killed == ["worker", "task manager"]
         # What other tests need: the killed one is missed, and the new one is there.
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while len(now := task_managers(session_cluster)) != 2 or now == before:
             assert time.monotonic() < deadline, "the killed TaskManager isn't replaced"
             time.sleep(0.2)
         assert len(now & before) == 1
-        rows = result_of(tmp_path / "run")
-        assert sorted(row["instruction"] for row in rows) == sorted(
-            f"question {n}" for n in range(ROWS)
-        )
-        assert all(row["feedback"] for row in rows)
-        assert asked_rows(server) == {WRITER: ROWS, JUDGE: ROWS}
-        again = asked_again(server.asked())
         print(f"asked again after 2 kills: {dict(again)}")
         # In flight and unwritten, of both workers: the whole job starts again.
         assert all(times <= 2 * 2 * (FEW + FEW) for times in again.values())
