@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.dataflow_server.http import Answer, HttpServer, Request
 from tests.dataflow_server.service import Service
 from tests.dataflow_server.storage import Storage
+from tests.http_server import Answer, HttpServer, Request
 
 TOKEN = "access-token-of-the-test"
 

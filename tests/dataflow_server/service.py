@@ -14,8 +14,8 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from tests.dataflow_server.http import Answer, Request
 from tests.dataflow_server.storage import Storage
+from tests.http_server import Answer, Request
 
 _JOBS = re.compile(
     r"/v1b3/projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/jobs"

@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.dataflow_server.http import Answer, Request
+from tests.http_server import Answer, Request
 
 _OBJECT = re.compile(r"/storage/v1/b/(?P<bucket>[^/]+)/o/(?P<name>[^/]+)")
 _COPY = re.compile(_OBJECT.pattern + r"/(?P<how>copyTo|rewriteTo)/b/(?P<to>[^/]+)/o/(?P<as>[^/]+)")

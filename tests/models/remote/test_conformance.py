@@ -19,7 +19,7 @@ from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.fakes import no_engine_is_left  # noqa: F401
-from tests.json_server import JsonServer, Reply
+from tests.json_server import Answer, JsonServer
 from tests.openai_server import Chaos, Fault, OpenAIServer
 from tests.pipeline.running import columns, failures_of, rows_of
 from tests.provider_servers import Provider
@@ -170,8 +170,8 @@ def test_redirects_are_not_followed(
     server: OpenAIServer,  # noqa: F811
 ) -> None:
     """Neither the key nor the prompt gets to another host; before an answer or after one."""
-    with JsonServer(lambda request: Reply({})) as other:
-        away = Reply({}, 307, {"location": f"{other.url}/v1/elsewhere"})
+    with JsonServer(lambda request: Answer({})) as other:
+        away = Answer({}, 307, {"location": f"{other.url}/v1/elsewhere"})
         with JsonServer(lambda request: away) as given:
             here: Any = SimpleNamespace(url=f"{given.url}/v1", origin=given.url, key="sk-mine")
             with pytest.raises(EngineError, match=f"redirects .307. to {other.url}"):

@@ -14,7 +14,7 @@ from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps import LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
-from tests.json_server import JsonServer, Reply, Request
+from tests.json_server import Answer, JsonServer, Request
 
 CHAT: Any = [{"role": "user", "content": "Hi"}]
 SCHEMA = {
@@ -27,7 +27,7 @@ KEY = "hf_the_key_of_the_test"
 ENDPOINT = "/endpoint/me/mine"
 
 
-def answer(request: Request) -> Reply:
+def answer(request: Request) -> Answer:
     body = request.body
     if request.path.endswith("/chat/completions"):
         wanted = (body.get("response_format") or {}).get("type")
@@ -44,7 +44,7 @@ def answer(request: Request) -> Reply:
                 "content": [{"token": "Hello", "logprob": -0.5, "top_logprobs": top}]
             }
         usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
-        return Reply(
+        return Answer(
             {
                 "id": "x",
                 "model": body["model"],
@@ -59,7 +59,7 @@ def answer(request: Request) -> Reply:
     details = {"finish_reason": "eos_token", "generated_tokens": 3, "prefill": [], "tokens": []}
     if body["parameters"].get("top_n_tokens"):
         details["top_tokens"] = [[{"id": 1, "text": "Hi", "logprob": -1.0, "special": False}]]
-    return Reply([{"generated_text": text, "details": details}])
+    return Answer([{"generated_text": text, "details": details}])
 
 
 @pytest.fixture(autouse=True)
@@ -156,12 +156,12 @@ def test_what_fails_is_tried_again_when_the_server_says(
     for kwargs in ({}, {"tokenizer_id": str(tiny_model_path)}):
         server.received.clear()
         server.troubles += [
-            Reply({"error": "loading"}, 503, {"retry-after": "0.01"}),
-            Reply(
+            Answer({"error": "loading"}, 503, {"retry-after": "0.01"}),
+            Answer(
                 {"error": "overloaded", "error_type": "overloaded"}, 429, {"retry-after": "0.01"}
             ),
             None,
-            Reply({"unexpected": 1}),
+            Answer({"unexpected": 1}),
         ]
         (output,) = answered(server, **kwargs)
         assert output["generations"] == ["Hello!"] and len(server.received) == 5
@@ -174,9 +174,9 @@ def test_what_stays_unanswered_costs_its_row(server: JsonServer, tiny_model_path
     )
     for kwargs in ({}, {"tokenizer_id": str(tiny_model_path)}):
         for reply, kind in (
-            (Reply({"error": too_long, "error_type": "validation"}, 422), "too_long"),
-            (Reply({"error": "no such grammar", "error_type": "validation"}, 422), "refused"),
-            (Reply({"error": f"bad key {KEY}"}, 500), "engine"),
+            (Answer({"error": too_long, "error_type": "validation"}, 422), "too_long"),
+            (Answer({"error": "no such grammar", "error_type": "validation"}, 422), "refused"),
+            (Answer({"error": f"bad key {KEY}"}, 500), "engine"),
         ):
             server.troubles.append(reply)
             (output,) = answered(server, max_retries=0, **kwargs)
@@ -186,7 +186,7 @@ def test_what_stays_unanswered_costs_its_row(server: JsonServer, tiny_model_path
 
 
 def test_a_wrong_key_ends_the_run(server: JsonServer) -> None:
-    server.troubles.append(Reply({"error": f"invalid credentials {KEY}"}, 401))
+    server.troubles.append(Answer({"error": f"invalid credentials {KEY}"}, 401))
     with pytest.raises(EngineError, match="401") as caught:
         answered(server)
     assert KEY not in str(caught.value)
@@ -194,7 +194,7 @@ def test_a_wrong_key_ends_the_run(server: JsonServer) -> None:
 
 def test_a_redirect_is_not_followed(server: JsonServer) -> None:
     with JsonServer(answer) as other:
-        server.troubles.append(Reply({}, 307, {"location": other.url}))
+        server.troubles.append(Answer({}, 307, {"location": other.url}))
         with pytest.raises(EngineError, match=f"redirects .307. to {other.url}"):
             answered(server)
         assert other.received == []
@@ -248,15 +248,15 @@ def endpoint_of(url: str, state: str) -> dict[str, Any]:
 def test_a_dedicated_endpoint_is_woken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def endpoints(request: Request) -> Reply:
+    def endpoints(request: Request) -> Answer:
         assert request.headers["authorization"] == f"Bearer {KEY}"
         if request.path == ENDPOINT:
-            return Reply(endpoint_of(server.url, "scaledToZero"))
+            return Answer(endpoint_of(server.url, "scaledToZero"))
         if request.path == f"{ENDPOINT}/resume":
-            return Reply(endpoint_of(server.url, "running"))
+            return Answer(endpoint_of(server.url, "running"))
         if request.path.startswith("/endpoint"):
-            return Reply({"error": "not found"}, 404)
-        return Reply({}) if request.path == "/health" else answer(request)
+            return Answer({"error": "not found"}, 404)
+        return Answer({}) if request.path == "/health" else answer(request)
 
     with JsonServer(endpoints) as server:
         monkeypatch.setattr("huggingface_hub.constants.INFERENCE_ENDPOINTS_ENDPOINT", server.url)

@@ -11,7 +11,7 @@ import pytest
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
 from beam_distilabel.models.ollama import OllamaLLM
-from tests.json_server import JsonServer, Reply, Request
+from tests.json_server import Answer, JsonServer, Request
 
 pytest.importorskip("ollama")
 
@@ -19,10 +19,10 @@ CHAT: Any = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
-def answer(request: Request) -> Reply:
+def answer(request: Request) -> Answer:
     body = request.body
     if body["model"] != "tiny":
-        return Reply({"error": f"model '{body['model']}' not found"}, 404)
+        return Answer({"error": f"model '{body['model']}' not found"}, 404)
     text = "Hello!"
     if isinstance(body.get("format"), dict):
         text = '{"a": 1}'
@@ -37,8 +37,8 @@ def answer(request: Request) -> Reply:
         "eval_count": 2,
     }
     if request.path == "/api/generate":
-        return Reply({**made, "response": text})
-    return Reply({**made, "message": {"role": "assistant", "content": text}})
+        return Answer({**made, "response": text})
+    return Answer({**made, "message": {"role": "assistant", "content": text}})
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,9 @@ def test_a_schema_is_sent_and_checked(server: JsonServer) -> None:
     (output,) = answered(server, structured_output={"schema": SCHEMA})
     assert server.received[0].body["format"] == SCHEMA
     assert output["generations"] == ['{"a": 1}']
-    server.troubles.append(Reply({"message": {"role": "assistant", "content": "no"}, "done": True}))
+    server.troubles.append(
+        Answer({"message": {"role": "assistant", "content": "no"}, "done": True})
+    )
     (output,) = answered(server, (CHAT, {"format": "json", "schema": SCHEMA}))
     assert output["failures"][0]["kind"] == "schema"
     (output,) = answered(server, arguments={"format": "json"})
@@ -127,17 +129,17 @@ def test_images_are_beside_the_text(server: JsonServer) -> None:
 
 def test_what_fails_is_tried_again_when_the_server_says(server: JsonServer) -> None:
     server.troubles += [
-        Reply({"error": "busy"}, 503, {"retry-after": "0.01"}),
-        Reply({"error": "slow down"}, 429, {"retry-after": "0.01"}),
+        Answer({"error": "busy"}, 503, {"retry-after": "0.01"}),
+        Answer({"error": "slow down"}, 429, {"retry-after": "0.01"}),
         None,
-        Reply(b"<html>", 200),
+        Answer(b"<html>", 200),
     ]
     (output,) = answered(server)
     assert output["generations"] == ["Hello!"] and len(server.received) == 5
 
 
 def test_what_stays_unanswered_costs_its_row_or_ends_the_run(server: JsonServer) -> None:
-    server.troubles.append(Reply({"error": "prompt is too long: context length 10"}, 400))
+    server.troubles.append(Answer({"error": "prompt is too long: context length 10"}, 400))
     (output,) = answered(server, max_retries=0)
     assert output["failures"][0]["kind"] == "too_long"
     with pytest.raises(EngineError, match="model 'other' not found"):
@@ -151,7 +153,7 @@ def test_a_long_wait_is_ended(server: JsonServer) -> None:
 
     release = threading.Event()
 
-    def slow(request: Request) -> Reply:
+    def slow(request: Request) -> Answer:
         release.wait(30)
         return answer(request)
 

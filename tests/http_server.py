@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from typing_extensions import Self
+
 
 class Request(NamedTuple):
     """What arrived.
@@ -40,13 +42,13 @@ class Answer(NamedTuple):
 
 
 class HttpServer:
-    """Answers every request by `answer`, on a free port.
+    """Answers every request by `answer`, on a free port; None drops the connection.
 
     Attributes:
         url: the address, without a path.
     """
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+    def __init__(self, answer: Callable[[Request], Answer | None]) -> None:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +58,9 @@ class HttpServer:
                 body = self._body()
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 got = answer(Request(self.command, self.path, headers, body, server.url))
+                if got is None:
+                    self.close_connection = True
+                    return
                 content = got.content()
                 self.send_response(got.status)
                 fixed = {"content-type": "application/json", "content-length": str(len(content))}
@@ -84,7 +89,7 @@ class HttpServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> HttpServer:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
