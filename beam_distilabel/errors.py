@@ -46,6 +46,10 @@ class PipelineValidationError(DistilabelUserError):
     """A pipeline can't run as it is written; raised before anything runs."""
 
 
+class ColumnError(DistilabelError):
+    """A column of a row doesn't hold what a Step needs; the message names it and what it holds."""
+
+
 class ParseError(DistilabelError):
     """A model's answer doesn't have the form that the Task asked for."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from beam_distilabel.errors import GenerationError, ParseError
+from beam_distilabel.errors import ColumnError, GenerationError, ParseError
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.row import ROW_ID, Row
@@ -19,6 +19,7 @@ FailureKind = Literal[
     "schema",  # the answer isn't what the schema demands
     "join",  # a branch has no row for it
     "render",  # the Task could not make a prompt of the row
+    "column",  # a column doesn't hold what the Step needs
     "read",  # a record of a file can't be read
     "engine",  # the engine failed on this request
     "user_code",  # a Step's own code raised
@@ -89,6 +90,8 @@ def kind_of(error: BaseException) -> str:
         return error.kind
     if isinstance(error, ParseError):
         return "parse"
+    if isinstance(error, ColumnError):
+        return "column"
     if isinstance(error, TimeoutError):
         return "timeout"
     return "user_code"
@@ -98,6 +101,6 @@ def message_of(error: BaseException) -> str:
     """`error` in one line: its type, unless it is ours, and its text."""
     # User code may put what it was given into its messages, and these are published.
     text = hide_secrets(str(error).strip()) or type(error).__name__
-    if isinstance(error, (GenerationError, ParseError)):
+    if isinstance(error, (ColumnError, GenerationError, ParseError)):
         return text
     return f"{type(error).__name__}: {text}"

@@ -14,6 +14,7 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.failures import Failure
+from beam_distilabel.metadata import merge_rows
 from beam_distilabel.row import (
     DRAW,
     ROW_ID,
@@ -40,6 +41,8 @@ class JoinSpec:
         names: the predecessors' names, for messages.
         routes: per predecessor, the bit mask of the ancestor's branches that surely lead to it,
             whatever routers choose on the way.
+        needs: per predecessor, the columns that the Step needs and that its rows are declared to
+            have; empty where that isn't known.
         partial: per predecessor, whether rows may be missing from it since they are not finished;
             empty where all rows are. Such a row is left out as a whole, and is no failure.
     """
@@ -48,6 +51,7 @@ class JoinSpec:
     names: tuple[str, ...] = ()
     routes: tuple[int, ...] = ()
     partial: tuple[bool, ...] = ()
+    needs: tuple[tuple[str, ...], ...] = ()
 
 
 class JoinResult(NamedTuple):
@@ -151,9 +155,7 @@ def align(
         if missing and _unfinished(missing, spec):
             continue
         if missing:
-            row: Row = {}
-            for part in parts:
-                row.update(part or {})
+            row = merge_rows(part for part in parts if part is not None)
             counts = ", ".join(
                 f"{name}: {len(rows)}" for name, rows in zip(spec.names, columns, strict=True)
             )

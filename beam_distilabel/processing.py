@@ -13,6 +13,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_distilabel.errors import (
     CheckpointError,
+    ColumnError,
     DistilabelError,
     DistilabelTypeError,
     DistilabelUserError,
@@ -21,7 +22,7 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of, reasons_of
 from beam_distilabel.join import join_by_id
-from beam_distilabel.metadata import METADATA
+from beam_distilabel.metadata import METADATA, merge_rows
 from beam_distilabel.models.engine import engines
 from beam_distilabel.progress import step_progress
 from beam_distilabel.row import (
@@ -40,7 +41,14 @@ from beam_distilabel.row import (
     sort_key,
 )
 from beam_distilabel.schema.json_text import to_json
-from beam_distilabel.step import GeneratorStep, RowStep, Step, StepResult
+from beam_distilabel.step import (
+    GeneratorStep,
+    GlobalStep,
+    JoinStep,
+    RowStep,
+    Step,
+    StepResult,
+)
 
 FAILURES = "failures"
 ROWS = "rows"
@@ -63,9 +71,18 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     if isinstance(rows, (tuple, list)):
         joined = join_by_id(rows, step)
         rows = joined.rows
+    lost = [] if joined is None else [joined.failures]
     if step.is_global:
         fn: beam.DoFn = _ProcessAll(step)
+        if type(step).check_row is not GlobalStep.check_row:
+            checked_rows = rows | "Check" >> beam.ParDo(_CheckRows(step)).with_outputs(
+                FAILURES, main=ROWS
+            )
+            rows = checked_rows[ROWS]
+            lost.append(checked_rows[FAILURES])
         rows = rows | "Key" >> beam.Map(_with_no_key) | "Gather" >> beam.GroupByKey()
+    elif isinstance(step, JoinStep) and type(step).process is JoinStep.process:
+        fn = _JoinRows(step)
     elif isinstance(step, RowStep) and type(step).process is RowStep.process:
         fn = _TransformRows(step)
         if joined is not None:
@@ -76,14 +93,13 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     done = outputs[ROWS]
     if step.is_global and step._spreads:  # one worker has made them all
         done |= "Spread rows" >> beam.Reshuffle()
-    if joined is None:
+    if not lost:
         return StepResult(done, outputs[FAILURES])
-    lost = joined.failures | "Lost" >> beam.ParDo(_RowsOfFailures(step)).with_outputs(
-        FAILURES, main=ROWS
-    )
+    failed = lost[0] if len(lost) == 1 else tuple(lost) | "All lost" >> beam.Flatten()
+    left = failed | "Lost" >> beam.ParDo(_RowsOfFailures(step)).with_outputs(FAILURES, main=ROWS)
     return StepResult(
-        (done, lost[ROWS]) | "Rows" >> beam.Flatten(),
-        (outputs[FAILURES], lost[FAILURES]) | "Failures" >> beam.Flatten(),
+        (done, left[ROWS]) | "Rows" >> beam.Flatten(),
+        (outputs[FAILURES], left[FAILURES]) | "Failures" >> beam.Flatten(),
     )
 
 
@@ -128,10 +144,7 @@ def _with_no_key(row: Row) -> tuple[None, Row]:
 def merged(element: Row | Joined) -> Row:
     """One row of what a Step receives for one row id."""
     if isinstance(element, tuple):
-        row: Row = {}
-        for part in element:
-            row.update(part or {})
-        return row
+        return merge_rows(part for part in element if part is not None)
     return element
 
 
@@ -256,6 +269,42 @@ class _TransformRows(_StepFn):
 
     def finish_bundle(self) -> None:
         self._progress.end_bundle()
+
+
+class _JoinRows(_TransformRows):
+    """Runs a JoinStep: row by row, no batches."""
+
+    def process(self, element: Row | Joined) -> Iterable[Any]:
+        step = self._step
+        if isinstance(element, tuple):
+            row = merged(element)
+            parts = [part for part in element if part is not None]
+        else:
+            row = element if ROW_ID in element else self._unnamed.named(element)
+            parts = [row]
+        self._progress.rows_in += 1
+        try:
+            if isinstance(element, tuple):
+                self._check_parts(element)
+            if self._has_mappings:
+                changed = step._map_outputs(step.join_rows([*map(step._map_inputs, parts)]), row)
+            else:
+                changed = step.join_rows(parts)
+            changed = carried(inherit(changed, row))
+        except (EngineError, CheckpointError):
+            raise
+        except Exception as error:
+            return self._failed(row, error)
+        self._progress.rows_out += 1
+        self._progress.rows_passed += 1
+        return (changed,)
+
+    def _check_parts(self, parts: Joined) -> None:
+        spec = self._step._join
+        for name, part, needed in zip(spec.names, parts, spec.needs, strict=False):
+            for column in needed if part is not None else ():
+                if column not in part:
+                    raise ColumnError(f"the row of {name!r} has no column {column!r}")
 
 
 class _ProcessBatches(_StepFn):
@@ -416,6 +465,25 @@ class _RowsOfFailures(_StepFn):
 
     def finish_bundle(self) -> None:
         self._progress.end_bundle()
+
+
+class _CheckRows(beam.DoFn):
+    """Turns the rows that a GlobalStep can't use into failures."""
+
+    def __init__(self, step: Any) -> None:
+        self._step = step
+
+    def start_bundle(self) -> None:
+        self._unnamed = Unnamed()
+
+    def process(self, element: Row | Joined) -> Iterator[Any]:
+        row = merged(element) if isinstance(element, tuple) else self._unnamed.named(element)
+        try:
+            self._step.check_row(self._step._map_inputs(row))
+        except Exception as error:
+            yield TaggedOutput(FAILURES, failure_of(self._step, row, error))
+        else:
+            yield element if isinstance(element, tuple) else row
 
 
 class _LeaveOut(_StepFn):

@@ -238,7 +238,15 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
 
     @property
     def outputs(self) -> StepColumns:
-        """The columns that the Step adds, in the same form as `inputs`."""
+        """The columns that the Step adds: a list, or a dict of name to whether every row has it."""
+        return []
+
+    @property
+    def removed(self) -> list[str]:
+        """The columns that rows no longer have after the Step, under their names before mappings.
+
+        Of a Step with `keeps_other_columns = False` all are, but its outputs.
+        """
         return []
 
     def output_schema(self) -> pa.Schema | None:
@@ -341,7 +349,12 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
 
     def _rows_of_failure(self, row: Row, failure: Failure) -> list[Row]:
         """What stands for `row`, as it came, where the Step could not finish it."""
-        nulls = {name: None for name in self.get_outputs() if name != METADATA}
+        made = self.get_outputs().items()
+        nulls = {name: None for name, always in made if always and name != METADATA}
+        if not self.keeps_other_columns:
+            row = {name: row[name] for name in (METADATA, *RESERVED) if name in row}
+        elif gone := {self.input_mappings.get(name, name) for name in self.removed}:
+            row = {name: value for name, value in row.items() if name not in gone}
         return [with_failure({**row, **nulls}, self.unique_name, failure.reason())]
 
     def save_artifact(
@@ -555,6 +568,32 @@ class RowStep(Step):
             ]
 
 
+class JoinStep(Step):
+    """A Step that makes one row of those that its predecessors made of the same row; subclasses
+    define `join_rows`.
+
+    With one predecessor it receives that one's row. A column that a predecessor's rows have to
+    have, and one of them lacks, is a failure of kind `column`.
+    """
+
+    def join_rows(self, rows: Sequence[Row]) -> Row:
+        """The row that `rows` become; pure. Reserved keys are kept by the caller.
+
+        Args:
+            rows: one per predecessor, in their order; those that routing left out aren't there.
+        """
+        raise DistilabelNotImplementedError(
+            f"{type(self).__name__} has to define `join_rows(self, rows)`."
+        )
+
+    def process(self, *inputs: StepInput) -> StepOutput:
+        """Yields one batch: the n-th rows of all inputs as one row, as far as the shortest goes."""
+        yield [
+            {**self.join_rows(rows), **{k: rows[0][k] for k in RESERVED if k in rows[0]}}
+            for rows in zip(*inputs, strict=False)
+        ]
+
+
 class GlobalStep(Step):
     """A Step that needs all rows at once: `process` is called once (per window and pane).
 
@@ -562,6 +601,13 @@ class GlobalStep(Step):
     """
 
     is_global: ClassVar[bool] = True
+
+    def check_row(self, row: Row) -> None:
+        """Raise for a row that the Step can't use, under the names that it expects; pure.
+
+        Such a row is a failure on its own, and the others go on without it: what `process` raises
+        ends the run. The default takes every row.
+        """
 
 
 class GeneratorStep(_Step):

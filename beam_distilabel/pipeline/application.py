@@ -13,6 +13,7 @@ from beam_distilabel.pipeline.columns import routed_columns
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import models_of, resources_of
 from beam_distilabel.pipeline.routing import ROUTING_FAILURES, MarkFork, RouteRows
+from beam_distilabel.pipeline.validation import needed_columns
 from beam_distilabel.step import WithFailures
 
 
@@ -116,6 +117,7 @@ def apply_steps(
         step._shares_input = any(len(graph.successors(p)) > 1 for p in predecessors)
         if len(predecessors) > 1:
             step._join = graph.join_spec(name)
+            step._join = replace(step._join, needs=needed_columns(graph, name))
             if context.finished_only:
                 step._join = replace(step._join, partial=_unfinished(graph, predecessors))
         inputs = tuple(sent[stream_of(graph, other, name)] for other in predecessors)

@@ -36,7 +36,7 @@ def columns_to_read(graph: Graph) -> dict[str, Names]:
 
     A column is left out only where every path to every leaf passes a `KeepColumns` without it, and
     no Step before that may read it. Steps of this package read the columns that they declare; a
-    Step of a user's own, and a global one, may read all.
+    Step of a user's own may read all.
 
     Args:
         graph: a validated graph; nothing is read, and nothing is set.
@@ -72,7 +72,7 @@ def prune_columns(graph: Graph) -> dict[str, Names]:
 
 def _received(step: Any, sent: Names) -> Names:
     """The columns of a Step's input that matter, given those of its output that do."""
-    if not _is_ours(step) or step.is_global:
+    if not _is_ours(step):
         return None
     mapped = {*step.input_mappings, *step.input_mappings.values()}
     own = {*step.get_inputs(), *column_flags(step.inputs), *mapped, METADATA}
@@ -248,7 +248,8 @@ def _passed(step: Any, before: _Rows) -> _Rows:
         kept = {name: row.get(name, UNKNOWN) for name in step.columns}
         after = {**kept, **({METADATA: row[METADATA]} if METADATA in row else {})}
     elif step.keeps_other_columns:
-        after = {**row, **_made(step)}
+        after = {name: column for name, column in row.items() if name not in step.removed}
+        after |= _made(step)
     else:
         after = _made(step)
     mapped = step._map_outputs(after, source)

@@ -161,8 +161,19 @@ def available_columns(graph: Graph) -> dict[str, set[str] | None]:
         elif step.is_generator:
             available[name] = own or None
         else:
-            available[name] = None if before is None else before | own
+            removed = {step.input_mappings.get(column, column) for column in step.removed}
+            available[name] = None if before is None else before - removed | own
     return available
+
+
+def needed_columns(graph: Graph, name: str) -> tuple[tuple[str, ...], ...]:
+    """Per predecessor of a Step, the columns that the Step requires and its rows surely have."""
+    available = available_columns(graph)
+    required = [column for column, flag in graph.steps[name].get_inputs().items() if flag]
+    return tuple(
+        tuple(column for column in required if column in (available[predecessor] or ()))
+        for predecessor in graph.predecessors(name)
+    )
 
 
 def _check_columns(graph: Graph) -> None:
@@ -218,4 +229,4 @@ def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
             raise PipelineValidationError(f"Step {name!r}: {error}") from error
 
 
-__all__ = ["available_columns", "set_parameters", "validate"]
+__all__ = ["available_columns", "needed_columns", "set_parameters", "validate"]
