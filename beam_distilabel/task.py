@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -19,8 +20,9 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of
 from beam_distilabel.metadata import METADATA, metadata_keys, metadata_of
-from beam_distilabel.models.base import LLM, Model
+from beam_distilabel.models.base import LLM, AsyncLLM, Model
 from beam_distilabel.models.image_generation import ImageGenerationModel
+from beam_distilabel.models.user_engine import agenerate_many, normalized, run_coroutine
 from beam_distilabel.row import Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import (
@@ -328,12 +330,16 @@ class _Task(_Step):
             return self._failed_rows(row, failure, sent)
         return self._finished_rows(row, outputs, sent)
 
+    def sample_row(self) -> Row:
+        """A row of placeholders, which `print` shows the prompt of."""
+        return {name: f"<{name.upper()}>" for name in self.inputs}
+
     def print(self, sample_input: Row | None = None) -> None:
         """Show the prompt of `sample_input`, or of a row of placeholders."""
         from rich.console import Console
         from rich.panel import Panel
 
-        row = sample_input or {name: f"<{name.upper()}>" for name in self.inputs}
+        row = sample_input or self.sample_row()
         console = Console()
         formatted = self._format_input(row)
         chat = formatted[0] if isinstance(formatted, tuple) else formatted
@@ -381,6 +387,8 @@ class Task(_Task, Step):
         yield self._process_batch(inputs)
 
     def _process_batch(self, inputs: Sequence[Row]) -> list[Row]:
+        if type(self).rollout is not _Task.rollout:
+            return self._roll_out(inputs)
         model: Any = self.model
         formatted = self._format_inputs(inputs)
         outputs = model.generate_outputs(
@@ -393,6 +401,28 @@ class Task(_Task, Step):
             for row, output, sent in zip(inputs, outputs, formatted, strict=True)
             for done in self._finished_rows(row, output, sent)
         ]
+
+    def _roll_out(self, inputs: Sequence[Row]) -> list[Row]:
+        """The rows of a Task with a rollout of its own, whose model is loaded in this process."""
+        model, kwargs = self.llm, self.llm.get_generation_kwargs()
+
+        async def generate(
+            input: FormattedInput, num_generations: int = 1, **overrides: Any
+        ) -> GenerateOutput:
+            arguments = {**kwargs, **overrides}
+            output: Any
+            if isinstance(model, AsyncLLM):
+                output = await agenerate_many(model, input, num_generations, arguments)
+            else:
+                [output] = model.generate_outputs(
+                    inputs=[input], num_generations=num_generations, **arguments
+                )
+            return normalized(output, num_generations)
+
+        async def all_rows() -> list[list[Row]]:
+            return await asyncio.gather(*(self.rollout(row, generate) for row in inputs))
+
+        return [done for rows in run_coroutine(all_rows) for done in rows]
 
     def apply_to(self, rows: Any) -> StepResult:
         from beam_distilabel.rollouts import apply_task
