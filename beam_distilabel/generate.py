@@ -62,7 +62,7 @@ class RowGenerate:
     def __init__(
         self,
         task: Asked,
-        draw: int,
+        draw: Any,
         attempt: int = 0,
         asks: bool = True,
         is_repeated: bool = False,
@@ -134,7 +134,7 @@ class GenerateEach(RowGenerate):
     def __init__(
         self,
         task: Asked,
-        draw: int,
+        draw: Any,
         output: GenerateOutput,
         numbers: Mapping[int, int],
         asks: Mapping[int, bool],

@@ -27,6 +27,7 @@ from beam_distilabel.row import (
     ROW_ID,
     Row,
     Unnamed,
+    content,
     copied,
     fingerprint,
     identify,
@@ -52,7 +53,7 @@ def task_key(task: Any) -> str:
     fields = {
         name: answer_identity_of(getattr(task, name))
         for name in type(task).model_fields
-        if name not in _NOT_IN_KEY
+        if name not in _NOT_IN_KEY | task.not_in_key
     }
     return fingerprint(
         CODE_VERSION,
@@ -76,6 +77,7 @@ _NOT_IN_KEY = frozenset(
         "use_cache",
         "on_failure",
         "input_batch_size",
+        "batch_size",
         "max_in_flight",
         "prefix_affinity",
         "group_generations",
@@ -153,7 +155,7 @@ class TaskRollout:
         task, progress = self._task, self.progress
         element = self._unnamed.named(element)
         progress.add("rows_in")
-        generate = RowGenerate(self._asked, element.get(DRAW, 0))
+        generate = RowGenerate(self._asked, self._draw_of(element))
         try:
             rows = await self._rows(element, generate)
             if self._asks_again and generate.last_input is not None and self._has_failed(rows):
@@ -226,6 +228,14 @@ class TaskRollout:
     def _has_failed(self, rows: list[Row]) -> bool:
         return any(reason for done in rows for reason in reasons_of(done, self._name))
 
+    def _draw_of(self, element: Row) -> Any:
+        """What tells the row's answers from those to an equal prompt."""
+        draw = element.get(DRAW, 0)
+        if not self._task.draws_per_row:
+            return draw
+        told = {name: value for name, value in content(element).items() if name != METADATA}
+        return [told, draw]
+
     async def _each_again(
         self, element: Row, generate: RowGenerate, rows: list[Row]
     ) -> tuple[list[Row], RowGenerate]:
@@ -233,7 +243,7 @@ class TaskRollout:
         reasons = self._by_generation(rows)
         fresh = int(generate.is_fresh)
         tries = [Tries(reason["attempts"] if reason else 0, fresh=fresh) for reason in reasons]
-        draw = element.get(DRAW, 0)
+        draw = self._draw_of(element)
         while len(reasons) == len(tries):
             before = generate.output
             if all(reason and is_transient(reason) for reason in reasons):
@@ -281,7 +291,7 @@ class TaskRollout:
             if may_ask:
                 await self._pause([(reason, tries) for reason in failed])
             repeated = RowGenerate(
-                self._asked, element.get(DRAW, 0), tries.number, asks=may_ask, is_repeated=True
+                self._asked, self._draw_of(element), tries.number, asks=may_ask, is_repeated=True
             )
             try:
                 found = await self._rows(element, repeated)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -20,9 +19,8 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of
 from beam_distilabel.metadata import METADATA, metadata_keys, metadata_of
-from beam_distilabel.models.base import LLM, AsyncLLM, Model
+from beam_distilabel.models.base import LLM, Model
 from beam_distilabel.models.image_generation import ImageGenerationModel
-from beam_distilabel.models.user_engine import agenerate_many, normalized, run_coroutine
 from beam_distilabel.row import Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import (
@@ -99,6 +97,13 @@ class _Task(_Step):
 
     code_version: ClassVar[int] = 1
     """Raised where a change of a Task's prompt or parser makes finished answers stale."""
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the Task's own that say how many rows there are, not what is asked about one."""
+
+    draws_per_row: ClassVar[bool] = False
+    """Whether every row is a draw of its own although its prompt has nothing of it: rows that differ
+    in any column get answers of their own."""
 
     @property
     def model(self) -> Model:
@@ -253,7 +258,10 @@ class _Task(_Step):
 
     def _finished_rows(self, row: Row, outputs: GenerateOutput, sent: Any) -> list[Row]:
         """The rows that the model's answers to `row` make."""
-        formatted = self._format_outputs(outputs, row, sent)
+        return self._rows_made(row, self._format_outputs(outputs, row, sent))
+
+    def _rows_made(self, row: Row, formatted: Sequence[dict[str, Any]]) -> list[Row]:
+        """The rows that `row` and the columns of each of its generations make."""
         known = metadata_of(row)
         model_name = self.model.model_name
         if self.group_generations:
@@ -298,6 +306,10 @@ class _Task(_Step):
         return [self._map_outputs(done, row) for done in failed]
 
     # -- the rollout -----------------------------------------------------------------------------
+
+    def rolls_out(self) -> bool:
+        """Whether a pipeline asks by `rollout`, and not by a `process` of the Task's own."""
+        return False
 
     async def rollout(self, row: Row, generate: Generate) -> list[Row]:
         """Everything that is asked about one row; the default renders, asks once, and parses.
@@ -382,13 +394,18 @@ class Task(_Task, Step):
     def model(self) -> Model:
         return self.llm
 
+    def rolls_out(self) -> bool:
+        return type(self).process is Task.process and not self.is_global
+
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         """Ask about a batch of rows, outside of a pipeline; call `load()` first."""
         yield self._process_batch(inputs)
 
     def _process_batch(self, inputs: Sequence[Row]) -> list[Row]:
+        from beam_distilabel.batched_rollouts import roll_out
+
         if type(self).rollout is not _Task.rollout:
-            return self._roll_out(inputs)
+            return [done for rows in roll_out(self, inputs) for done in rows]
         model: Any = self.model
         formatted = self._format_inputs(inputs)
         outputs = model.generate_outputs(
@@ -402,33 +419,11 @@ class Task(_Task, Step):
             for done in self._finished_rows(row, output, sent)
         ]
 
-    def _roll_out(self, inputs: Sequence[Row]) -> list[Row]:
-        """The rows of a Task with a rollout of its own, whose model is loaded in this process."""
-        model, kwargs = self.llm, self.llm.get_generation_kwargs()
-
-        async def generate(
-            input: FormattedInput, num_generations: int = 1, **overrides: Any
-        ) -> GenerateOutput:
-            arguments = {**kwargs, **overrides}
-            output: Any
-            if isinstance(model, AsyncLLM):
-                output = await agenerate_many(model, input, num_generations, arguments)
-            else:
-                [output] = model.generate_outputs(
-                    inputs=[input], num_generations=num_generations, **arguments
-                )
-            return normalized(output, num_generations)
-
-        async def all_rows() -> list[list[Row]]:
-            return await asyncio.gather(*(self.rollout(row, generate) for row in inputs))
-
-        return [done for rows in run_coroutine(all_rows) for done in rows]
-
     def apply_to(self, rows: Any) -> StepResult:
         from beam_distilabel.rollouts import apply_task
 
         joins = isinstance(rows, (tuple, list))
-        if type(self).process is not Task.process or self.is_global or joins:
+        if not self.rolls_out() or joins:
             return super().apply_to(rows)
         if self.llm.use_offline_batch_generation:
             rows = rows | "One place" >> Gather()  # or every worker would send batches of its own
@@ -484,6 +479,9 @@ class ImageTask(_Task, Step):
         """The image generation model."""
         return self.image_generation_model
 
+    def rolls_out(self) -> bool:
+        return type(self).process is ImageTask.process
+
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         """Ask about a batch of rows; how a Task works outside of a pipeline."""
         yield Task._process_batch(self, inputs)  # type: ignore[arg-type]
@@ -491,7 +489,7 @@ class ImageTask(_Task, Step):
     def apply_to(self, rows: Any) -> StepResult:
         from beam_distilabel.rollouts import apply_task
 
-        if type(self).process is not ImageTask.process or isinstance(rows, (tuple, list)):
+        if not self.rolls_out() or isinstance(rows, (tuple, list)):
             return super().apply_to(rows)
         return apply_task(self, rows)
 
@@ -515,7 +513,7 @@ def check_llm(task: Any) -> None:
             f"{task._described()}: {type(task.model).__name__} has no batch service; leave "
             "use_offline_batch_generation False."
         )
-    if task.max_retries and (offline or not _rolls_out(task)):
+    if task.max_retries and (offline or not task.rolls_out()):
         raise DistilabelUserError(
             f"{task._described()}: max_retries={task.max_retries} has no effect with "
             "use_offline_batch_generation=True or where `process` is the Task's own; leave it 0."
@@ -524,13 +522,6 @@ def check_llm(task: Any) -> None:
         task.model.check_generation_kwargs()
     except DistilabelUserError as error:
         raise DistilabelUserError(f"{task._described()}: {error}") from None
-
-
-def _rolls_out(task: Any) -> bool:
-    """Whether a Task is asked by rollouts, and not by a `process` of its own."""
-    if task.is_generator or task.is_global:
-        return False
-    return type(task).process in (Task.process, ImageTask.process)
 
 
 __all__ = [

@@ -160,11 +160,13 @@ class InferenceEndpointsLLM(RemoteLLM, MagpieChatTemplateMixin):
 
     _api_key_env_var: str = PrivateAttr("HF_TOKEN")
     _num_generations_param_supported: bool = PrivateAttr(False)
+    magpie_needs: ClassVar[tuple[str, ...]] = ("tokenizer_id",)
+
     _tokenizer: Any = PrivateAttr(None)
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        self.check_magpie("tokenizer_id")
+        self.check_magpie()
         given = {name: getattr(self, name) for name in ("model_id", "endpoint_name")}
         if all(given.values()) or not (any(given.values()) or self.base_url):
             raise DistilabelUserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -39,22 +39,22 @@ class MagpieChatTemplateMixin(BaseModel):
     use_magpie_template: bool = False
     magpie_pre_query_template: str | None = None
 
-    def check_magpie(self, *needed: str) -> None:
-        """Raise where the model is to write the user's turn and a field for that is missing.
+    magpie_needs: ClassVar[tuple[str, ...]] = ()
+    """Names of fields that writing the user's turn takes besides `magpie_pre_query_template`."""
 
-        Args:
-            needed: names of fields that it takes besides `magpie_pre_query_template`.
+    def check_magpie(self) -> None:
+        """Raise where the model is to write the user's turn and a field for that is missing.
 
         Raises:
             DistilabelUserError: names the field.
         """
         if not self.use_magpie_template:
             return
-        for name in (*needed, "magpie_pre_query_template"):
+        for name in (*self.magpie_needs, "magpie_pre_query_template"):
             if not getattr(self, name):
                 hint = (
                     "the tokenizer whose chat template renders the prompts"
-                    if name in needed
+                    if name in self.magpie_needs
                     else "'llama3', 'qwen2' or what the model's chat template puts before a user's "
                     "message"
                 )

@@ -87,11 +87,13 @@ class OllamaLLM(SingleAnswerLLM, MagpieChatTemplateMixin):
     arguments: ClassVar[type] = _Arguments
     takes_raw_prompts: ClassVar[bool] = True
 
+    magpie_needs: ClassVar[tuple[str, ...]] = ("tokenizer_id",)
+
     _tokenizer: Any = PrivateAttr(None)
 
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        self.check_magpie("tokenizer_id")
+        self.check_magpie()
 
     def address(self) -> str:
         return self.host or os.getenv("OLLAMA_HOST") or _DEFAULT_HOST

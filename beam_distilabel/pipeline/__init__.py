@@ -9,8 +9,10 @@ from beam_distilabel.pipeline.routing_batch_function import (
     sample_n_steps,
 )
 from beam_distilabel.pipeline.run import RunHandle
+from beam_distilabel.pipeline.templates import InstructionResponsePipeline
 
 __all__ = [
+    "InstructionResponsePipeline",
     "Pipeline",
     "RoutingBatchFunction",
     "RunHandle",

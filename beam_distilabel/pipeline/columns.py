@@ -72,7 +72,7 @@ def prune_columns(graph: Graph) -> dict[str, Names]:
 
 def _received(step: Any, sent: Names) -> Names:
     """The columns of a Step's input that matter, given those of its output that do."""
-    if not _is_ours(step):
+    if not _is_ours(step) or _draws_per_row(step):
         return None
     mapped = {*step.input_mappings, *step.input_mappings.values()}
     own = {*step.get_inputs(), *column_flags(step.inputs), *mapped, METADATA}
@@ -101,6 +101,11 @@ def _union(columns: Iterable[Names]) -> Names:
             return None
         found |= names
     return found
+
+
+def _draws_per_row(step: Any) -> bool:
+    """Whether every row is a draw of its own for `step`, by all of its columns."""
+    return isinstance(step, _Task) and step.draws_per_row
 
 
 def _is_ours(step: Any) -> bool:
@@ -163,7 +168,7 @@ def number_by_prompts(graph: Graph) -> None:
 
 def _asked(step: Any, after: Names) -> Names:
     """The columns of a Step's input that decide what it and those after it ask."""
-    if after is None:
+    if after is None or _draws_per_row(step):
         return None
     own, made = {*step.get_inputs()}, {*step.get_outputs()}
     if isinstance(step, _Task):

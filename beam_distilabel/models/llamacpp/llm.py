@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, FilePath, PositiveInt
 
@@ -77,9 +77,11 @@ class LlamaCppLLM(LocalLLM, MagpieChatTemplateMixin):
         default=None, description="The tokenizer whose chat template renders chats."
     )
 
+    magpie_needs: ClassVar[tuple[str, ...]] = ("tokenizer_id",)
+
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
-        self.check_magpie("tokenizer_id")
+        self.check_magpie()
 
     @property
     def model_name(self) -> str:

@@ -68,6 +68,8 @@ class ClientvLLM(OpenAILLM):
 
     structure_formats: ClassVar[tuple[str, ...]] = FORMATS
 
+    magpie_needs: ClassVar[tuple[str, ...]] = ("tokenizer",)
+
     _api_key_env_var: str = PrivateAttr("VLLM_API_KEY")
     _tokenizer: Any = PrivateAttr(None)
 

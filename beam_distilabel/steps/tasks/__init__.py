@@ -2,6 +2,7 @@
 
 from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
+from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
@@ -15,6 +16,8 @@ __all__ = [
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
+    "Magpie",
+    "MagpieGenerator",
     "PrometheusEval",
     "StructuredGeneration",
     "Task",

@@ -1,0 +1,1 @@
+"""Magpie under the import path of distilabel 1.5."""
