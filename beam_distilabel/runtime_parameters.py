@@ -204,7 +204,7 @@ def missing_parameters(names: Mapping[str, Any], values: Any, prefix: str = "") 
     return missing
 
 
-def closest(name: str, known: typing.Iterable[str]) -> str:
+def closest(name: object, known: typing.Iterable[str]) -> str:
     """` Did you mean 'x'?`, or nothing where no known name is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1)
+    matches = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,6 +1,7 @@
 """Pipelines: graphs of Steps, what is wrong with them, and running them."""
 
 from beam_distilabel.pipeline.pipeline import Pipeline
+from beam_distilabel.pipeline.route import Route
 
 # By way of the alias module: loading it later would put it in the place of the function.
 from beam_distilabel.pipeline.routing_batch_function import (
@@ -14,6 +15,7 @@ from beam_distilabel.pipeline.templates import InstructionResponsePipeline
 __all__ = [
     "InstructionResponsePipeline",
     "Pipeline",
+    "Route",
     "RoutingBatchFunction",
     "RunHandle",
     "routing_batch_function",

@@ -12,7 +12,7 @@ from beam_distilabel.context import RunContext
 from beam_distilabel.pipeline.columns import routed_columns
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import models_of, resources_of
-from beam_distilabel.pipeline.routing import ROUTING_FAILURES, MarkFork, RouteRows
+from beam_distilabel.pipeline.route_rows import ROUTING_FAILURES, MarkFork, RouteRows
 from beam_distilabel.pipeline.validation import needed_columns
 from beam_distilabel.step import WithFailures
 

@@ -47,6 +47,8 @@ def columns_to_read(graph: Graph) -> dict[str, Names]:
         successors = [
             _received(graph.steps[other], sent[other]) for other in graph.successors(name)
         ]
+        if name in graph.routers:
+            successors.append(graph.routers[name].columns)
         sent[name] = _union(successors) if successors else None
     return {
         name: _as_read(step, sent[name]) for name, step in graph.steps.items() if step.is_generator

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.pipeline.routing import routing_of
+from beam_distilabel.pipeline.route_rows import routing_of
 from beam_distilabel.progress import read_progress
 from beam_distilabel.reasons import most_frequent
 

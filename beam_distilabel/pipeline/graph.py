@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from beam_distilabel.errors import PipelineValidationError
+from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.join import JoinSpec
 from beam_distilabel.runtime_parameters import closest
 
@@ -16,12 +16,14 @@ class Graph:
 
     Attributes:
         steps: the Steps by name.
-        routers: per Step, the routing function that chooses among its successors.
+        routers: per Step, the router that chooses among its successors.
+        unfinished: per Step, a router that was put after it and isn't followed by Steps yet.
     """
 
     def __init__(self) -> None:
         self.steps: dict[str, Any] = {}
         self.routers: dict[str, Any] = {}
+        self.unfinished: dict[str, Any] = {}
         self._successors: dict[str, list[str]] = {}
         self._predecessors: dict[str, list[str]] = {}
 
@@ -43,14 +45,41 @@ class Graph:
         self._predecessors[step.name] = []
 
     def connect(self, source: str, target: str) -> None:
-        """Add an edge.
+        """Add an edge; see `connect_all`."""
+        self.connect_all([source], [target])
+
+    def connect_all(
+        self, sources: Sequence[str], targets: Sequence[str], router: Any = None
+    ) -> None:
+        """Add an edge from each of `sources` to each of `targets`: all of them, or none.
+
+        Args:
+            sources: the names of Steps; with a router of one.
+            targets: the names of Steps.
+            router: chooses among the targets.
 
         Raises:
-            PipelineValidationError: a Step is unknown, the edge exists, or it would close a cycle.
+            PipelineValidationError: a Step is unknown, an edge exists, it would close a cycle, or
+                the router doesn't fit.
         """
+        edges = [(source, target) for source in sources for target in targets]
+        for position, (source, target) in enumerate(edges):
+            self._check_edge(source, target, (source, target) in edges[:position])
+        for source in sources:
+            self._check_router(source, targets, router)
+        for source, target in edges:
+            self._successors[source].append(target)
+            self._predecessors[target].append(source)
+        if router is not None:
+            for source in sources:
+                self.routers[source] = router
+                if self.unfinished.get(source) is router:
+                    del self.unfinished[source]
+
+    def _check_edge(self, source: str, target: str, again: bool) -> None:
         for name in (source, target):
             self.get(name)
-        if target in self._successors[source]:
+        if again or target in self._successors[source]:
             raise PipelineValidationError(
                 f"Step {source!r} is already connected to {target!r}; connect them once."
             )
@@ -64,8 +93,29 @@ class Graph:
                 f"Step {target!r} ({type(self.steps[target]).__name__}) makes rows of its own, so "
                 f"nothing can be connected to it; {source!r} was."
             )
-        self._successors[source].append(target)
-        self._predecessors[target].append(source)
+
+    def _check_router(self, source: str, targets: Sequence[str], router: Any) -> None:
+        known = self.routers.get(source)
+        connected = self._successors[source]
+        if known is not None:
+            raise PipelineValidationError(
+                f"Step {source!r} already sends each row to what {known.name!r} chooses of "
+                f"{', '.join(map(repr, connected))}, so it can't be connected to "
+                f"{', '.join(map(repr, targets))} too. Put all of them after one router, or make "
+                "the branches part at a Step before it."
+            )
+        if router is None:
+            return
+        if connected:
+            raise PipelineValidationError(
+                f"Step {source!r} already sends every row to {', '.join(map(repr, connected))}, so "
+                f"no router can be put after it. Put all Steps after {router.name!r}, or make the "
+                "branches part at a Step before it."
+            )
+        try:
+            router.check_targets(list(targets))
+        except DistilabelUserError as error:
+            raise PipelineValidationError(f"Step {source!r}: {error}") from None
 
     def get(self, name: str) -> Any:
         """The Step called `name`.
@@ -183,6 +233,7 @@ class Graph:
         other = Graph()
         other.steps = dict(steps)
         other.routers = dict(self.routers)
+        other.unfinished = dict(self.unfinished)
         other._successors = {name: list(to) for name, to in self._successors.items()}
         other._predecessors = {name: list(to) for name, to in self._predecessors.items()}
         return other

@@ -8,7 +8,6 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from logging import Handler
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,6 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.runner import PipelineResult
-from packaging.requirements import InvalidRequirement, Requirement
 
 from beam_distilabel.checkpoint import CheckpointSettings, as_settings
 from beam_distilabel.context import RunContext
@@ -30,7 +28,8 @@ from beam_distilabel.pipeline.columns import number_by_prompts
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.launch import launch
-from beam_distilabel.pipeline.routing import RoutingBatchFunction
+from beam_distilabel.pipeline.requirements import checked_requirements, missing_requirements
+from beam_distilabel.pipeline.routing import Router, StepList
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (
     RUN_FILE,
@@ -39,7 +38,11 @@ from beam_distilabel.pipeline.run_directory import (
     may_go_on,
 )
 from beam_distilabel.pipeline.stages import LoadStages, checked_groups, load_stages
-from beam_distilabel.pipeline.validation import set_parameters, validate
+from beam_distilabel.pipeline.validation import (
+    check_storage_parameters,
+    set_parameters,
+    validate,
+)
 from beam_distilabel.row import Row
 from beam_distilabel.step import RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
@@ -90,6 +93,8 @@ class Pipeline(beam.PTransform):
         response_cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
+        if name is not None and not isinstance(name, str):
+            raise DistilabelUserError(f"Pipeline: name={name!r} has to be a text.")
         if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
             raise DistilabelUserError(
                 f"Pipeline: name={name!r} can't be a folder's name; use no '/' and no leading '.'."
@@ -98,7 +103,7 @@ class Pipeline(beam.PTransform):
         self.description = description
         self._cache_dir = Path(cache_dir) if cache_dir is not None else None
         self._enable_metadata = enable_metadata
-        self.requirements = list(requirements or [])
+        self.requirements = checked_requirements(requirements)
         self._response_cache_dir = (
             None if response_cache_dir is None else RunDirectory(response_cache_dir).path
         )
@@ -149,46 +154,65 @@ class Pipeline(beam.PTransform):
         self._graph.add(step)
 
     def connect(self, source: _Step, targets: list[_Step], router: Any = None) -> None:
-        """Connect `source` to each of `targets`, by a router if one is given."""
-        for step in (source, *targets):
-            self._check_own(step)
-        if router is not None and not isinstance(router, RoutingBatchFunction):
+        """Connect `source` to each of `targets`, by a router if one is given.
+
+        Raises:
+            DistilabelUserError: a Step is none of this pipeline, or there is none.
+            PipelineValidationError: an edge exists, would close a cycle, or the router doesn't fit.
+        """
+        if router is not None and not isinstance(router, Router):
             raise DistilabelUserError(
                 f"Step {source.name!r}: {router!r} is no routing function; decorate it with "
                 "@routing_batch_function."
             )
-        for target in targets:
-            self._graph.connect(source.unique_name, target.unique_name)
-        if router is not None:
-            self._graph.routers[source.unique_name] = router
+        if router is not None and not targets:
+            targets = self._named_by(router)
+        if not targets:
+            raise DistilabelUserError(
+                f"Step {source.name!r} was connected to nothing; name the Steps: "
+                "`a.connect(b, c, routing_batch_function=router)`."
+            )
+        for step in (source, *targets):
+            self._check_own(step)
+        self._graph.connect_all([source.unique_name], [t.unique_name for t in targets], router)
 
     def connect_right(self, source: _Step, other: Any) -> Any:
-        """`source >> other`; returns `other`."""
-        if isinstance(other, RoutingBatchFunction):
-            other._upstream = source
+        """`source >> other`; returns `other`, or the Steps that a `Route` names."""
+        if isinstance(other, Router):
+            targets = self._named_by(other)
+            if targets:
+                self.connect(source, targets, other)
+                return StepList(targets)
+            self._check_own(source)
+            other.follow(source)
+            self._graph.unfinished[source.unique_name] = other
         elif isinstance(other, _Step):
             self.connect(source, [other])
         elif isinstance(other, list) and other:
             self.connect(source, other)
+            return StepList(other)
         else:
             raise DistilabelUserError(
                 f"Step {source.name!r} can't be connected to {other!r}; `>>` takes a Step, a list "
-                "of Steps, or a routing function."
+                "of Steps, a routing function, or a Route."
             )
         return other
 
     def connect_left(self, sources: Any, target: _Step) -> _Step:
         """`[a, b] >> target`; returns `target`."""
-        if not isinstance(sources, list):
+        if not isinstance(sources, list) or not sources:
             raise DistilabelUserError(
                 f"{sources!r} can't be connected to Step {target.name!r}; `>>` takes a Step or a "
                 "list of Steps."
             )
-        for source in sources:
-            self._check_own(source)
-        for source in sources:
-            self.connect(source, [target])
+        for step in (*sources, target):
+            self._check_own(step)
+        self._graph.connect_all([s.unique_name for s in sources], [target.unique_name])
         return target
+
+    def _named_by(self, router: Router) -> list[_Step]:
+        """The Steps that a router names itself."""
+        return [self._graph.get(step) if isinstance(step, str) else step for step in router.targets]
 
     def _check_own(self, step: Any) -> None:
         if not isinstance(step, _Step) or self._graph.steps.get(step.unique_name) is not step:
@@ -304,6 +328,7 @@ class Pipeline(beam.PTransform):
         min_failure_sample: int = MIN_FAILURE_SAMPLE,
     ) -> RunHandle:
         """Start the run and return a handle; see `run` for the arguments."""
+        check_storage_parameters(storage_parameters)
         if storage_parameters or use_fs_to_pass_data:
             warnings.warn(
                 "storage_parameters and use_fs_to_pass_data have no effect: the Beam runner passes "
@@ -596,6 +621,7 @@ class Pipeline(beam.PTransform):
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, batch_size)
+        validate(graph, has_input=False)
         for name, step in graph.steps.items():
             if not step.is_generator:
                 continue
@@ -653,7 +679,7 @@ class Pipeline(beam.PTransform):
         graph = self._graph.with_steps(
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
-        set_parameters(graph, parameters or {})
+        set_parameters(graph, {} if parameters is None else parameters)
         return graph
 
     def _default_cache(self) -> Path:
@@ -663,21 +689,7 @@ class Pipeline(beam.PTransform):
         return RunDirectory(output_dir if output_dir else self._default_cache() / self.name)
 
     def _check_requirements(self) -> None:
-        missing = []
-        for text in self.requirements:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement as error:
-                raise DistilabelUserError(
-                    f"Pipeline {self.name!r}: {text!r} is no requirement: {error}"
-                ) from None
-            try:
-                installed = metadata.version(requirement.name)
-            except metadata.PackageNotFoundError:
-                missing.append(text)
-                continue
-            if not requirement.specifier.contains(installed, prereleases=True):
-                missing.append(text)
+        missing = missing_requirements(self.requirements)
         if missing:
             raise ModuleNotFoundError(
                 f"Pipeline {self.name!r} requires packages that are not installed: "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -20,13 +20,17 @@ from beam_distilabel.filesystems import open_file
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.pipeline import routing
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.route import Route
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
 from beam_distilabel.step import _Step
 from beam_distilabel.version import __version__
 
-_ROUTERS = {"sample_n_steps": routing.sample_n_steps}
+_ROUTERS: dict[str, Callable[..., routing.Router]] = {
+    "sample_n_steps": routing.sample_n_steps,
+    "Route": Route,
+}
 _NOT_FIELDS = ("type_info", "runtime_parameters_info")
 
 
@@ -60,7 +64,7 @@ def dump_step(step: _Step) -> dict[str, Any]:
     return {**step.dump(), "runtime_parameters_info": encode(info)}
 
 
-def _dump_router(router: routing.RoutingBatchFunction) -> dict[str, Any]:
+def _dump_router(router: routing.Router) -> dict[str, Any]:
     info: dict[str, Any] = {"module": None, "name": router.name, "kwargs": {}}
     if router.factory is not None:
         info = dict(zip(("module", "name", "kwargs"), router.factory, strict=True))
@@ -231,7 +235,7 @@ def _decode(value: Any, what: str) -> Any:
     return value
 
 
-def _make_router(entry: Mapping[str, Any]) -> routing.RoutingBatchFunction:
+def _make_router(entry: Mapping[str, Any]) -> routing.Router:
     info = _type_info(entry)
     factory = _ROUTERS.get(str(info.get("name")))
     if factory is None:
@@ -241,7 +245,7 @@ def _make_router(entry: Mapping[str, Any]) -> routing.RoutingBatchFunction:
         )
     try:
         return factory(**(info.get("kwargs") or {}))
-    except TypeError as error:
+    except (TypeError, DistilabelUserError) as error:
         raise DistilabelUserError(f"Step {entry['step']!r}: {error}") from None
 
 

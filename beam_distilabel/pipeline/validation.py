@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
+from beam_distilabel.pipeline.declarations import check_declarations, check_mappings
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.row import RESERVED
-from beam_distilabel.runtime_parameters import missing_parameters
+from beam_distilabel.runtime_parameters import closest, missing_parameters
 from beam_distilabel.signatures import is_step_input, step_inputs, takes_many_inputs
-from beam_distilabel.step import _Step, column_flags
+from beam_distilabel.step import _Step
 from beam_distilabel.task import _Task, check_llm
 
 
@@ -30,8 +31,9 @@ def validate(graph: Graph, *, has_input: bool) -> None:
             "the pipeline has no Steps; create them in a `with Pipeline(...)` block."
         )
     for name, step in graph.steps.items():
+        check_declarations(step)
         _check_process(step, len(graph.predecessors(name)))
-        _check_mappings(step)
+        check_mappings(step)
         _check_parameters(step)
         if isinstance(step, _Task):
             _check_model(step)
@@ -99,30 +101,6 @@ def _check_process(step: Any, predecessors: int) -> None:
             )
 
 
-def _check_mappings(step: _Step) -> None:
-    inputs = column_flags(step.inputs)
-    for name in step.input_mappings:
-        if inputs and name not in inputs:
-            raise PipelineValidationError(
-                f"{step._described()}: input_mappings names {name!r}, which is none of its inputs "
-                f"{sorted(inputs)}; the form is {{name the Step expects: column of the row}}."
-            )
-    outputs = column_flags(step.outputs)
-    for name in step.output_mappings:
-        if outputs and name not in outputs:
-            raise PipelineValidationError(
-                f"{step._described()}: output_mappings names {name!r}, which is none of its "
-                f"outputs {sorted(outputs)}; the form is {{name the Step makes: column wanted}}."
-            )
-    wanted = list(step.output_mappings.values())
-    for name in (*wanted, *outputs):
-        if name in RESERVED:
-            raise PipelineValidationError(
-                f"{step._described()} makes a column {name!r}, a reserved name; rename it by "
-                "`output_mappings`."
-            )
-
-
 def _check_parameters(step: _Step) -> None:
     missing = missing_parameters(step.runtime_parameters_names, step)
     if missing:
@@ -138,6 +116,8 @@ def _check_parameters(step: _Step) -> None:
 
 
 def _check_model(task: _Task) -> None:
+    arguments = getattr(task.model, "generation_kwargs", None)
+    _check_numbers(f"{task._described()}: the generation argument", arguments)
     try:
         check_llm(task)
     except DistilabelUserError as error:
@@ -199,12 +179,46 @@ def _check_columns(graph: Graph) -> None:
 
 
 def _check_routes(graph: Graph) -> None:
-    for name in graph.routers:
-        if len(graph.successors(name)) < 2:
+    for name, router in graph.unfinished.items():
+        raise PipelineValidationError(
+            f"Step {name!r} is followed by the router {router.name!r}, which is followed by no "
+            "Steps; write `step >> router >> [a, b]`."
+        )
+    available = available_columns(graph) if graph.routers else {}
+    for name, router in graph.routers.items():
+        successors = graph.successors(name)
+        if len(successors) < 2 and not router.targets:
             raise PipelineValidationError(
                 f"Step {name!r} has a routing function but only one successor; connect the Steps "
                 "to choose from, or leave the router out."
             )
+        known = available[name]
+        for column in sorted(router.columns or ()):
+            if known is not None and column not in known:
+                raise PipelineValidationError(
+                    f"Step {name!r}: {router.name} goes by the column {column!r}, which nothing "
+                    f"before it makes.{closest(column, known)} Its rows have: "
+                    f"{', '.join(sorted(known)) or 'no columns'}."
+                )
+        try:
+            router.check(list(successors))
+        except DistilabelUserError as error:
+            raise PipelineValidationError(f"Step {name!r}: {error}") from error
+
+
+def check_storage_parameters(storage_parameters: Any) -> None:
+    """Raise where distilabel's `storage_parameters` are none, although they have no effect.
+
+    Raises:
+        PipelineValidationError: it is no dict with a "path".
+    """
+    if not storage_parameters:
+        return
+    if not isinstance(storage_parameters, Mapping) or not storage_parameters.get("path"):
+        raise PipelineValidationError(
+            f"storage_parameters={storage_parameters!r} has to be a dict with a 'path', such as "
+            '{"path": "s3://bucket/folder"}. Here the runner passes the data: leave it out.'
+        )
 
 
 def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
@@ -213,7 +227,18 @@ def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
     Raises:
         PipelineValidationError: a Step or parameter is unknown, or a value doesn't fit.
     """
+    if not isinstance(parameters, Mapping):
+        raise PipelineValidationError(
+            f"parameters={parameters!r} has to be a dict of the names of Steps and their "
+            'parameters, such as {"load": {"batch_size": 10}}.'
+        )
     for name, values in parameters.items():
+        if not isinstance(name, str):
+            meant = f"; write {name.unique_name!r}" if isinstance(name, _Step) else ""
+            raise PipelineValidationError(
+                f"parameters has the key {name!r}, which is no name of a Step{meant}."
+            )
+        _check_numbers(f"Step {name!r}: the parameter", values)
         step = graph.get(name)
         if not isinstance(values, Mapping):
             raise PipelineValidationError(
@@ -229,4 +254,21 @@ def set_parameters(graph: Graph, parameters: Mapping[str, Any]) -> None:
             raise PipelineValidationError(f"Step {name!r}: {error}") from error
 
 
-__all__ = ["available_columns", "needed_columns", "set_parameters", "validate"]
+def _check_numbers(what: str, value: Any) -> None:
+    """Raise where a number in `value` is NaN: nothing can be compared with it, or kept as JSON."""
+    if isinstance(value, float) and math.isnan(value):
+        raise PipelineValidationError(f"{what} is NaN; give a number, or leave it out.")
+    items = value.items() if isinstance(value, Mapping) else ()
+    if isinstance(value, (list, tuple)):
+        items = enumerate(value)  # type: ignore[assignment]
+    for key, item in items:
+        _check_numbers(f"{what}{'.' if isinstance(value, Mapping) else ' '}{key}", item)
+
+
+__all__ = [
+    "available_columns",
+    "check_storage_parameters",
+    "needed_columns",
+    "set_parameters",
+    "validate",
+]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from beam_distilabel.errors import DistilabelUserError, RunFailedError
-from beam_distilabel.pipeline import Pipeline, routing_batch_function
+from beam_distilabel.pipeline import Pipeline, Route, routing_batch_function
 from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
 from beam_distilabel.row import Row
 from beam_distilabel.step import GeneratorStep, GlobalStep, RowStep, Step
@@ -90,11 +90,6 @@ def by_chance(steps: list[str]) -> list[str]:
     return steps[:1]
 
 
-@routing_batch_function
-def elsewhere(steps: list[str]) -> list[str]:
-    return ["the moon"]
-
-
 def test_a_routing_function_that_raises_costs_its_row(tmp_path: Path) -> None:
     with Pipeline(name="route") as pipeline:
         numbers = load([{"x": i} for i in range(40)])
@@ -113,16 +108,16 @@ def test_a_routing_function_that_raises_costs_its_row(tmp_path: Path) -> None:
     }
 
 
-def test_a_routing_function_that_always_fails_ends_the_run(tmp_path: Path) -> None:
+def test_a_router_that_knows_no_row_ends_the_run(tmp_path: Path) -> None:
     with Pipeline(name="route") as pipeline:
-        _ = load([{"x": 1}, {"x": 2}]) >> elsewhere >> [Add(name="a"), Add(name="b")]
+        _ = load([{"x": 1}, {"x": 2}]) >> Route("x", to={3: Add(name="a"), 4: Add(name="b")})
     with pytest.raises(
-        RunFailedError, match=r"All 2 rows of the routing after Step 'load' failed.*'the moon'"
+        RunFailedError, match=r"All 2 rows of the routing after Step 'load' failed.*named for 1"
     ):
         run(pipeline, tmp_path)
     with Pipeline(name="strict") as pipeline:
         numbers = LoadDataFromDicts(data=[{"x": 1}], name="load", on_failure="raise")
-        _ = numbers >> elsewhere >> [Add(name="a"), Add(name="b")]
+        _ = numbers >> Route("x", to={3: Add(name="a"), 4: Add(name="b")})
     with pytest.raises(RunFailedError, match="could not be routed"):
         run(pipeline, tmp_path / "strict")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,9 +69,12 @@ def test_route_draws_from_the_seed_and_leaves_the_global_generator_alone() -> No
 
 
 def test_more_steps_than_there_are() -> None:
-    assert sample_n_steps(5).route(["a", "b"], 0) == ["a", "b"]
-    with pytest.raises(DistilabelUserError, match="n=0, it has to be at least 1"):
-        sample_n_steps(0)
+    with pytest.raises(DistilabelError, match="n=5, but only 2 Steps are connected"):
+        sample_n_steps(5).route(["a", "b"], 0)
+    wrongs: list[Any] = [0, -1, True, 1.5, "2", None]
+    for wrong in wrongs:
+        with pytest.raises(DistilabelUserError, match=f"n={wrong!r} has to be a whole number"):
+            sample_n_steps(wrong)
 
 
 def test_a_function_that_returns_what_is_not_connected_or_nothing() -> None:

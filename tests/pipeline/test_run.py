@@ -362,20 +362,6 @@ def test_an_llm_that_refuses_a_prompt_costs_its_row(tmp_path: Path) -> None:
     assert failure["kind"] == "engine" and "that is a bad prompt" in failure["message"]
 
 
-def test_a_router_that_chooses_nothing_ends_the_run(tmp_path: Path) -> None:
-    from beam_distilabel.pipeline import routing_batch_function
-
-    @routing_batch_function()
-    def nobody(steps: list[str]) -> list[str]:
-        return []
-
-    with Pipeline(name="p") as pipeline:
-        numbers = Numbers(name="numbers", count=1)
-        numbers >> nobody >> [Add(name="a"), Add(name="b")]
-    with pytest.raises(RunFailedError, match="'nobody' returned no Step.*at least one"):
-        pipeline.run(output_dir=tmp_path / "run")
-
-
 # -- handles ---------------------------------------------------------------------------------------
 
 
