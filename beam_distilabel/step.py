@@ -39,6 +39,9 @@ _DRIVER = "install-nvidia-driver:5xx"  # Dataflow's default driver is too old fo
 _BEAM_NAMES = ("annotations", "display_data", "label", "pipeline", "side_inputs")
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
+MAX_NAME = 200
+"""The longest name of a Step, in characters."""
+
 
 class StepResources(RuntimeParametersMixin):
     """What one copy of a Step needs.
@@ -181,6 +184,11 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         if name is not None and not _NAME.fullmatch(name):
             raise ValueError(
                 f"{name!r} can't be a Step's name: use letters, digits, '_' and '-' only."
+            )
+        if name is not None and len(name) > MAX_NAME:  # folders are named after Steps
+            raise ValueError(
+                f"{name!r} can't be a Step's name: it has {len(name)} characters, use at most "
+                f"{MAX_NAME}."
             )
         return name
 

@@ -506,7 +506,7 @@ def check_llm(task: Any) -> None:
     if offline and not task._can_be_used_with_offline_batch_generation:
         raise DistilabelUserError(
             f"{task._described()} can't be used with use_offline_batch_generation=True: it asks "
-            "more than once per row, or has a `process` of its own."
+            "more than once per row, or has a `process` of its own. Leave it False."
         )
     if offline and not getattr(task.model, "has_batch_service", False):
         raise DistilabelUserError(

@@ -617,6 +617,7 @@ class Pipeline(beam.PTransform):
         Raises:
             PipelineValidationError: the pipeline can't run as it is.
         """
+        self._check_requirements()
         graph = self._graph_of_run(parameters)
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:

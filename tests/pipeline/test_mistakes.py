@@ -87,7 +87,9 @@ class Watched(TaggedEcho):
     def load(self) -> None:
         DONE.append("a model was loaded")
 
-    async def agenerate(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    async def agenerate(  # type: ignore[override]
+        self, input: Any, num_generations: int = 1, temperature: float = 1.0
+    ) -> Any:
         DONE.append("a model was asked")
 
 
@@ -99,10 +101,7 @@ DONE: list[str] = []
 def nothing_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Nothing is loaded, started, or written."""
     DONE.clear()
-    for cls in (beam.Pipeline, beam.DoFn):
-        for name in ("run", "setup"):
-            if hasattr(cls, name):
-                monkeypatch.setattr(cls, name, lambda *_, said=f"{cls}.{name}": DONE.append(said))
+    monkeypatch.setattr(beam.Pipeline, "run", lambda *_, **__: DONE.append("a job was started"))
     monkeypatch.setattr(_Step, "load", lambda self: DONE.append(f"{self.name} was loaded"))
     monkeypatch.setenv("DISTILABEL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -128,7 +127,7 @@ def a_name_with_other_letters(load: Any) -> None:
     load >> Add(name="größe")
 
 
-@mistake(1, "longer than 100")
+@mistake(1, "300 characters, use at most 200")
 def a_name_that_no_folder_can_have(load: Any) -> None:
     load >> Add(name="a" * 300)
 
@@ -437,7 +436,9 @@ def a_plain_function_as_a_router(load: Any) -> None:
     load.connect(Add(name="a"), Add(name="b"), routing_batch_function=lambda steps: steps)
 
 
-@mistake(21, "'load' already sends each row to what 'sample_n_steps' chooses of 'a', 'b'", "'c' too")
+@mistake(
+    21, "'load' already sends each row to what 'sample_n_steps' chooses of 'a', 'b'", "'c' too"
+)
 def a_step_beside_the_routed_ones(load: Any) -> None:
     load >> sample_n_steps(1) >> [Add(name="a"), Add(name="b")]
     load >> Add(name="c")
@@ -583,7 +584,7 @@ def requirements_that_are_a_text(load: Any) -> None:
 # -- Tasks -----------------------------------------------------------------------------------------
 
 
-@mistake(27, "'judge' (PrometheusEval)", "use_offline_batch_generation=True", "leave it False")
+@mistake(27, "'judge' (PrometheusEval)", "use_offline_batch_generation=True", "Leave it False")
 def a_batch_service_for_a_task_that_cannot(load: Any) -> None:
     llm = Watched(use_offline_batch_generation=True)
     judge = PrometheusEval(name="judge", llm=llm, mode="absolute", rubric="honesty")
@@ -692,3 +693,80 @@ def test_a_dry_run(one: Mistake) -> None:
         one.write().dry_run(**one.arguments)
     for text in one.says:
         assert text in str(caught.value), str(caught.value)
+
+
+# -- what distilabel refuses, and is no mistake here -----------------------------------------------
+
+ROWS = [{"x": x} for x in range(10)]
+
+
+def routed_to_one(load: Any) -> Any:
+    """9: the join wants 50 rows at once, the branches make batches of 2."""
+    branches = [Add(name=name, input_batch_size=2) for name in "ab"]
+    return load >> sample_n_steps(1) >> branches >> Merge(name="merge", input_batch_size=50)
+
+
+def routed_in_larger_batches(load: Any) -> Any:
+    """11: the loader makes batches of 4, the routed Steps take 50."""
+    branches = [Add(name=name, input_batch_size=50) for name in "ab"]
+    return load >> sample_n_steps(1) >> branches >> Merge(name="merge")
+
+
+def routed_in_uneven_batches(load: Any) -> Any:
+    """12: 4 is no multiple of 3."""
+    branches = [Add(name=name, input_batch_size=3) for name in "ab"]
+    return load >> sample_n_steps(1) >> branches >> Merge(name="merge")
+
+
+def routed_and_not(load: Any) -> Any:
+    """8: of the three branches that meet, a router chooses among two."""
+    before, side = Add(name="before"), Add(name="side", column="s")
+    routed = [Add(name=name) for name in "ab"]
+    load >> [before, side]
+    before >> sample_n_steps(1) >> routed
+    return [side, *routed] >> Merge(name="merge")
+
+
+def routed_by_two(load: Any) -> Any:
+    """8: of the branches that meet, two routers choose."""
+    before, after = Add(name="before"), Add(name="after")
+    first, second = ([Add(name=f"{name}{k}") for name in "ab"] for k in (1, 2))
+    load >> [before, after]
+    before >> sample_n_steps(1) >> first
+    after >> sample_n_steps(1) >> second
+    return [*first, *second] >> Merge(name="merge")
+
+
+def routed_with_another_predecessor(load: Any) -> Any:
+    """10: a Step that a router chooses has another predecessor."""
+    before, side = Add(name="before"), Add(name="side", column="s")
+    meets, other = Merge(name="meets"), Add(name="other")
+    load >> [before, side]
+    before >> sample_n_steps(2) >> [meets, other]
+    side >> meets
+    return meets
+
+
+def test_what_is_allowed_are_the_other_numbers() -> None:
+    assert {int((write.__doc__ or "").partition(":")[0]) for write, _ in WORK} == ALLOWED
+
+
+WORK: list[tuple[Callable[[Any], Any], Row]] = [
+    (routed_to_one, {"n": 1}),
+    (routed_in_larger_batches, {"n": 1}),
+    (routed_in_uneven_batches, {"n": 1}),
+    (routed_and_not, {"n": 2}),
+    (routed_by_two, {"n": 2}),
+    (routed_with_another_predecessor, {"n": 2}),
+]
+
+
+@pytest.mark.parametrize(("write", "made"), WORK)
+def test_what_distilabel_refuses(tmp_path: Path, write: Callable[[Any], Any], made: Row) -> None:
+    with Pipeline(name="p") as pipeline:
+        end = write(LoadDataFromDicts(name="load", data=ROWS, batch_size=4))
+        end >> KeepColumns(name="keep", columns=["x", "a", "n"])
+    distiset = pipeline.run(output_dir=tmp_path / "run")
+    name = "keep" if len(distiset) > 1 else "default"
+    assert rows_of(distiset, name) == [{"x": x, "a": str(x), **made} for x in range(10)]
+    assert failures_of(tmp_path / "run") == []
