@@ -157,6 +157,11 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         super().__init__(**data)
         if pipeline is None and open_pipelines.get():
             pipeline = open_pipelines.get()[-1]
+        if pipeline is not None and not hasattr(pipeline, "add_step"):
+            raise DistilabelTypeError(
+                f"{type(self).__name__}: pipeline={pipeline!r} has to be a Pipeline; or create the "
+                "Step in its `with` block."
+            )
         taken = pipeline.step_names if pipeline is not None else ()
         if self.name is None:
             stem = default_name(type(self))
@@ -305,12 +310,13 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             if source is None or present in source
         }
         mapped: Row = {}
+        made = {wanted for name, wanted in self.output_mappings.items() if name in row}
         for name, value in row.items():
             wanted = self.output_mappings.get(name, back.get(name, name))
             if wanted == name:
                 mapped.setdefault(name, value)  # a column that was renamed to this wins
-            else:
-                mapped[wanted] = value
+            elif name in self.output_mappings or wanted not in made:
+                mapped[wanted] = value  # an output that takes the place of an input wins
         if source is not None and self.keeps_other_columns:
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
             displaced = [*back]

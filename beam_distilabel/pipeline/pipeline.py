@@ -193,8 +193,8 @@ class Pipeline(beam.PTransform):
             return StepList(other)
         else:
             raise DistilabelUserError(
-                f"Step {source.name!r} can't be connected to {other!r}; `>>` takes a Step, a list "
-                "of Steps, a routing function, or a Route."
+                f"Step {source.name!r} can't be connected to {_shown(other)}; `>>` takes a Step, "
+                "a list of Steps, a routing function, or a Route."
             )
         return other
 
@@ -202,8 +202,8 @@ class Pipeline(beam.PTransform):
         """`[a, b] >> target`; returns `target`."""
         if not isinstance(sources, list) or not sources:
             raise DistilabelUserError(
-                f"{sources!r} can't be connected to Step {target.name!r}; `>>` takes a Step or a "
-                "list of Steps."
+                f"{_shown(sources)} can't be connected to Step {target.name!r}; `>>` takes a Step "
+                "or a list of Steps."
             )
         for step in (*sources, target):
             self._check_own(step)
@@ -217,8 +217,8 @@ class Pipeline(beam.PTransform):
     def _check_own(self, step: Any) -> None:
         if not isinstance(step, _Step) or self._graph.steps.get(step.unique_name) is not step:
             raise DistilabelUserError(
-                f"{step!r} is no Step of the pipeline {self.name!r}; create it in the same `with` "
-                "block."
+                f"{_shown(step)} is no Step of the pipeline {self.name!r}; create it in the same "
+                "`with` block."
             )
 
     # -- running ---------------------------------------------------------------------------------
@@ -776,6 +776,16 @@ class Pipeline(beam.PTransform):
         return f"Pipeline(name={self.name!r}, steps={self.step_names})"
 
     __str__ = __repr__
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; of a Step its name."""
+    if isinstance(value, _Step):
+        return value._described()
+    if isinstance(value, (list, tuple)) and any(isinstance(one, _Step) for one in value):
+        return f"{type(value).__name__} of {', '.join(map(_shown, value))}"
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 class _RowsReceived(RowStep):

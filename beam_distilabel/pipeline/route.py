@@ -78,6 +78,7 @@ class Route(Router):
             if self._routes is None
             else [[value, list(names)] for value, names in self._routes.values()],
             "default": self._default or None,
+            "description": description,
         }
         super().__init__(
             description or f"Sends each row to the Steps for {self._described()}.",

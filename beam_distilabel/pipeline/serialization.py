@@ -6,6 +6,7 @@ an import, an evaluation or a network call.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +68,8 @@ def dump_step(step: _Step) -> dict[str, Any]:
 def _dump_router(router: routing.Router) -> dict[str, Any]:
     info: dict[str, Any] = {"module": None, "name": router.name, "kwargs": {}}
     if router.factory is not None:
-        info = dict(zip(("module", "name", "kwargs"), router.factory, strict=True))
+        factory = copy.deepcopy(router.factory)
+        info = dict(zip(("module", "name", "kwargs"), factory, strict=True))
     return {"description": router.description, "type_info": info}
 
 
