@@ -68,6 +68,8 @@ class Route(Router):
             raise DistilabelUserError(
                 f"Route: by={by!r} has to be the name of a column, or a function of the row."
             )
+        if not isinstance(description, (str, type(None))):
+            raise DistilabelUserError(f"Route: description={description!r} has to be a text.")
         self._by = by
         named: list[Any] = []
         self._routes = None if to is None else _routes(to, named)

@@ -158,6 +158,7 @@ def test_each_row_goes_somewhere_or_is_told(to: Any, default: Any, value: Any) -
         ({"by": "k", "to": [[1, "b"], [1.0, "c"]]}, "the value 1.0 twice"),
         ({"by": "k", "to": {"a": "b"}, "default": 4}, "default has 4; expected a Step"),
         ({"by": "k", "to": {"a": "b"}, "default": []}, "default names no Step"),
+        ({"by": "k", "description": 3}, "description=3 has to be a text"),
     ],
 )
 def test_what_it_cannot_be_made_of(arguments: dict[str, Any], says: str) -> None:
