@@ -77,6 +77,16 @@ def merged_metadata(found: Iterable[Any]) -> Any:
     return {name: known[0] if len(known) == 1 else known for name, known in values.items()}
 
 
+def merge_distilabel_metadata(*output_dicts: Row) -> Any:
+    """The metadata of several rows as that of one: `merged_metadata`, for distilabel's scripts.
+
+    Example:
+        >>> merge_distilabel_metadata({METADATA: {"a": 1}}, {"x": 2}, {METADATA: {"b": 3}})
+        {'a': 1, 'b': 3}
+    """
+    return merged_metadata(row.get(METADATA) for row in output_dicts)
+
+
 def merge_rows(rows: Iterable[Row]) -> Row:
     """One row of several: of a column that more than one has, the last one's value; all metadata.
 

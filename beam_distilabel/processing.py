@@ -74,7 +74,7 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     lost = [] if joined is None else [joined.failures]
     if step.is_global:
         fn: beam.DoFn = _ProcessAll(step)
-        if type(step).check_row is not GlobalStep.check_row:
+        if isinstance(step, GlobalStep) and type(step).check_row is not GlobalStep.check_row:
             checked_rows = rows | "Check" >> beam.ParDo(_CheckRows(step)).with_outputs(
                 FAILURES, main=ROWS
             )
@@ -302,9 +302,9 @@ class _JoinRows(_TransformRows):
     def _check_parts(self, parts: Joined) -> None:
         spec = self._step._join
         for name, part, needed in zip(spec.names, parts, spec.needs, strict=False):
-            for column in needed if part is not None else ():
-                if column not in part:
-                    raise ColumnError(f"the row of {name!r} has no column {column!r}")
+            lacking = [column for column in needed if column not in part] if part else []
+            if lacking:
+                raise ColumnError(f"the row of {name!r} has no column {lacking[0]!r}")
 
 
 class _ProcessBatches(_StepFn):

@@ -125,7 +125,9 @@ def decoded_list(row: Row, column: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise ColumnError(f"the column {column!r} is no JSON text: {error}") from None
     if not isinstance(decoded, list):
-        raise ColumnError(f"the JSON text in the column {column!r} is {described(decoded)}, no list")
+        raise ColumnError(
+            f"the JSON text in the column {column!r} is {described(decoded)}, no list"
+        )
     return decoded
 
 

@@ -2,6 +2,7 @@
 
 from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
+from beam_distilabel.transforms.formatting.format_prm import FormatPRM
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
@@ -12,6 +13,7 @@ __all__ = [
     "ChatGeneration",
     "ChatItem",
     "ChatType",
+    "FormatPRM",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
