@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
 from pydantic import ValidationError
 
 from beam_distilabel.metadata import METADATA
