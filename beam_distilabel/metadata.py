@@ -67,14 +67,26 @@ def merged_metadata(found: Iterable[Any]) -> Any:
             for metadata in several
             for entry in (metadata if isinstance(metadata, list) else [metadata])
         ]
-    values: dict[str, list[Any]] = {}
+    merged: dict[str, Any] = {}
+    differing: dict[str, list[Any]] = {}
     for metadata in several:
         entries = metadata if isinstance(metadata, dict) else {"upstream": metadata}
         for name, value in entries.items():
-            known = values.setdefault(name, [])
-            if value not in known:
-                known.append(value)
-    return {name: known[0] if len(known) == 1 else known for name, known in values.items()}
+            if name not in merged:
+                merged[name] = value
+            elif value not in (known := differing.get(name, [merged[name]])):
+                differing[name] = [*known, value]
+    return {**merged, **differing} if differing else merged
+
+
+def merge_distilabel_metadata(*output_dicts: Row) -> Any:
+    """The metadata of several rows as that of one: `merged_metadata`, for distilabel's scripts.
+
+    Example:
+        >>> merge_distilabel_metadata({METADATA: {"a": 1}}, {"x": 2}, {METADATA: {"b": 3}})
+        {'a': 1, 'b': 3}
+    """
+    return merged_metadata(row.get(METADATA) for row in output_dicts)
 
 
 def merge_rows(rows: Iterable[Row]) -> Row:

@@ -74,7 +74,7 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     lost = [] if joined is None else [joined.failures]
     if step.is_global:
         fn: beam.DoFn = _ProcessAll(step)
-        if type(step).check_row is not GlobalStep.check_row:
+        if isinstance(step, GlobalStep) and type(step).check_row is not GlobalStep.check_row:
             checked_rows = rows | "Check" >> beam.ParDo(_CheckRows(step)).with_outputs(
                 FAILURES, main=ROWS
             )
@@ -179,10 +179,8 @@ def failed_row(step: Any, row: Row, failure: Failure) -> list[Row]:
 
 def told_failures(step: Any, done: Row, row: Row) -> list[Failure]:
     """The failures that a row of a Task with a `process` of its own tells in its metadata."""
-    if not hasattr(step, "model"):
-        return []
     reasons = reasons_of(done, step.name)
-    if not any(reasons):
+    if not any(reasons) or not hasattr(step, "model"):
         return []
     raw = done[METADATA].get(f"raw_output_{step.name}")
     raws = raw if isinstance(raw, list) else [raw] * len(reasons)
@@ -277,24 +275,24 @@ class _JoinRows(_TransformRows):
     def process(self, element: Row | Joined) -> Iterable[Any]:
         step = self._step
         if isinstance(element, tuple):
-            row = merged(element)
-            parts = [part for part in element if part is not None]
+            parts = [part for part in element if part is not None]  # all have the same identity
         else:
-            row = element if ROW_ID in element else self._unnamed.named(element)
-            parts = [row]
+            element = element if ROW_ID in element else self._unnamed.named(element)
+            parts = [element]
         self._progress.rows_in += 1
         try:
             if isinstance(element, tuple):
                 self._check_parts(element)
             if self._has_mappings:
-                changed = step._map_outputs(step.join_rows([*map(step._map_inputs, parts)]), row)
+                changed = step.join_rows([*map(step._map_inputs, parts)])
+                changed = step._map_outputs(changed, merged(element))
             else:
                 changed = step.join_rows(parts)
-            changed = carried(inherit(changed, row))
+            changed = carried(inherit(changed, parts[0]))
         except (EngineError, CheckpointError):
             raise
         except Exception as error:
-            return self._failed(row, error)
+            return self._failed(merged(element), error)
         self._progress.rows_out += 1
         self._progress.rows_passed += 1
         return (changed,)
@@ -302,9 +300,9 @@ class _JoinRows(_TransformRows):
     def _check_parts(self, parts: Joined) -> None:
         spec = self._step._join
         for name, part, needed in zip(spec.names, parts, spec.needs, strict=False):
-            for column in needed if part is not None else ():
-                if column not in part:
-                    raise ColumnError(f"the row of {name!r} has no column {column!r}")
+            lacking = [column for column in needed if column not in part] if part else []
+            if lacking:
+                raise ColumnError(f"the row of {name!r} has no column {lacking[0]!r}")
 
 
 class _ProcessBatches(_StepFn):

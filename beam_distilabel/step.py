@@ -321,8 +321,9 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
             displaced = [*back]
             displaced += [back.get(made, made) for made in self.output_mappings if made in row]
+            gone = {self.input_mappings.get(name, name) for name in self.removed}
             for name in displaced:
-                if name in source and name not in mapped:
+                if name in source and name not in mapped and name not in gone:
                     mapped[name] = source[name]
         return mapped
 

@@ -98,6 +98,60 @@ ALIASES = {
     "pipeline:routing_batch_function": "pipeline.routing:routing_batch_function",
     "pipeline:sample_n_steps": "pipeline.routing:sample_n_steps",
     "steps.base:Step": "step:Step",
+    "steps.columns.combine:CombineOutputs": "transforms.columns.combine_outputs:CombineOutputs",
+    "steps.columns.expand:ExpandColumns": "transforms.columns.expand_columns:ExpandColumns",
+    "steps.columns.group:GroupColumns": "transforms.columns.group_columns:GroupColumns",
+    "steps.columns.merge:MergeColumns": "transforms.columns.merge_columns:MergeColumns",
+    "steps.columns.utils:group_columns": "transforms.columns.group_columns:group_columns",
+    "steps.columns.utils:merge_columns": "transforms.columns.merge_columns:merge_columns",
+    "steps.columns.utils:merge_distilabel_metadata": "metadata:merge_distilabel_metadata",
+    "steps.deita:DeitaFiltering": "transforms.filtering.deita_filtering:DeitaFiltering",
+    "steps.formatting.conversation:ConversationTemplate": (
+        "transforms.formatting.conversation_template:ConversationTemplate"
+    ),
+    "steps.formatting.dpo:FormatChatGenerationDPO": (
+        "transforms.formatting.format_chat_generation_dpo:FormatChatGenerationDPO"
+    ),
+    "steps.formatting.dpo:FormatTextGenerationDPO": (
+        "transforms.formatting.format_text_generation_dpo:FormatTextGenerationDPO"
+    ),
+    "steps.formatting.sft:FormatChatGenerationSFT": (
+        "transforms.formatting.format_chat_generation_sft:FormatChatGenerationSFT"
+    ),
+    "steps.formatting.sft:FormatTextGenerationSFT": (
+        "transforms.formatting.format_text_generation_sft:FormatTextGenerationSFT"
+    ),
+    "steps.generators.data_sampler:DataSampler": "transforms.sources.data_sampler:DataSampler",
+    "steps.truncate:TruncateTextColumn": (
+        "transforms.columns.truncate_text_column:TruncateTextColumn"
+    ),
+    "steps.tasks.apigen.utils:PrepareExamples": (
+        "transforms.formatting.prepare_examples:PrepareExamples"
+    ),
+    "steps.tasks.math_shepherd.utils:FormatPRM": "transforms.formatting.format_prm:FormatPRM",
+    "steps.tasks:FormatPRM": "transforms.formatting.format_prm:FormatPRM",
+    "steps:CombineOutputs": "transforms.columns.combine_outputs:CombineOutputs",
+    "steps:ExpandColumns": "transforms.columns.expand_columns:ExpandColumns",
+    "steps:GroupColumns": "transforms.columns.group_columns:GroupColumns",
+    "steps:MergeColumns": "transforms.columns.merge_columns:MergeColumns",
+    "steps:DeitaFiltering": "transforms.filtering.deita_filtering:DeitaFiltering",
+    "steps:ConversationTemplate": (
+        "transforms.formatting.conversation_template:ConversationTemplate"
+    ),
+    "steps:FormatChatGenerationDPO": (
+        "transforms.formatting.format_chat_generation_dpo:FormatChatGenerationDPO"
+    ),
+    "steps:FormatTextGenerationDPO": (
+        "transforms.formatting.format_text_generation_dpo:FormatTextGenerationDPO"
+    ),
+    "steps:FormatChatGenerationSFT": (
+        "transforms.formatting.format_chat_generation_sft:FormatChatGenerationSFT"
+    ),
+    "steps:FormatTextGenerationSFT": (
+        "transforms.formatting.format_text_generation_sft:FormatTextGenerationSFT"
+    ),
+    "steps:DataSampler": "transforms.sources.data_sampler:DataSampler",
+    "steps:TruncateTextColumn": "transforms.columns.truncate_text_column:TruncateTextColumn",
     "steps.columns.keep:KeepColumns": "transforms.columns.keep_columns:KeepColumns",
     "steps.decorator:step": "decorators:step",
     "steps.generators.data:LoadDataFromDicts": (

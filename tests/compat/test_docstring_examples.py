@@ -120,6 +120,12 @@ def outcome(kind: str, detail: str = "", *missing: str) -> dict[str, object]:
         (outcome("error", "TypeError: a"), outcome("undefined", "x"), FAILS),
         (outcome("error", "TypeError: a"), outcome("error", "TypeError: b"), NOT_RUNNABLE),
         (outcome("error", "TypeError: a"), outcome("error", "ValueError: a"), FAILS),
+        (
+            outcome("error", "DistilabelUserError: a"),
+            outcome("error", "TypeError: b"),
+            NOT_RUNNABLE,
+        ),
+        (outcome("error", "DistilabelUserError: a"), outcome("ok"), FAILS),
         (outcome("error", "TypeError: a", "NewLLM"), outcome("ok"), FAILS),
         (outcome("failed-rows", "user_code: a"), outcome("ok"), FAILS),
         (outcome("timeout"), outcome("timeout"), NOT_RUNNABLE),

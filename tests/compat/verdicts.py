@@ -63,6 +63,8 @@ def verdict_of(ours: dict[str, Any], theirs: dict[str, Any]) -> Verdict:
         if ours["kind"] == theirs["kind"] and _type(ours) == _type(theirs):
             ends = f"raises {_type(theirs)}" if _type(theirs) else KINDS[theirs["kind"]]
             return Verdict(NOT_RUNNABLE, f"{ends} in distilabel too")
+        if ours["kind"] == theirs["kind"] == "error" and _type(ours) == "DistilabelUserError":
+            return Verdict(NOT_RUNNABLE, f"is refused here, raises {_type(theirs)} in distilabel")
     return Verdict(FAILS, _reason(ours))
 
 

@@ -23,11 +23,21 @@ from beam_distilabel.pipeline.columns import (
     subset_schemas,
 )
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.pipeline.routing import sample_n_steps
+from beam_distilabel.pipeline.routing import routing_batch_function, sample_n_steps
 from beam_distilabel.row import Row
 from beam_distilabel.schema.features import features_of
 from beam_distilabel.step import GeneratorStep, GlobalStep, RowStep, Step
+from beam_distilabel.transforms.columns.expand_columns import ExpandColumns
+from beam_distilabel.transforms.columns.group_columns import GroupColumns
 from beam_distilabel.transforms.columns.keep_columns import KeepColumns
+from beam_distilabel.transforms.columns.merge_columns import MergeColumns
+from beam_distilabel.transforms.columns.truncate_text_column import TruncateTextColumn
+from beam_distilabel.transforms.filtering.deita_filtering import DeitaFiltering
+from beam_distilabel.transforms.formatting.conversation_template import ConversationTemplate
+from beam_distilabel.transforms.formatting.format_text_generation_sft import (
+    FormatTextGenerationSFT,
+)
+from beam_distilabel.transforms.formatting.prepare_examples import PrepareExamples
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
@@ -166,6 +176,54 @@ def test_a_column_that_a_step_passes_on_under_another_name_is_read(file: str) ->
         step = Passing(output_mappings={"a": "x"})
         LoadDataFromFileSystem(data_files=file) >> step >> KeepColumns(columns=["x"])
     assert _read(pipeline) == {"a", "x", "distilabel_metadata"}
+
+
+def test_steps_that_join_expand_and_filter_read_what_they_declare(file: str) -> None:
+    with Pipeline("joined") as pipeline:
+        load = LoadDataFromFileSystem(data_files=file)
+        merge = MergeColumns(columns=["a", "b"], output_column="a")
+        cut = TruncateTextColumn(column="a", max_length=3)
+        group = GroupColumns(columns=["a"], output_columns=["as"])
+        expand = ExpandColumns(columns={"as": "item"}, split_statistics=True)
+        chat = ConversationTemplate(input_mappings={"response": "item"})
+        load >> [merge, cut] >> group >> expand >> chat >> KeepColumns(columns=["conversation"])
+    # Of the file's five columns; the others are names that Steps between them give.
+    read = _read(pipeline)
+    assert read is not None and read & {*COLUMNS} == {"a", "b", "instruction"}
+    with Pipeline("filtered") as pipeline:
+        load = LoadDataFromFileSystem(data_files=file, output_mappings={"a": "embedding"})
+        load >> DeitaFiltering(data_budget=1) >> KeepColumns(columns=["b"])
+    scores = {"evol_instruction_score", "evol_response_score"}
+    assert _read(pipeline) == {"a", "embedding", "b", "distilabel_metadata", *scores}
+    with Pipeline("examples") as pipeline:
+        load = LoadDataFromFileSystem(data_files=file, output_mappings={"a": "query"})
+        load >> PrepareExamples(input_mappings={"answers": "b"})
+    assert _read(pipeline) == {"a", "query", "b", "answers", "distilabel_metadata"}
+
+
+def test_a_pruned_run_with_joins_has_the_same_rows(file: str) -> None:
+    @routing_batch_function()
+    def first_two(steps: list[str]) -> list[str]:
+        return steps[:2]
+
+    def run(prune: bool) -> list[Row]:
+        with Pipeline("run") as pipeline:
+            load = LoadDataFromFileSystem(name="load", data_files=file)
+            cut = TruncateTextColumn(column="a", max_length=1)
+            merge = MergeColumns(columns=["b", "generation"], output_column="items")
+            group = GroupColumns(columns=["a"], output_columns=["as"])
+            load >> first_two >> [cut, merge, KeepColumns(columns=["a"])] >> group
+            expand = ExpandColumns(columns=["as"])
+            group >> expand >> KeepColumns(columns=["as", "items"])
+        graph = _graph(pipeline)
+        if prune:
+            (columns,) = prune_columns(graph).values()
+            assert columns is not None and not columns & {"instruction", "system_prompt"}
+        return run_graph(graph)["default"]
+
+    assert run(True) == run(False)
+    made = [(item, [f"b {i}", f"generation {i}"]) for i in range(3) for item in ("a", f"a {i}")]
+    assert [(row["as"], row["items"]) for row in run(True)] == made
 
 
 def test_routers_do_not_see_rows(file: str) -> None:
@@ -399,6 +457,30 @@ def test_types_and_features_follow_names_through_steps() -> None:
         "n": "int32",
         "upper": "null",
     }
+
+
+def test_types_of_steps_that_join_expand_and_format() -> None:
+    with Pipeline("types") as pipeline:
+        load = dataset_loader(_dataset(), name="load")
+        tasks = [TextGeneration(name=tag, llm=TaggedEcho(tag=tag)) for tag in "xy"]
+        group = GroupColumns(name="group", columns=["generation"], output_columns=["said"])
+        expand = ExpandColumns(name="expand", columns=["said"])
+        form = FormatTextGenerationSFT(name="form", input_mappings={"generation": "said"})
+        load >> tasks >> group >> expand >> form
+        load >> MergeColumns(name="merge", columns=["count", "label"], output_column="label")
+    schemas = subset_schemas(_graph(pipeline))
+    found = _types(schemas["form"])
+    assert found["messages"] == "list<item: struct<role: string, content: string>>"
+    assert {n: found[n] for n in ("instruction", "label", "said", "prompt", "model_name")} == {
+        "instruction": "string",
+        "label": "int64",
+        "said": "null",
+        "prompt": "string",
+        "model_name": "string",
+    }
+    assert "generation" not in found  # it was grouped
+    assert features_of(schemas["form"])["label"]["names"] == ["no", "yes"]
+    assert _types(schemas["merge"]) == {"instruction": "string", "label": "null"}
 
 
 def test_a_column_that_a_step_makes_anew_is_of_unknown_type() -> None:

@@ -106,9 +106,13 @@ class ExpandColumns(Step):
         check_equal_lengths((column, len(items)) for column, items in lists.items())
         count = len(next(iter(lists.values())))
         shared = {**row, **{column: lists[column] for column in self.encoded}}
+        items = [(new, lists[old]) for old, new in self.columns.items()]
+        is_split = self.split_statistics and isinstance(row.get(METADATA), dict)
         for index in range(count):
-            made = {**shared, **{new: lists[old][index] for old, new in self.columns.items()}}
-            if self.split_statistics and isinstance(row.get(METADATA), dict):
+            made = shared.copy()
+            for name, values in items:
+                made[name] = values[index]
+            if is_split:
                 made[METADATA] = split_metadata(row[METADATA], count, index)
             yield made
 
@@ -125,7 +129,9 @@ def decoded_list(row: Row, column: str) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise ColumnError(f"the column {column!r} is no JSON text: {error}") from None
     if not isinstance(decoded, list):
-        raise ColumnError(f"the JSON text in the column {column!r} is {described(decoded)}, no list")
+        raise ColumnError(
+            f"the JSON text in the column {column!r} is {described(decoded)}, no list"
+        )
     return decoded
 
 

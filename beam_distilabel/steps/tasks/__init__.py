@@ -2,6 +2,7 @@
 
 from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
+from beam_distilabel.transforms.formatting.format_prm import FormatPRM
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
@@ -13,6 +14,7 @@ __all__ = [
     "ChatGeneration",
     "ChatItem",
     "ChatType",
+    "FormatPRM",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",

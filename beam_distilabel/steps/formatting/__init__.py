@@ -1,0 +1,1 @@
+"""Steps that format rows under distilabel's import path."""

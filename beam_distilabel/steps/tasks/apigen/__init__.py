@@ -1,0 +1,1 @@
+"""What belongs to APIGen under distilabel's import path."""

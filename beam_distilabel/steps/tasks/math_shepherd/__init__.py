@@ -1,0 +1,1 @@
+"""What belongs to Math-Shepherd under distilabel's import path."""
