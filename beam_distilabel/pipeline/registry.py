@@ -21,8 +21,8 @@ T = TypeVar("T")
 SCRIPTS = frozenset(("__main__", "beam_distilabel_script"))
 """What a script's module is called, where Python runs it and where the command line does."""
 
-_OURS = ("beam_distilabel.", "distilabel.")
-"""Modules that no user's class is in; distilabel's files name its own."""
+_OURS = frozenset(("beam_distilabel", "distilabel"))
+"""Packages that no user's class is in; distilabel's files name its own."""
 
 _names: dict[Any, tuple[tuple[str, str], ...]] = {}
 """What was registered: to the other (module, name) pairs that files may call it by."""
@@ -104,12 +104,14 @@ def known_classes(base: type) -> dict[str, list[type]]:
     import beam_distilabel.models.embeddings
     import beam_distilabel.models.image_generation
     import beam_distilabel.models.llms
+    import beam_distilabel.models.vllm.embeddings
     import beam_distilabel.steps
     import beam_distilabel.steps.tasks  # noqa: F401
 
     classes: dict[str, list[type]] = {}
     for cls in dict.fromkeys(_subclasses(base)):
-        classes.setdefault(cls.__name__, []).append(cls)
+        if not (is_ours(cls.__module__) and cls.__name__.startswith("_")):
+            classes.setdefault(cls.__name__, []).append(cls)
     return classes
 
 
@@ -187,7 +189,7 @@ def find_class(
 
 def is_ours(module: str) -> bool:
     """Whether a module is this package's or distilabel's."""
-    return module.startswith(_OURS)
+    return module.partition(".")[0] in _OURS
 
 
 # -- routing functions -----------------------------------------------------------------------------

@@ -227,7 +227,7 @@ class _Builder:
         elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
             self._end()
         elif isinstance(event, yaml.AliasEvent):
-            known = self._anchors.get(event.anchor, self)
+            known = self._anchors.get(str(event.anchor), self)
             if known is self:
                 raise self._error(f"the alias {event.anchor!r} has no anchor before it")
             if known is _UNFINISHED:
@@ -332,8 +332,9 @@ class _Builder:
     def _error(self, text: str) -> DocumentError:
         return DocumentError(f"line {self._line}: {text}")
 
-    def _no_data(self, tag: str) -> DocumentError:
-        shown = f"!!{tag.removeprefix(_TAGS)}" if tag.startswith(_TAGS) else tag
+    def _no_data(self, tag: str | None) -> DocumentError:
+        text = str(tag)
+        shown = f"!!{text.removeprefix(_TAGS)}" if text.startswith(_TAGS) else text
         return self._error(
             f"the tag {shown[:200]!r} is none of plain data; nothing that a file names is made or "
             "called"

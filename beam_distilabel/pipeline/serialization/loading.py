@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
+import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,7 @@ from beam_distilabel.pipeline.routing import RoutingBatchFunction
 from beam_distilabel.pipeline.serialization.documents import DocumentError, plain
 from beam_distilabel.pipeline.serialization.files import format_of, read
 from beam_distilabel.problems import problems_of
+from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
@@ -263,15 +265,24 @@ class _Loader:
                     f"{what}: {cls.__name__} has no field {field[:80]!r}."
                     f"{closest(field, cls.model_fields)}"
                 )
-            values[field] = self.decode(_as_list(value, known.annotation), f"{what}, {field!r}")
+            values[field] = self.decode(
+                _as_list(value, known.annotation), f"{what}, field {field!r}"
+            )
             if is_secret(known.annotation):
                 _refuse_file(field, value, what)
         replace_secrets(values, lambda path, value: _refuse_file(path, value, what))
+        if inspect.isabstract(cls):
+            raise DistilabelUserError(
+                f"{what}: {cls.__name__} is what other classes derive from; name one of them."
+            )
         try:
             return cls(**values)
         except ValidationError as error:
             listed = "; ".join(problems_of(error))
             raise DistilabelUserError(f"{what} ({cls.__name__}): {listed}") from None
+        except Exception as error:  # a class may raise anything
+            said = hide_secrets(str(error)) or type(error).__name__
+            raise DistilabelUserError(f"{what} ({cls.__name__}): {said}") from error
 
     def decode(self, value: Any, what: str) -> Any:
         """A field's value; a dict that is the dump of a model becomes the model."""
