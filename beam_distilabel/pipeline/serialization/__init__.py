@@ -9,6 +9,7 @@ Class names are looked up among the Steps and models that exist in this process,
 - `files`: where they are.
 """
 
+from beam_distilabel.pipeline.registry import known_classes
 from beam_distilabel.pipeline.serialization.dumps import dump_pipeline, dump_step
 from beam_distilabel.pipeline.serialization.files import format_of, read, read_parameters, save
 from beam_distilabel.pipeline.serialization.loading import (
@@ -22,6 +23,7 @@ __all__ = [
     "dump_pipeline",
     "dump_step",
     "format_of",
+    "known_classes",
     "load_model",
     "pipeline_arguments",
     "read",

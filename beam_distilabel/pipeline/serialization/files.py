@@ -194,6 +194,8 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
         {'task': {'num_generations': 2, 'llm': {'generation_kwargs': {'top_p': 0.9}}}}
     """
     parameters = read(path, format_of(path))
+    if parameters is None:  # an empty file
+        return {}
     if not isinstance(parameters, dict) or not all(
         isinstance(of_step, dict) for of_step in parameters.values()
     ):
