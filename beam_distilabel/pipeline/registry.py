@@ -7,6 +7,8 @@ The file never causes an import.
 from __future__ import annotations
 
 import functools
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
@@ -100,19 +102,26 @@ def _identity(thing: Any) -> tuple[str, str]:
 
 def known_classes(base: type) -> dict[str, list[type]]:
     """The subclasses of `base` in this process by name, those of this package included."""
-    # What this package has, and not what a file names.
-    import beam_distilabel.models.embeddings
-    import beam_distilabel.models.image_generation
-    import beam_distilabel.models.llms
-    import beam_distilabel.models.vllm.embeddings
-    import beam_distilabel.steps
-    import beam_distilabel.steps.tasks  # noqa: F401
-
+    _import_own()
     classes: dict[str, list[type]] = {}
     for cls in dict.fromkeys(_subclasses(base)):
         if not (is_ours(cls.__module__) and cls.__name__.startswith("_")):
             classes.setdefault(cls.__name__, []).append(cls)
     return classes
+
+
+@functools.cache
+def _import_own() -> None:
+    """Import what this package has, whatever a file names."""
+    import beam_distilabel.models.embeddings
+    import beam_distilabel.models.image_generation
+    import beam_distilabel.models.llms
+    import beam_distilabel.models.vllm.embeddings
+    import beam_distilabel.transforms
+
+    package = beam_distilabel.transforms
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
 
 
 def _subclasses(base: type) -> Iterator[type]:
@@ -218,6 +227,11 @@ def find_router(name: str, arguments: dict[str, Any]) -> RoutingBatchFunction:
         if isinstance(thing, RoutingBatchFunction) and (
             thing.name == name or any(other == name for _, other in names)
         ):
+            if arguments:
+                raise DistilabelUserError(
+                    f"the routing function {name!r} takes no arguments, and the file has some: "
+                    f"{', '.join(arguments)}."
+                )
             return thing
     factory = _FACTORIES.get(name)
     if factory is None:

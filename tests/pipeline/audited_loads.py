@@ -6,6 +6,7 @@ Usage: python -m tests.pipeline.audited_loads FILE...
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from typing import Any
 
@@ -25,13 +26,14 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def main(files: list[str]) -> None:
-    """Load each file twice, first for what the process does once, and print what happened."""
+    """Load each file, and print what came of it."""
     global _events
     known_classes(Dumpable)
     sys.addaudithook(_note)
     outcomes = []
     for file in files:
         modules = set(sys.modules)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         _events = []
         try:
             outcome = f"loaded {Pipeline.from_file(file).step_names}"
@@ -39,7 +41,8 @@ def main(files: list[str]) -> None:
             outcome = f"{type(error).__name__}: {error}"
         events, _events = _events, None
         events += [f"imported {name}" for name in sorted(set(sys.modules) - modules)]
-        outcomes.append({"file": file, "outcome": outcome, "events": events})
+        grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
+        outcomes.append({"file": file, "outcome": outcome, "events": events, "grown": grown})
     json.dump(outcomes, sys.stdout)
 
 
