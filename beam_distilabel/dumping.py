@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import datetime
+import decimal
 import enum
+import ipaddress
+import json
 import re
+import uuid
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -18,9 +24,16 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import to_jsonable_python
 
 from beam_distilabel.row import fingerprint
-from beam_distilabel.secret_texts import hide_in_url, is_authorization, remember_secret
+from beam_distilabel.secret_texts import (
+    HIDDEN,
+    TOKENS,
+    hide_in_url,
+    is_authorization,
+    remember_secret,
+)
 from beam_distilabel.secrets.references import as_reference
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -180,30 +193,89 @@ def _encode_under(key: str, value: Any) -> Any:
     return encode(value)
 
 
+_AS_PYDANTIC_DOES = (
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    decimal.Decimal,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    re.Pattern,
+    uuid.UUID,
+)
+"""Texts in JSON, of which pydantic makes the same values again."""
+
+
 def encode(value: Any) -> Any:
-    """A field's value as JSON-like data, without secrets."""
+    """A field's value as JSON-like data, without secrets.
+
+    What JSON has no form for is written as pydantic reads it: dates and the like as texts, paths
+    too, sets as sorted lists. Bytes are `{"_type": "bytes", ...}`, and classes of enumerations
+    `{"_type": "enum", ...}` as in distilabel's files.
+
+    Example:
+        >>> encode({"when": datetime.date(2024, 1, 2), "tags": {"b", "a"}, "header": b"\x00"})
+        {'when': '2024-01-02', 'tags': ['a', 'b'], 'header': {'_type': 'bytes', '_base64': 'AA=='}}
+    """
     if isinstance(value, Dumpable):
         return value.dump()
     if isinstance(value, (Secret, SecretStr, SecretBytes)):
         return None
-    if isinstance(value, type) and issubclass(value, BaseModel):
-        return value.model_json_schema()
+    if isinstance(value, type):
+        return _encode_class(value)
     if isinstance(value, BaseModel):
         return dump_fields(value)
     if isinstance(value, enum.Enum):
         return encode(value.value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(value):
         return without_secrets(
             {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         )
     if isinstance(value, Mapping):
         return without_secrets(value)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [encode(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(encode, value), key=lambda item: json.dumps(item, sort_keys=True))
+    if isinstance(value, (list, tuple)):
+        return _encode_items(value)
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, str):
-        return hide_in_url(value)
+        return TOKENS.sub(HIDDEN, hide_in_url(value))
+    if isinstance(value, (bytes, bytearray)):
+        return {"_type": "bytes", "_base64": base64.b64encode(value).decode()}
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if hasattr(value, "unicode_string"):  # pydantic's addresses
+        return encode(str(value))
+    if isinstance(value, _AS_PYDANTIC_DOES):
+        return to_jsonable_python(value)
+    if hasattr(value, "tolist"):  # numpy
+        return encode(value.tolist())
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"  # a `repr` tells its address, too
     return repr(value)
+
+
+def _encode_class(value: type) -> Any:
+    if issubclass(value, BaseModel):
+        return value.model_json_schema()
+    if issubclass(value, enum.Enum) and len(value):
+        members = {member.name: encode(member.value) for member in value}
+        return {
+            "_type": "enum",
+            "_enum_type": type(next(iter(members.values()))).__name__,
+            "_name": value.__name__,
+            "_values": members,
+        }
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _encode_items(items: list[Any] | tuple[Any, ...]) -> list[Any]:
+    """A list; in (name, value) pairs, such as headers, a secret is hidden."""
+    if len(items) == 2 and all(isinstance(item, str) for item in items):
+        name, value = items
+        if names_secret(name) and is_authorization(value):
+            return [name, HIDDEN]
+    return [encode(item) for item in items]

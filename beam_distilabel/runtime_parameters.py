@@ -5,15 +5,19 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import types
 import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
+from beam_distilabel.docstrings import described_attributes
+from beam_distilabel.dumping import encode
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.problems import problems_of
 
 T = TypeVar("T")
 
@@ -63,18 +67,17 @@ class RuntimeParametersMixin(BaseModel):
             if name not in cls.__dict__ and _directly_marked(annotation):
                 type.__setattr__(cls, name, None)
 
-    def _nested(self) -> dict[str, RuntimeParametersMixin]:
-        """The members that have runtime parameters of their own; list items by their index."""
-        nested: dict[str, RuntimeParametersMixin] = {}
+    def _members(self) -> dict[str, dict[str, RuntimeParametersMixin]]:
+        """Field to the members in it that have runtime parameters of their own.
+
+        Those of a list go by their index, those of a dict by their key; "" is the field's value.
+        """
+        found: dict[str, dict[str, RuntimeParametersMixin]] = {}
         for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, RuntimeParametersMixin):
-                nested[name] = value
-            elif isinstance(value, list):
-                for index, item in enumerate(value):
-                    if isinstance(item, RuntimeParametersMixin):
-                        nested[f"{name}.{index}"] = item
-        return nested
+            members = _members_of(getattr(self, name))
+            if members:
+                found[name] = members
+        return found
 
     @property
     def runtime_parameters_names(self) -> dict[str, Any]:
@@ -84,83 +87,107 @@ class RuntimeParametersMixin(BaseModel):
             optional = runtime_parameter_is_optional(field)
             if optional is not None:
                 names[name] = optional
-        for path, member in self._nested().items():
-            target = names
-            *parents, last = path.split(".")
-            for parent in parents:
-                target = target.setdefault(parent, {})
-            inner = member.runtime_parameters_names
+        for name, members in self._members().items():
+            inner = {key: member.runtime_parameters_names for key, member in members.items()}
+            inner = {key: of_member for key, of_member in inner.items() if of_member}
             if inner:
-                target[last] = inner
+                names[name] = inner.get("", inner)
         return names
 
     def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
-        """Name, optionality and description of every runtime parameter, nested members included."""
+        """Every runtime parameter, those of members within included.
+
+        Each has "name" and "optional", and where they are known "description" (the docstring's,
+        where the field has none), "type" and "default". Members have "runtime_parameters_info", for
+        those in a list a dict by index.
+
+        Example:
+            >>> from beam_distilabel.steps import KeepColumns
+            >>> KeepColumns(columns=["a"]).get_runtime_parameters_info()[-1] == {
+            ...     "name": "input_batch_size",
+            ...     "optional": True,
+            ...     "description": "The number of rows that `process` receives at once, at most.",
+            ...     "type": "int",
+            ...     "default": 50,
+            ... }
+            True
+        """
         info: list[dict[str, Any]] = []
-        nested = self._nested()
+        names = self.runtime_parameters_names
+        members = self._members()
+        described = described_attributes(type(self))
         for name, field in type(self).model_fields.items():
-            if name in nested:
-                info.append(
-                    {
-                        "name": name,
-                        "runtime_parameters_info": nested[name].get_runtime_parameters_info(),
-                    }
-                )
+            if name not in names:
                 continue
-            optional = runtime_parameter_is_optional(field)
-            if optional is None:
+            if name in members:
+                infos = {
+                    key: member.get_runtime_parameters_info()
+                    for key, member in members[name].items()
+                }
+                info.append({"name": name, "runtime_parameters_info": infos.get("", infos)})
                 continue
-            entry: dict[str, Any] = {"name": name, "optional": optional}
-            if field.description:
-                entry["description"] = field.description
+            entry: dict[str, Any] = {"name": name, "optional": names[name]}
+            description = field.description or described.get(name)
+            if description:
+                entry["description"] = description
+            entry["type"] = type_text(field.annotation)
+            if names[name] and field.default_factory in (None, dict, list, set, tuple):
+                entry["default"] = encode(field.get_default(call_default_factory=True))
             info.append(entry)
-        for path, member in nested.items():
-            if "." in path:
-                info.append(
-                    {
-                        "name": path,
-                        "runtime_parameters_info": member.get_runtime_parameters_info(),
-                    }
-                )
         return info
 
     def set_runtime_parameters(self, runtime_parameters: Mapping[str, Any]) -> None:
-        """Set parameters in place; nested members take a dict.
+        """Set parameters in place; members take a dict, those of a list a dict by index or a list.
 
         Raises:
-            DistilabelUserError: a name is unknown; the message has the closest one.
+            DistilabelUserError: a name is unknown, or a value doesn't fit; the message has its path
+                and the closest name.
         """
-        for name, value in runtime_parameters.items():
-            self._set_runtime_parameter(name, value)
+        self._set_all(runtime_parameters, self._described(), "")
 
-    def _set_runtime_parameter(self, name: str, value: Any) -> None:
-        field = type(self).model_fields.get(name)
-        current = getattr(self, name) if field is not None else None
-        if isinstance(current, RuntimeParametersMixin):
-            if not isinstance(value, Mapping):
-                raise DistilabelUserError(
-                    f"the runtime parameters of {type(self).__name__}.{name} have to be a dict, "
-                    f"got {value!r}."
-                )
-            current.set_runtime_parameters(value)
-        elif isinstance(current, list) and isinstance(value, Mapping):
-            for index, item_value in value.items():
-                try:
-                    item = current[int(index)]
-                except (ValueError, IndexError):
-                    raise DistilabelUserError(
-                        f"{type(self).__name__}.{name} has no item {index!r}: it has "
-                        f"{len(current)}, numbered from 0."
-                    ) from None
-                item.set_runtime_parameters(item_value)
-        elif field is None or runtime_parameter_is_optional(field) is None:
-            known = sorted(self.runtime_parameters_names)
+    def _set_all(self, values: Any, whose: str, path: str) -> None:
+        """Set parameters; messages begin with `whose` and `path`."""
+        where = f"{whose}: {path}" if path else whose
+        if not isinstance(values, Mapping):
             raise DistilabelUserError(
-                f"{self._described()} has no runtime parameter {name!r}."
-                f"{closest(name, known)} It has: {', '.join(known) or 'none'}."
+                f"{where}: the runtime parameters of a {type(self).__name__} have to be a dict, "
+                f"not a {type(values).__name__}."
+            )
+        for name, value in values.items():
+            self._set_runtime_parameter(str(name), value, whose, path)
+
+    def _set_runtime_parameter(self, name: str, value: Any, whose: str, path: str) -> None:
+        here = f"{path}.{name}" if path else name
+        field = type(self).model_fields.get(name)
+        members = _members_of(getattr(self, name)) if field is not None else {}
+        if "" in members:
+            members[""]._set_all(value, whose, here)
+        elif members and isinstance(value, (Mapping, list)):
+            by_key = value if isinstance(value, Mapping) else dict(enumerate(value))
+            for key, of_member in by_key.items():
+                if str(key) not in members:
+                    raise DistilabelUserError(
+                        f"{whose}: {here} has no item {key!r}: it has {len(members)}, "
+                        f"{', '.join(members)}."
+                    )
+                members[str(key)]._set_all(of_member, whose, f"{here}.{key}")
+        elif field is None or runtime_parameter_is_optional(field) is None:
+            known = list(self.runtime_parameters_names)
+            place = f"{whose}: {path}" if path else whose
+            raise DistilabelUserError(
+                f"{place} has no runtime parameter {name!r}.{closest(name, known)} It has: "
+                f"{', '.join(sorted(known)) or 'none'}."
             )
         else:
-            setattr(self, name, value)
+            self._check_runtime_parameter(name, value, f"{whose}: {here}")
+            try:
+                setattr(self, name, value)
+            except ValidationError as error:
+                problems = "; ".join(problems_of(error, here, skip=1))
+                raise DistilabelUserError(f"{whose}: {problems}.") from None
+
+    def _check_runtime_parameter(self, name: str, value: Any, place: str) -> None:
+        """Raise where a value can't be set, beyond what the field's type says."""
 
     def _described(self) -> str:
         return type(self).__name__
@@ -172,13 +199,10 @@ class RuntimeParametersMixin(BaseModel):
             value = getattr(self, name)
             if isinstance(value, RuntimeParametersMixin):
                 duplicate.__dict__[name] = value.copied()
-            elif isinstance(value, list) and any(
-                isinstance(item, RuntimeParametersMixin) for item in value
-            ):
-                duplicate.__dict__[name] = [
-                    item.copied() if isinstance(item, RuntimeParametersMixin) else item
-                    for item in value
-                ]
+            elif isinstance(value, (list, tuple)) and _members_of(value):
+                duplicate.__dict__[name] = type(value)(map(_copied, value))
+            elif isinstance(value, dict) and _members_of(value):
+                duplicate.__dict__[name] = {key: _copied(item) for key, item in value.items()}
             elif (
                 isinstance(value, dict)
                 and runtime_parameter_is_optional(type(self).model_fields[name]) is not None
@@ -187,11 +211,52 @@ class RuntimeParametersMixin(BaseModel):
         return duplicate
 
 
+def _members_of(value: Any) -> dict[str, RuntimeParametersMixin]:
+    """See `RuntimeParametersMixin._members`."""
+    if isinstance(value, RuntimeParametersMixin):
+        return {"": value}
+    if isinstance(value, (list, tuple)):
+        items: typing.Iterable[tuple[Any, Any]] = enumerate(value)
+    elif isinstance(value, Mapping):
+        items = value.items()
+    else:
+        return {}
+    return {str(key): item for key, item in items if isinstance(item, RuntimeParametersMixin)}
+
+
+def _copied(item: Any) -> Any:
+    return item.copied() if isinstance(item, RuntimeParametersMixin) else item
+
+
+def type_text(annotation: Any) -> str:
+    """A type as people write it; that None is possible too is left out.
+
+    Example:
+        >>> type_text(RuntimeParameter[dict[str, int]]), type_text(list[str] | str | None)
+        ('dict[str, int]', 'list[str] | str')
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return type_text(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        kinds = [type_text(kind) for kind in arguments if kind is not type(None)]
+        return " | ".join(dict.fromkeys(kinds))
+    if origin is typing.Literal:
+        return " | ".join(map(repr, arguments))
+    if origin is not None:
+        inner = ", ".join("..." if kind is ... else type_text(kind) for kind in arguments)
+        name = getattr(origin, "__name__", str(origin))
+        return f"{name}[{inner}]" if inner else name
+    if annotation is type(None):
+        return "None"
+    return getattr(annotation, "__name__", str(annotation).removeprefix("typing."))
+
+
 def missing_parameters(names: Mapping[str, Any], values: Any, prefix: str = "") -> list[str]:
     """Dotted paths of the required runtime parameters that have no value."""
     missing = []
     for name, optional in names.items():
-        if isinstance(values, list):
+        if isinstance(values, (list, tuple)):
             value = values[int(name)]
         elif isinstance(values, Mapping):
             value = values.get(name)

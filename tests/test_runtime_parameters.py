@@ -8,7 +8,7 @@ import types
 from typing import Any
 
 import pytest
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM, AsyncLLM
@@ -32,6 +32,13 @@ class Model(AsyncLLM):
     async def agenerate(  # type: ignore[override]
         self, input: Any, num_generations: int = 1, temperature: float = 1.0
     ) -> Any:
+        """Answer.
+
+        Args:
+            input: a chat.
+            temperature: of the sampling,
+                of which more is known on a second line.
+        """
         return {"generations": [None]}
 
 
@@ -85,10 +92,12 @@ def test_values_are_set_and_checked() -> None:
     step = Work()
     step.set_runtime_parameters({"required": "r", "default": 7, "resources": {"cpus": 2}})
     assert (step.required, step.default, step.resources.cpus) == ("r", 7, 2)
-    with pytest.raises(ValidationError, match="default"):
+    with pytest.raises(DistilabelUserError, match="Step 'work_0'.*: default='seven': .*integer"):
         step.set_runtime_parameters({"default": "seven"})
-    with pytest.raises(ValidationError, match="cpus"):
+    with pytest.raises(DistilabelUserError, match="'work_0'.*: resources.cpus=-1: .*greater than"):
         step.set_runtime_parameters({"resources": {"cpus": -1}})
+    with pytest.raises(DistilabelUserError, match="'work_0'.*: made.1='x': .*integer"):
+        step.set_runtime_parameters({"made": [1, "x"]})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +110,7 @@ def test_values_are_set_and_checked() -> None:
         ({"fixed": "y"}, "has no runtime parameter 'fixed'"),
         (
             {"resources": {"cpu": 1}},
-            "StepResources has no runtime parameter 'cpu'. Did you mean 'cpus",
+            "Step 'work' .Work.: resources has no runtime parameter 'cpu'. Did you mean 'cpus'",
         ),
     ],
 )
@@ -113,9 +122,7 @@ def test_names_that_are_none(parameters: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize("index", ["2", "x", "-3"])
 def test_items_that_are_none(index: str) -> None:
     step = Several(llm=Model(), llms=[Model(), Model()])
-    with pytest.raises(
-        DistilabelUserError, match=f"llms has no item '{index}': it has 2, numbered"
-    ):
+    with pytest.raises(DistilabelUserError, match=f"llms has no item '{index}': it has 2, 0, 1"):
         step.set_runtime_parameters({"llms": {index: {"key": "a"}}})
 
 
@@ -125,14 +132,26 @@ def test_info() -> None:
         for entry in Several(llm=Model(), llms=[Model()]).get_runtime_parameters_info()
     }
     of_llm = {entry["name"]: entry for entry in info["llm"]["runtime_parameters_info"]}
-    assert of_llm["key"] == {"name": "key", "optional": False}
+    assert of_llm["key"] == {"name": "key", "optional": False, "type": "SecretStr"}
     assert of_llm["retries"] == {
         "name": "retries",
         "optional": True,
         "description": "How often to try again.",
+        "type": "int",
+        "default": 3,
     }
-    assert info["llms.0"]["runtime_parameters_info"] == info["llm"]["runtime_parameters_info"]
-    assert of_llm["generation_kwargs"]["keys"] == [{"name": "temperature", "optional": True}]
+    # In distilabel's shape: those of a list are a dict by index.
+    assert info["llms"]["runtime_parameters_info"] == {"0": info["llm"]["runtime_parameters_info"]}
+    assert "optional" not in of_llm["generation_kwargs"]
+    assert of_llm["generation_kwargs"]["keys"] == [
+        {
+            "name": "temperature",
+            "optional": True,
+            "description": "of the sampling, of which more is known on a second line.",
+            "type": "float",
+            "default": 1.0,
+        }
+    ]
 
 
 def test_a_copy_is_set_apart() -> None:

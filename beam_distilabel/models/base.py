@@ -6,14 +6,26 @@ import asyncio
 import enum
 import inspect
 import logging
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, SecretStr
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    PydanticUserError,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 
-from beam_distilabel.dumping import Dumpable, is_secret
+from beam_distilabel.docstrings import described_arguments
+from beam_distilabel.dumping import Dumpable, encode, is_secret
 from beam_distilabel.errors import DistilabelNotImplementedError, DistilabelUserError
 from beam_distilabel.models.engine import Engine, GenerateRequest, answer, engines
 from beam_distilabel.models.memory import MemoryNeed
@@ -24,11 +36,13 @@ from beam_distilabel.models.user_engine import (
     run_coroutine,
 )
 from beam_distilabel.pickling import PicklesUnloaded
+from beam_distilabel.problems import problems_of
 from beam_distilabel.row import fingerprint
 from beam_distilabel.runtime_parameters import (
     RuntimeParameter,
     RuntimeParametersMixin,
     closest,
+    type_text,
 )
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
@@ -247,14 +261,46 @@ class Model(EngineModel):
         }
 
     def get_runtime_parameters_info(self) -> list[dict[str, Any]]:
+        """As for every object with runtime parameters; `generation_kwargs` has them as "keys"."""
         info = super().get_runtime_parameters_info()
         for entry in info:
             if entry["name"] == "generation_kwargs":
-                entry["keys"] = [
-                    {"name": name, "optional": optional}
-                    for name, optional in self._kwargs_optional().items()
-                ]
+                entry.pop("optional")
+                entry["keys"] = self._kwargs_info()
         return info
+
+    def _kwargs_info(self) -> list[dict[str, Any]]:
+        parameters = self.generation_parameters() or {}
+        function = inspect.unwrap(self._generation_function())
+        annotations = _annotations_of(function)
+        described = described_arguments(function)
+        info = []
+        for name, parameter in parameters.items():
+            entry: dict[str, Any] = {"name": name, "optional": self._kwargs_optional()[name]}
+            if name in described:
+                entry["description"] = described[name]
+            if name in annotations:
+                entry["type"] = type_text(annotations[name])
+            if parameter.default is not parameter.empty:
+                entry["default"] = encode(parameter.default)
+            info.append(entry)
+        return info
+
+    def _check_runtime_parameter(self, name: str, value: Any, place: str) -> None:
+        super()._check_runtime_parameter(name, value, place)
+        known = self.generation_parameters()
+        if name != "generation_kwargs" or known is None or not isinstance(value, Mapping):
+            return
+        annotations = _annotations_of(inspect.unwrap(self._generation_function()))
+        for key, argument in value.items():
+            if key not in known:
+                raise DistilabelUserError(
+                    f"{place}: {type(self).__name__} has no generation argument {key!r}."
+                    f"{closest(str(key), known)} It has: {', '.join(known)}."
+                )
+            problems = _problems_with(annotations.get(key), argument, str(key))
+            if problems and argument != known[key].default:
+                raise DistilabelUserError(f"{place}.{'; '.join(problems)}.")
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
         known = self.generation_parameters()
@@ -353,6 +399,37 @@ class AsyncLLM(LLM):
             )
 
         return run_coroutine(answer_all)
+
+
+def _annotations_of(function: Any) -> dict[str, Any]:
+    """The types of a function's parameters, as far as they can be known here."""
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception:  # names that exist for type checkers only
+        parameters = inspect.signature(function).parameters.values()
+        return {
+            parameter.name: parameter.annotation
+            for parameter in parameters
+            if parameter.annotation is not parameter.empty
+            and not isinstance(parameter.annotation, str)
+        }
+
+
+def _problems_with(annotation: Any, value: Any, name: str) -> list[str]:
+    """What is wrong with an argument; nothing where its type says nothing to pydantic."""
+    if annotation is None:
+        return []
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            annotation, config=ConfigDict(arbitrary_types_allowed=True)
+        )
+    except PydanticUserError:  # a type with a config of its own
+        adapter = TypeAdapter(annotation)
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        return problems_of(error, name)
+    return []
 
 
 def answer_identity_of(value: Any) -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import Handler
@@ -44,7 +45,7 @@ from beam_distilabel.pipeline.validation import (
     validate,
 )
 from beam_distilabel.row import Row
-from beam_distilabel.step import RowStep, _Step, open_pipelines
+from beam_distilabel.step import DEFAULT_BATCH_SIZE, RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 
@@ -53,6 +54,10 @@ DATASET_STEP = "load_dataset_of_run"
 
 INPUT_STEP = "rows_received"
 """The name of the Step before several roots where rows are given: `rows | pipeline`."""
+
+
+Parameters = Mapping[str, Any] | str | os.PathLike[str]
+"""Step name to runtime parameters, or the path of a file with them."""
 
 
 class Pipeline(beam.PTransform):
@@ -95,9 +100,10 @@ class Pipeline(beam.PTransform):
         super().__init__()
         if name is not None and not isinstance(name, str):
             raise DistilabelUserError(f"Pipeline: name={name!r} has to be a text.")
-        if name is not None and (not name or set(name) & set("/\\\0") or name.startswith(".")):
+        if name is not None and not _is_folder_name(name):
             raise DistilabelUserError(
-                f"Pipeline: name={name!r} can't be a folder's name; use no '/' and no leading '.'."
+                f"Pipeline: name={name[:80]!r} can't be a folder's name; use no '/' and no leading "
+                "'.', and no control characters."
             )
         self._name = name
         self.description = description
@@ -225,7 +231,7 @@ class Pipeline(beam.PTransform):
 
     def run(
         self,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         load_groups: Any = None,
         use_cache: bool = True,
         storage_parameters: Mapping[str, Any] | None = None,
@@ -246,7 +252,8 @@ class Pipeline(beam.PTransform):
         """Run the pipeline to its end.
 
         Args:
-            parameters: Step name to runtime parameters, nested as the Steps are.
+            parameters: Step name to runtime parameters, nested as the Steps are; or the path of a
+                YAML or JSON file with them.
             load_groups: lists of Steps, or of their names, that are loaded together and apart from
                 all others, or "sequential_step_execution" for each Step alone: every group runs in
                 a Beam job of its own.
@@ -309,7 +316,7 @@ class Pipeline(beam.PTransform):
 
     def submit(
         self,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         load_groups: Any = None,
         use_cache: bool = True,
         storage_parameters: Mapping[str, Any] | None = None,
@@ -360,7 +367,7 @@ class Pipeline(beam.PTransform):
 
     def launch(
         self,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         dataset: str | os.PathLike[str] | None = None,
         *,
         output_dir: str | os.PathLike[str],
@@ -411,7 +418,7 @@ class Pipeline(beam.PTransform):
         output_dir: str | os.PathLike[str] | None = None,
         dataset: Any = None,
         *,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         dataset_batch_size: int = 50,
         logging_handlers: list[Handler] | None = None,
         runner: Any = None,
@@ -479,7 +486,7 @@ class Pipeline(beam.PTransform):
     def _submit(
         self,
         mode: Literal["run", "retry", "finalize"],
-        parameters: Mapping[str, Any] | None,
+        parameters: Parameters | None,
         dataset: Any,
         output_dir: str | os.PathLike[str] | None,
         *,
@@ -499,6 +506,7 @@ class Pipeline(beam.PTransform):
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, dataset_batch_size)
+        _check_data(graph)
         groups = checked_groups(graph, load_groups)
         validate(graph, has_input=False)
         return begin(
@@ -521,7 +529,7 @@ class Pipeline(beam.PTransform):
         self,
         output_dir: str | os.PathLike[str] | None = None,
         dataset: Any = None,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         *,
         dataset_batch_size: int = 50,
         logging_handlers: list[Handler] | None = None,
@@ -596,7 +604,8 @@ class Pipeline(beam.PTransform):
                 f"{directory.path!r} holds no run of the pipeline {self.name!r}, so there is "
                 f"nothing to {mode}; name the output_dir of a run."
             )
-        if any(graph.steps[name].is_generator for name in graph.roots):
+        empty = without_data(graph)
+        if not empty and any(graph.steps[name].is_generator for name in graph.roots):
             return None
         known: str | None = record.get("dataset")
         if known is None:
@@ -608,7 +617,7 @@ class Pipeline(beam.PTransform):
 
     def dry_run(
         self,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         batch_size: int = 1,
         dataset: Any = None,
     ) -> Distiset:
@@ -622,6 +631,7 @@ class Pipeline(beam.PTransform):
         definition = serialization.dump_pipeline(self, graph)
         if dataset is not None:
             _add_loader(graph, dataset, batch_size)
+        _check_data(graph)
         validate(graph, has_input=False)
         for name, step in graph.steps.items():
             if not step.is_generator:
@@ -675,8 +685,10 @@ class Pipeline(beam.PTransform):
             name: step.get_runtime_parameters_info() for name, step in self._graph.steps.items()
         }
 
-    def _graph_of_run(self, parameters: Mapping[str, Any] | None) -> Graph:
+    def _graph_of_run(self, parameters: Parameters | None) -> Graph:
         """The graph with copies of the Steps that have the run's parameters."""
+        if isinstance(parameters, (str, os.PathLike)):
+            parameters = serialization.read_parameters(parameters)
         graph = self._graph.with_steps(
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
@@ -742,8 +754,18 @@ class Pipeline(beam.PTransform):
         """The pipeline as JSON-like data, in the form of distilabel's `pipeline.yaml`."""
         return serialization.dump_pipeline(self)
 
-    def save(self, path: str | os.PathLike[str], format: str = "json") -> None:
-        """Write the pipeline to a file, as "json" or "yaml"."""
+    def save(self, path: str | os.PathLike[str] | None = None, format: str | None = None) -> None:
+        """Write the pipeline to a file; without secrets, and without rows that are in memory.
+
+        Args:
+            path: the file, on any filesystem; folders that aren't there are made. A name without an
+                extension is a folder, and None the current one, in which the file is called
+                `distilabel-file.json`, as in distilabel.
+            format: "json" or "yaml"; default is that of the path's extension.
+
+        Raises:
+            DistilabelUserError: the format is unknown, or the file can't be written.
+        """
         serialization.save(self.dump(), path, format)
 
     @classmethod
@@ -751,7 +773,8 @@ class Pipeline(beam.PTransform):
         """The pipeline that `dump` wrote, here or in distilabel 1.5.
 
         Raises:
-            DistilabelUserError: a class is unknown; nothing that the data names is imported.
+            DistilabelUserError: names are unknown, all of which are listed, or a value doesn't fit;
+                nothing that the data names is imported, read or called.
         """
         pipeline = cls(**serialization.pipeline_arguments(data))
         serialization.add_steps(pipeline, data)
@@ -759,17 +782,35 @@ class Pipeline(beam.PTransform):
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str]) -> Pipeline:
-        """Load a JSON file."""
+        """Load a JSON file; see `from_file`."""
         return cls.from_dict(serialization.read(path, "json"))
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Pipeline:
-        """Load a YAML file."""
+        """Load a YAML file; see `from_file`."""
         return cls.from_dict(serialization.read(path, "yaml"))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Pipeline:
-        """Load a JSON or YAML file, by its extension."""
+        """Load a JSON or YAML file, by its extension, or by its content where it has none.
+
+        Args:
+            path: local, on any filesystem that fsspec or Beam knows, or a URL. What is on the
+                Hugging Face Hub is `hf://datasets/org/repo/pipeline.yaml`, or the address of its
+                page; its token goes to the host of `HF_ENDPOINT` alone.
+
+        Raises:
+            DistilabelUserError: the file isn't there, can't be read, or describes no pipeline that
+                can be loaded here; see `from_dict`.
+
+        Example:
+            >>> from beam_distilabel.steps import KeepColumns
+            >>> with Pipeline("doc-file") as pipeline:
+            ...     keep = KeepColumns(columns=["a"])
+            >>> pipeline.save("memory://doc/pipeline.yaml")
+            >>> Pipeline.from_file("memory://doc/pipeline.yaml")
+            Pipeline(name='doc-file', steps=['keep_columns_0'])
+        """
         return cls.from_dict(serialization.read(path, serialization.format_of(path)))
 
     def __repr__(self) -> str:
@@ -786,6 +827,7 @@ def _shown(value: Any) -> str:
         return f"{type(value).__name__} of {', '.join(map(_shown, value))}"
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
+_NOT_IN_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 class _RowsReceived(RowStep):
@@ -795,17 +837,60 @@ class _RowsReceived(RowStep):
         return row
 
 
+def _is_folder_name(name: str) -> bool:
+    return bool(name) and not name.startswith(".") and not _NOT_IN_NAME.search(name)
+
+
 def _add_loader(graph: Graph, dataset: Any, batch_size: int) -> None:
     """Put a loader of `run(dataset=...)` before the roots of `graph`."""
-    generators = [name for name in graph.roots if graph.steps[name].is_generator]
+    empty = without_data(graph)
+    generators = [
+        name for name in graph.roots if graph.steps[name].is_generator and name not in empty
+    ]
     if generators:
         raise PipelineValidationError(
             f"the pipeline loads its own rows by Step {generators[0]!r}, so "
             "`dataset` can't be given too; leave out one of them."
         )
+    if len(empty) > 1:
+        raise PipelineValidationError(
+            f"Steps {', '.join(map(repr, empty))} have no data, and `dataset` can't be that of all "
+            f"of them; set their `data`: `pipeline.graph.get({empty[0]!r}).data = [...]`."
+        )
     with _no_open_pipeline():
+        if empty:
+            graph.steps[empty[0]] = _in_place_of(graph.steps[empty[0]], dataset)
+            return
         loader = dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP)
     _add_root(graph, loader)
+
+
+def without_data(graph: Graph) -> list[str]:
+    """The `LoadDataFromDicts` whose rows were not written to the file that they come from."""
+    return [
+        name
+        for name, step in graph.steps.items()
+        if isinstance(step, LoadDataFromDicts) and step.needs_data
+    ]
+
+
+def _in_place_of(loader: LoadDataFromDicts, dataset: Any) -> _Step:
+    """A loader of `dataset` with the name, mappings and batch size of one without data."""
+    size = loader.batch_size or DEFAULT_BATCH_SIZE
+    made: _Step = dataset_loader(dataset, batch_size=size, name=loader.name)
+    for name in ("output_mappings", "resources", "on_failure", "use_cache"):
+        made.__dict__[name] = getattr(loader, name)
+    return made
+
+
+def _check_data(graph: Graph) -> None:
+    """Raise where a loader has no data.
+
+    Raises:
+        PipelineValidationError: names the Step and the remedy.
+    """
+    for name in without_data(graph):
+        raise PipelineValidationError(graph.steps[name].missing_data())
 
 
 def _add_root(graph: Graph, step: _Step) -> None:

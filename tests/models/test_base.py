@@ -99,8 +99,8 @@ def test_generation_arguments_are_runtime_parameters() -> None:
     assert llm.api_key.get_secret_value() == "other"
     info = {entry["name"]: entry for entry in llm.get_runtime_parameters_info()}
     assert info["generation_kwargs"]["keys"] == [
-        {"name": "temperature", "optional": True},
-        {"name": "top_p", "optional": True},
+        {"name": "temperature", "optional": True, "type": "float", "default": 1.0},
+        {"name": "top_p", "optional": True, "type": "float", "default": 1.0},
     ]
 
 

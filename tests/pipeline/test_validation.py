@@ -142,7 +142,7 @@ def test_a_nested_runtime_parameter_that_is_missing(tmp_path: Path) -> None:
         ({"load": 3}, ["Step 'load'", "have to be a dict", "3"]),
         ({"load": {"batch_size": -1}}, ["Step 'load'", "batch_size", "greater than 0"]),
         ({"ask": {"llm": {"generation_kwarg": {}}}}, ["'ask'", "mean 'generation_kwargs'?"]),
-        ({"ask": {"llm": 3}}, ["Step 'ask'", "TextGeneration.llm", "a dict"]),
+        ({"ask": {"llm": 3}}, ["Step 'ask'", "llm: ", "a dict"]),
         ({"ask": {"name": "other"}}, ["'ask'", "'name'"]),
         ({"ask": {"resources": {"gpu": 1}}}, ["'ask'", "'gpu'", "Did you mean 'gpus'?"]),
         (

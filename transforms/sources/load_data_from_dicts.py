@@ -70,6 +70,19 @@ class LoadDataFromDicts(GeneratorStep):
         """The types and features of the `datasets.Dataset` that the rows were made of, if any."""
         return self._schema
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether the Step was loaded from a file, which has no rows, and given none since."""
+        makes_own = type(self).process is not LoadDataFromDicts.process
+        return "data" not in self.model_fields_set and not makes_own
+
+    def missing_data(self) -> str:
+        """What to say and to do where there are no rows."""
+        return (
+            f"{self._described()} has no data: a pipeline is serialized without it. Give it with "
+            "`pipeline.run(dataset=...)`, or set the Step's `data`."
+        )
+
     def described_source(self) -> dict[str, Any] | None:
         """What is read, as JSON-like facts for the record of a run."""
         return {"rows": len(self.data)}
@@ -91,11 +104,8 @@ class LoadDataFromDicts(GeneratorStep):
         """Put the rows into the job graph, or stage them."""
         if type(self).process is not LoadDataFromDicts.process:
             return super().apply_to(pbegin)  # a subclass makes rows its own way
-        if "data" not in self.model_fields_set:
-            raise DistilabelUserError(
-                f"{self._described()} has no data: a pipeline is serialized without it. Give it "
-                "with `pipeline.run(dataset=...)`, or set the Step's `data`."
-            )
+        if self.needs_data:
+            raise DistilabelUserError(self.missing_data())
         with naming(self._described()):
             inline = self._inline()
             if inline is not None:
