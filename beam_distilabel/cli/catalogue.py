@@ -271,10 +271,16 @@ def _generation_arguments(model: Model) -> list[Argument] | None:
     return [
         Argument(
             name,
-            inspect.formatannotation(parameter.annotation)
-            if parameter.annotation is not parameter.empty
-            else "",
+            _annotation(parameter),
             "required" if parameter.default is parameter.empty else shortened(parameter.default),
         )
         for name, parameter in parameters.items()
     ]
+
+
+def _annotation(parameter: inspect.Parameter) -> str:
+    if parameter.annotation is parameter.empty:
+        return ""
+    if isinstance(parameter.annotation, str):
+        return parameter.annotation
+    return inspect.formatannotation(parameter.annotation)
