@@ -19,6 +19,12 @@ FILE = typer.Argument(
     "pipeline.yaml, org/name or hf://datasets/org/name[@revision]/pipeline.yaml.",
 )
 CONFIG = typer.Option(None, "--config", help="The same as CONFIG.", autocompletion=config_files)
+CONFIG_OF_RUN = typer.Option(
+    None,
+    "--config",
+    help="The pipeline, as `pipeline run` takes it, if it isn't to be that of the run directory.",
+    autocompletion=config_files,
+)
 SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline, or its URL.")
 TRUST = typer.Option(
     False, "--trust-remote-code", help="Run a --script from a URL. It can do whatever you can."

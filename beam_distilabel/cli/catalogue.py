@@ -7,7 +7,7 @@ import importlib
 import inspect
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -203,12 +203,12 @@ def describe(item: Item) -> Description:
         example = example_of(cls)
         if isinstance(example, Model):
             generation = _generation_arguments(example)
-        elif item.kind in STEP_KINDS:
+        elif item.kind in STEP_KINDS and item.kind != "loader":  # its columns are those of its data
             columns = {"inputs": example.get_inputs(), "outputs": example.get_outputs()}
             if issubclass(cls, _Task) and not cls.is_generator:
                 prompt = example_prompt(example)
     except Exception as error:
-        note = f"It depends on its arguments: {' '.join(str(error).split())[:300]}"
+        note = f"There is no example: {_reason(error)}"
     return Description(
         item=item,
         text=description(cls),
@@ -276,6 +276,12 @@ def _generation_arguments(model: Model) -> list[Argument] | None:
         )
         for name, parameter in parameters.items()
     ]
+
+
+def _reason(error: Exception) -> str:
+    """Why an object or a prompt can't be made, in a line."""
+    said = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
+    return hide_secrets(" ".join(said.split()))[:300] or type(error).__name__
 
 
 def _annotation(parameter: inspect.Parameter) -> str:

@@ -32,7 +32,11 @@ _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 def pipeline_of_run(
-    run_dir: str, config: str | None, script: str | None, variable: str
+    run_dir: str,
+    config: str | None,
+    script: str | None,
+    variable: str,
+    trust_remote_code: bool = False,
 ) -> Pipeline:
     """The pipeline of a run: the one of a file or script if given, else the run's own file.
 
@@ -40,7 +44,7 @@ def pipeline_of_run(
         DistilabelUserError: both are given, or the run's file needs classes of a script.
     """
     if config is not None or script is not None:
-        return load_pipeline(config, script, variable)
+        return load_pipeline(config, script, variable, trust_remote_code=trust_remote_code)
     file = f"{run_dir.rstrip('/')}/{PIPELINE_FILE}"
     try:
         return read_pipeline(file)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from beam_distilabel.cli.app import app, interruptible, show
 from beam_distilabel.cli.arguments import (
     BEAM_FLAGS,
-    CONFIG,
+    CONFIG_OF_RUN,
     DATASET,
     PARAM,
+    PARAMS_FILE,
     RUN_DIR,
     RUNNER,
     RUNNER_OPTION,
     SCRIPT,
+    TRUST,
     VARIABLE,
-    parse_parameters,
+    all_parameters,
     runner_options,
 )
 from beam_distilabel.cli.definitions import pipeline_of_run
@@ -24,9 +26,11 @@ from beam_distilabel.cli.definitions import pipeline_of_run
 @app.command()
 def finalize(
     run_dir: str = RUN_DIR,
-    config: str | None = CONFIG,
+    config: str | None = CONFIG_OF_RUN,
     script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
     param: list[str] = PARAM,
+    params_file: list[str] = PARAMS_FILE,
     pipeline_variable_name: str = VARIABLE,
     dataset: str | None = DATASET,
     runner: str | None = RUNNER,
@@ -40,8 +44,8 @@ def finalize(
     _go_on(
         "finalize",
         run_dir,
-        (config, script, pipeline_variable_name),
-        param,
+        (config, script, pipeline_variable_name, trust_remote_code),
+        all_parameters(params_file, param),
         dataset,
         runner,
         (runner_option, beam_flags),
@@ -51,9 +55,11 @@ def finalize(
 @app.command()
 def retry(
     run_dir: str = RUN_DIR,
-    config: str | None = CONFIG,
+    config: str | None = CONFIG_OF_RUN,
     script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
     param: list[str] = PARAM,
+    params_file: list[str] = PARAMS_FILE,
     pipeline_variable_name: str = VARIABLE,
     dataset: str | None = DATASET,
     runner: str | None = RUNNER,
@@ -64,8 +70,8 @@ def retry(
     _go_on(
         "retry",
         run_dir,
-        (config, script, pipeline_variable_name),
-        param,
+        (config, script, pipeline_variable_name, trust_remote_code),
+        all_parameters(params_file, param),
         dataset,
         runner,
         (runner_option, beam_flags),
@@ -75,8 +81,8 @@ def retry(
 def _go_on(
     method: Literal["finalize", "retry"],
     run_dir: str,
-    definition: tuple[str | None, str | None, str],
-    param: list[str],
+    definition: tuple[str | None, str | None, str, bool],
+    parameters: dict[str, Any],
     dataset: str | None,
     runner: str | None,
     options: tuple[list[str], list[str] | None],
@@ -86,8 +92,8 @@ def _go_on(
     Args:
         method: of `Pipeline`.
         run_dir: the run directory.
-        definition: --config, --script and the variable.
-        param: the runtime parameters.
+        definition: --config, --script, the variable, and whether a script from elsewhere may run.
+        parameters: of the run.
         dataset: the rows that the run was given.
         runner: as given.
         options: the runner's settings, and Beam's own flags.
@@ -98,7 +104,7 @@ def _go_on(
         distiset = getattr(pipeline, method)(
             run_dir,
             dataset=dataset,
-            parameters=parse_parameters(param),
+            parameters=parameters,
             runner=runner,
             options=settings,
         )
