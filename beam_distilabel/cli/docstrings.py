@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import doctest
 import inspect
 import re
@@ -74,10 +75,12 @@ def example_arguments(cls: type) -> dict[str, Any]:
         >>> example_arguments(Judge)
         {'mode': 'strict'}
     """
-    for call in _calls(cls):
+    trees = _example(cls)
+    for call in _calls(trees):
         if isinstance(call.func, ast.Name) and call.func.id == cls.__name__:
             named = {word.arg: word.value for word in call.keywords if word.arg is not None}
-            return {name: value for name, node in named.items() for value in _literals(node)}
+            found = {name: _literals(node, trees) for name, node in named.items()}
+            return {name: values[0] for name, values in found.items() if values}
     return {}
 
 
@@ -94,33 +97,58 @@ def example_row(cls: type) -> dict[str, Any] | None:
         >>> example_row(Judge)
         {'text': '?'}
     """
-    for call in _calls(cls):
+    trees = _example(cls)
+    for call in _calls(trees):
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if method not in ("process", "format_input") or not call.args:
             continue
-        for value in _literals(call.args[0]):
+        for value in _literals(call.args[0], trees):
             row = value[0] if isinstance(value, list) and value else value
             if isinstance(row, dict):
                 return row
     return None
 
 
-def _calls(cls: type) -> Iterator[ast.Call]:
+def _example(cls: type) -> list[ast.Module]:
     examples = doctest.DocTestParser().get_examples(_own_doc(cls))
-    for example in examples:
-        try:
-            tree = ast.parse(example.source)
-        except SyntaxError:  # doctest itself would say so
-            continue
+    return [ast.parse(example.source) for example in examples]
+
+
+def _calls(trees: list[ast.Module]) -> Iterator[ast.Call]:
+    for tree in trees:
         yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def _literals(node: ast.expr) -> Iterator[Any]:
-    """The value of a literal; nothing for others."""
+def _literals(node: ast.expr, trees: list[ast.Module]) -> list[Any]:
+    """The value of a literal, in which names stand for other literals; none for anything else."""
+    assigned = {
+        target.id: line.value
+        for tree in trees
+        for line in tree.body
+        if isinstance(line, ast.Assign)
+        for target in line.targets
+        if isinstance(target, ast.Name)
+    }
+
+    class Named(ast.NodeTransformer):
+        depth = 0
+
+        def visit_Name(self, name: ast.Name) -> ast.AST:
+            if name.id not in assigned or self.depth == _DEEPEST:
+                return name
+            self.depth += 1
+            found = self.visit(copy.deepcopy(assigned[name.id]))
+            self.depth -= 1
+            return found
+
     try:
-        yield ast.literal_eval(node)
+        return [ast.literal_eval(Named().visit(copy.deepcopy(node)))]
     except ValueError:
-        return
+        return []
+
+
+_DEEPEST = 5
+"""How many names may lead to one another."""
 
 
 def _own_doc(cls: type) -> str:

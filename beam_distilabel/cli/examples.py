@@ -38,17 +38,22 @@ def example_prompt(task: Any) -> list[dict[str, Any]]:
     """
     task.load()
     try:
-        rows = [row for row in (example_row(type(task)), _placeholders(task)) if row is not None]
-        for row in rows[:-1]:
-            with contextlib.suppress(Exception):  # then the placeholders
+        row = example_row(type(task))
+        if row is not None:
+            with contextlib.suppress(Exception):  # the example may be of another object
                 return _messages(task.format_input(row))
-        return _messages(task.format_input(rows[-1]))
+        sample = getattr(task, "_sample_input", None)
+        return _messages(sample() if sample else task.format_input(_sample_row(task)))
     finally:
         task.unload()
 
 
-def _placeholders(task: Any) -> dict[str, Any]:
-    """A row whose columns hold their own names, as lists where the names are plural."""
+def _sample_row(task: Any) -> dict[str, Any]:
+    """The Task's own sample, else a row whose columns hold their names, plural ones as lists."""
+    from beam_distilabel.task import _Task
+
+    if type(task).sample_row is not _Task.sample_row:
+        return dict(task.sample_row())
     row: dict[str, Any] = {}
     for name in task.get_inputs():
         text = f"<{name}>"
@@ -92,13 +97,17 @@ def _model_of(annotation: type) -> Iterator[Any]:
     from beam_distilabel.models.base import LLM
     from beam_distilabel.models.embeddings import Embeddings
     from beam_distilabel.models.image_generation import ImageGenerationModel
+    from beam_distilabel.models.magpie import MagpieChatTemplateMixin
 
-    for base in (LLM, Embeddings, ImageGenerationModel):
+    if issubclass(annotation, LLM):
+        magpie = {"use_magpie_template": True, "magpie_pre_query_template": "llama3"}
+        yield _silent(LLM, MagpieChatTemplateMixin, **magpie)
+    for base in (Embeddings, ImageGenerationModel):
         if issubclass(annotation, base):
             yield _silent(base)
 
 
-def _silent(base: Any) -> Any:
+def _silent(*bases: Any, **fields: Any) -> Any:
     """A model that is there and answers nothing."""
 
     def name(self: Any) -> str:
@@ -108,7 +117,7 @@ def _silent(base: Any) -> Any:
         """There is nothing to load."""
 
     space = {"model_name": property(name), "load": nothing, "unload": nothing}
-    return type("Example", (base,), {"__module__": __name__, **space})()
+    return type("Example", bases, {"__module__": __name__, **space})(**fields)
 
 
 @contextlib.contextmanager

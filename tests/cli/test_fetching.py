@@ -19,7 +19,7 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps import KeepColumns
 from tests.hub import HubServer
-from tests.json_server import JsonServer, Reply, Request
+from tests.json_server import Answer, JsonServer, Request
 
 TOKEN = "hf_" + "t0ken" * 8
 
@@ -35,23 +35,39 @@ with Pipeline(name="remote") as pipeline:
 """
 
 
-def text(content: bytes, kind: str = "text/plain") -> Reply:
-    return Reply(content, headers={"content-type": kind})
+def text(content: bytes, kind: str = "text/plain") -> Answer:
+    return Answer(content, headers={"content-type": kind})
+
+
+class Switched:
+    """A server whose answer is set by each test."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Request], Answer] = lambda request: text(YAML)
+        self.server = JsonServer(lambda request: self.answer(request))
+
+
+@pytest.fixture(scope="module")
+def switched() -> Iterator[list[Switched]]:
+    """Two servers, each on a port of its own: another origin than the other."""
+    both = [Switched(), Switched()]
+    with both[0].server, both[1].server:
+        yield both
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., JsonServer]]:
-    """Starts servers, each on a port of its own: another origin than the others."""
-    servers: list[JsonServer] = []
+def serve(switched: list[Switched]) -> Callable[..., JsonServer]:
+    """Gives a server that answers so; the second time another one."""
+    free = iter(switched)
 
-    def start(answer: Callable[[Request], Reply] | bytes) -> JsonServer:
-        server = JsonServer(answer if callable(answer) else lambda request: text(answer))
-        servers.append(server)
-        return server.__enter__()
+    def start(answer: Callable[[Request], Answer] | bytes) -> JsonServer:
+        one = next(free)
+        one.answer = answer if callable(answer) else lambda request: text(answer)
+        one.server.received.clear()
+        one.server.troubles.clear()
+        return one.server
 
-    yield start
-    for server in servers:
-        server.__exit__()
+    return start
 
 
 @pytest.fixture
@@ -95,13 +111,13 @@ def test_a_redirect_takes_no_token_along(
 ) -> None:
     if not explicit:
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-    hub = serve(lambda request: text(YAML) if request.path == "/end" else Reply({}, 404))
+    hub = serve(lambda request: text(YAML) if request.path == "/end" else Answer({}, 404))
     other = serve(YAML)
     endpoint(monkeypatch, hub.url)
-    hub.troubles.append(Reply({}, 302, {"location": "/datasets/moved"}))  # on the same host
-    hub.troubles.append(Reply({}, 307, {"location": f"{other.url}/away"}))
+    hub.troubles.append(Answer({}, 302, {"location": "/datasets/moved"}))  # on the same host
+    hub.troubles.append(Answer({}, 307, {"location": f"{other.url}/away"}))
     if back:
-        other.troubles.append(Reply({}, 302, {"location": f"{hub.url}/end"}))
+        other.troubles.append(Answer({}, 302, {"location": f"{hub.url}/end"}))
     assert fetch(f"{hub.url}/start", TOKEN if explicit else None).content == YAML
     assert tokens(other) == [None]
     # Once it has left, a redirect that another server wrote doesn't bring the token back.
@@ -175,8 +191,8 @@ def test_no_text_is_taken_for_the_hub_by_accident(rest: str) -> None:
 def test_no_error_has_the_token(
     serve: Callable[..., JsonServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def echo(request: Request) -> Reply:
-        return Reply({"you said": request.headers.get("authorization")}, 403)
+    def echo(request: Request) -> Answer:
+        return Answer({"you said": request.headers.get("authorization")}, 403)
 
     hub = serve(echo)
     endpoint(monkeypatch, hub.url)
@@ -192,25 +208,25 @@ def test_no_error_has_the_token(
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (Reply({}, 404), "there is nothing at .*404"),
-        (Reply({}, 401), "may not be read .401.. The Hub's token is sent to the Hub only"),
-        (Reply({}, 503), "the server answers 503"),
+        (Answer({}, 404), "there is nothing at .*404"),
+        (Answer({}, 401), "may not be read .401.. The Hub's token is sent to the Hub only"),
+        (Answer({}, 503), "the server answers 503"),
         (text(b"<!DOCTYPE html><p>Hi", "text/html"), "is a web page.*resolve/main/pipeline.yaml"),
         (text(b"  <html>", "text/plain"), "is a web page"),
         (text(b"a: [1"), "pipeline.yaml.*can't be read as yaml"),
         (text(b"a: 1"), "pipeline.yaml: this is no pipeline file"),
         (text(b"x" * 2000), "has more than 1,000 bytes"),
-        (Reply(b"x", headers={"content-length": "9"}), "can't be read|broke off after 1 bytes"),
-        (Reply({}, 302, {"location": "/loop"}), "leads on more than 5 times"),
-        (Reply({}, 302, {"location": "file:///etc/passwd"}), "is no http.s. address"),
-        (Reply({}, 302, {"location": "ftp://host/file"}), "is no http.s. address"),
+        (Answer(b"x", headers={"content-length": "9"}), "can't be read|broke off after 1 bytes"),
+        (Answer({}, 302, {"location": "/loop"}), "leads on more than 5 times"),
+        (Answer({}, 302, {"location": "file:///etc/passwd"}), "is no http.s. address"),
+        (Answer({}, 302, {"location": "ftp://host/file"}), "is no http.s. address"),
         (None, "can't be read"),
     ],
 )
 def test_answers_that_hold_no_pipeline(
     serve: Callable[..., JsonServer],
     monkeypatch: pytest.MonkeyPatch,
-    reply: Reply | None,
+    reply: Answer | None,
     said: str,
 ) -> None:
     monkeypatch.setattr(fetching, "MAX_BYTES", 1000)
