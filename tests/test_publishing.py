@@ -351,20 +351,24 @@ def test_push_to_hub_alone_pushes_and_yields(hub: HubServer) -> None:
     assert load(f"{hub.namespace}/alone", "default", "test").to_list() == ROWS[:1]
 
 
+@pytest.mark.parametrize("load_groups", [None, "sequential_step_execution"])
 @pytest.mark.parametrize("where", ["run", "step"])
 def test_a_token_that_cannot_write_ends_the_run_before_it_begins(
-    hub: HubServer, tmp_path: Path, where: str
+    hub: HubServer, tmp_path: Path, where: str, load_groups: str | None
 ) -> None:
     repo_id = f"{hub.namespace}/set"
     hub.add_dataset(repo_id, {"a.txt": b"x"})
     reader = hub.add_user("reader", role="read")
     with Pipeline("refused") as pipeline:
         counted = LoadDataFromDicts(data=ROWS) >> Marks(path=str(tmp_path / "ran"))
-        if where == "step":
-            counted >> PushToHub(repo_id=repo_id, token=reader)
+        counted >> (
+            PushToHub(repo_id=repo_id, token=reader)
+            if where == "step"
+            else KeepColumns(columns=["n"])
+        )
     target = {"repo_id": repo_id, "token": reader} if where == "run" else None
     with pytest.raises(DistilabelUserError, match="can't be written to with this token"):
-        pipeline.run(output_dir=tmp_path / "run", push_to_hub=target)
+        pipeline.run(load_groups=load_groups, output_dir=tmp_path / "run", push_to_hub=target)
     assert not (tmp_path / "ran").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,28 +13,54 @@ import typer
 from rich.console import Console
 
 from beam_distilabel.errors import DistilabelError, RunInterrupted
+from beam_distilabel.redaction import hide_secrets
 
-app = typer.Typer(help="Synthetic data pipelines on Apache Beam.", no_args_is_help=True)
+FAILED = 1
+"""The exit code of what failed, or can't be done as it was asked for."""
+
+_TRACEBACK = "--traceback"
+
+app = typer.Typer(
+    help="Synthetic data pipelines on Apache Beam.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # they may be secret
+)
 pipeline_commands = typer.Typer(help="Run pipelines and look at them.", no_args_is_help=True)
 app.add_typer(pipeline_commands, name="pipeline")
 
 
 @app.callback()
-def _commands() -> None:
-    """Keeps `pipeline` a command of its own."""
+def _commands(
+    traceback: bool = typer.Option(
+        False, _TRACEBACK, help="Show where in the code an error came from."
+    ),
+) -> None:
+    """Synthetic data pipelines on Apache Beam."""
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit code 1 where a command failed, 2 where it was written wrong."""
+    """Run the command line; exit code 1 where a command failed, 2 where it was written wrong.
+
+    Files and packages that are missing are errors of the user's as much as those that we raise.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         app(arguments, standalone_mode=True)
-    except DistilabelError as error:
-        Console(stderr=True).print(f"Error: {error}", highlight=False, markup=False)
-        raise SystemExit(1) from None
+    except (DistilabelError, OSError, ImportError) as error:
+        if given[:1] == [_TRACEBACK]:
+            raise
+        said = hide_secrets(str(error)) or type(error).__name__
+        Console(stderr=True).print(f"Error: {said}", highlight=False, markup=False, soft_wrap=True)
+        raise SystemExit(FAILED) from None
 
 
 def show(distiset: Any) -> None:
     Console().print(repr(distiset), highlight=False, markup=False)
+
+
+def note(text: str) -> None:
+    """Say something that is no result: on standard error."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -50,7 +77,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except RunInterrupted as error:
-        Console(stderr=True).print(str(error), highlight=False, markup=False, soft_wrap=True)
+        note(str(error))
         raise typer.Exit(128 + received[-1]) from None
     finally:
         if before is not None:

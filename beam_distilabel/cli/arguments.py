@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
-import runpy
-import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 import yaml
+from typer.core import TyperCommand
 
+from beam_distilabel.cli.completion import config_files, runner_names, runner_settings
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.layout import PIPELINE_FILE
-from beam_distilabel.pipeline import Pipeline
 
-SCRIPT_NAME = "beam_distilabel_script"
-"""The `__name__` of a script that the command line loads: its `__main__` block doesn't run."""
-
+FILE = typer.Argument(
+    None,
+    metavar="[CONFIG]",
+    autocompletion=config_files,
+    help="The pipeline: a .yaml or .json file, its URL, or a dataset on the Hub that has a "
+    "pipeline.yaml, org/name or hf://datasets/org/name[@revision]/pipeline.yaml.",
+)
+CONFIG = typer.Option(None, "--config", help="The same as CONFIG.", autocompletion=config_files)
+CONFIG_OF_RUN = typer.Option(
+    None,
+    "--config",
+    help="The pipeline, as `pipeline run` takes it, if it isn't to be that of the run directory.",
+    autocompletion=config_files,
+)
+SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline, or its URL.")
+TRUST = typer.Option(
+    False, "--trust-remote-code", help="Run a --script from a URL. It can do whatever you can."
+)
+VARIABLE = typer.Option(
+    "pipeline", "--pipeline-variable-name", help="The pipeline's variable in the script."
+)
 PARAM = typer.Option(
     [],
     "--param",
     help="A runtime parameter, such as task.llm.generation_kwargs.temperature=0.7; the value is "
     "read as YAML. May be repeated.",
 )
-CONFIG = typer.Option(None, "--config", help="A pipeline file: .yaml, .yml or .json.")
-SCRIPT = typer.Option(None, "--script", help="A Python file that builds a pipeline.")
+PARAMS_FILE = typer.Option(
+    [],
+    "--params-file",
+    help="A YAML or JSON file with runtime parameters, {step: {name: value}}. May be repeated: "
+    "later files win, and --param wins over files.",
+)
+TOKEN = typer.Option(
+    None,
+    "--token",
+    help="The Hub's token, or where to read it, such as env:MY_TOKEN; by default HF_TOKEN or that "
+    "of `hf auth login`. Other users of this machine may see what is on a command line.",
+)
+LOAD_GROUPS = typer.Option(
+    None,
+    "--load-groups",
+    help="Steps that are loaded together, as JSON or YAML: [[a, b], [c]]; or "
+    "sequential_step_execution.",
+)
 RUNNER = typer.Option(
-    None, help="direct (default), another of `beam-distilabel runners`, or a Beam runner's name."
+    None,
+    help="direct (default), another of `beam-distilabel runners`, or a Beam runner's name.",
+    autocompletion=runner_names,
 )
 RUNNER_OPTION = typer.Option(
     [],
     "--runner-option",
     help="A setting of the runner, such as parallelism=4; the value is read as YAML. May be "
     "repeated. See `beam-distilabel runners`.",
+    autocompletion=runner_settings,
 )
 BEAM_FLAGS = typer.Argument(
     None,
     metavar="[-- BEAM_FLAGS]",
     help="After `--`: Beam's own options, such as --job_name=mine. They take precedence.",
 )
-VARIABLE = typer.Option(
-    "pipeline", "--pipeline-variable-name", help="The pipeline's variable in the script."
-)
+AS_JSON = typer.Option(False, "--json", help="Print JSON.")
 
 RUN_DIR = typer.Argument(..., help="The run directory: the `output_dir` of the run.")
 DATASET = typer.Option(
@@ -49,49 +81,123 @@ DATASET = typer.Option(
 )
 
 
-def pipeline_of_run(
-    run_dir: str, config: str | None, script: Path | None, variable: str
-) -> Pipeline:
-    """The pipeline of a run: the one of a file or script if given, else the run's own file.
+class WithBeamFlags(TyperCommand):
+    """A command whose arguments after `--` are `beam_flags`, and none of its others."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own, _, flags = _parted(args)
+        rest = super().parse_args(ctx, own)
+        if flags:
+            ctx.params["beam_flags"] = [*(ctx.params.get("beam_flags") or ()), *flags]
+        return rest
+
+
+def _parted(args: list[str]) -> tuple[list[str], str, list[str]]:
+    """What is before and after the first `--`."""
+    if "--" not in args:
+        return args, "", []
+    at = args.index("--")
+    return args[:at], "--", args[at + 1 :]
+
+
+def one_config(file: str | None, config: str | None) -> str | None:
+    """CONFIG, which may be an argument or an option.
 
     Raises:
-        DistilabelUserError: both are given, or the run's file needs classes of a script.
+        DistilabelUserError: it is both.
     """
-    if config is not None or script is not None:
-        return load_pipeline(config, script, variable)
-    file = f"{run_dir.rstrip('/')}/{PIPELINE_FILE}"
-    try:
-        return Pipeline.from_file(file)
-    except DistilabelUserError as error:
+    if file is not None and config is not None:
         raise DistilabelUserError(
-            f"{error} The pipeline of the run can't be made of {file!r}: give the script that "
-            "builds it, --script FILE, or a file that has it, --config FILE."
-        ) from None
+            f"the pipeline file is given twice, as {file!r} and as --config {config!r}; give it "
+            "once. Beam's own options come after `--`."
+        )
+    return file if file is not None else config
 
 
-def load_pipeline(config: str | None, script: Path | None, variable: str) -> Pipeline:
-    """The pipeline of a file, or of a script's variable.
+def all_parameters(files: list[str], texts: list[str]) -> dict[str, Any]:
+    """The runtime parameters of `--params-file` and `--param`.
 
     Raises:
-        DistilabelUserError: not exactly one of the two is given, or the script has no pipeline.
+        DistilabelUserError: a file can't be read or has another form, or a text isn't of its form.
     """
-    if (config is None) == (script is None):
-        raise DistilabelUserError("give exactly one of --config FILE and --script FILE.")
-    if config is not None:
-        return Pipeline.from_file(config)
-    assert script is not None
-    if not script.is_file():
-        raise DistilabelUserError(f"there is no script {str(script)!r}.")
-    # As when Python runs it: what lies beside the script can be imported.
-    sys.path.insert(0, str(script.resolve().parent))
-    found = runpy.run_path(str(script), run_name=SCRIPT_NAME).get(variable)
-    if not isinstance(found, Pipeline):
-        known = "no pipeline" if found is None else f"a {type(found).__name__}"
+    parameters: dict[str, Any] = {}
+    for file in files:
+        _merge(parameters, _parameters_in(file))
+    _merge(parameters, parse_parameters(texts))
+    return parameters
+
+
+def _parameters_in(file: str) -> dict[str, Any]:
+    from beam_distilabel.pipeline.serialization import format_of, read
+
+    found = {} if (content := read(file, format_of(file))) is None else content
+    if not isinstance(found, dict) or not all(
+        isinstance(step, str) and isinstance(values, dict) for step, values in found.items()
+    ):
         raise DistilabelUserError(
-            f"the script {str(script)!r} has {known} in its variable {variable!r}; build it at the "
-            "top of the script, or name another with --pipeline-variable-name."
+            f"--params-file {file!r}: expected {{step: {{name: value}}}}, such as\n"
+            "task:\n  llm:\n    generation_kwargs:\n      temperature: 0.7"
         )
     return found
+
+
+def _merge(parameters: dict[str, Any], others: dict[str, Any]) -> None:
+    """Put `others` into `parameters`, dict by dict; theirs win."""
+    for name, value in others.items():
+        known = parameters.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            _merge(known, value)
+        else:
+            parameters[name] = value
+
+
+def load_groups_of(text: str | None) -> Any:
+    """`--load-groups` as `Pipeline.run` takes it.
+
+    Raises:
+        DistilabelUserError: it is no list of lists, and no name.
+
+    Example:
+        >>> load_groups_of("[[a, b], [c]]")
+        [['a', 'b'], ['c']]
+        >>> load_groups_of("sequential_step_execution")
+        'sequential_step_execution'
+    """
+    if text is None:
+        return None
+    found = _value(f"--load-groups {text!r}", text)
+    groups = isinstance(found, list) and all(isinstance(group, list) for group in found)
+    if not groups and not isinstance(found, str):
+        raise DistilabelUserError(
+            f"--load-groups {text!r}: expected a list of lists of Steps, such as '[[a, b], [c]]', "
+            "or sequential_step_execution."
+        )
+    return found
+
+
+def bytes_of(option: str, text: str | None) -> int | None:
+    """An amount of memory with its unit, in bytes.
+
+    Raises:
+        DistilabelUserError: it is none, or not above 0.
+
+    Example:
+        >>> bytes_of("--memory-budget", "1.5GiB")
+        1610612736
+    """
+    if text is None:
+        return None
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        size = 0
+    if size <= 0:
+        raise DistilabelUserError(
+            f"{option} {text!r}: expected an amount of memory, such as 40GiB, 500MB or 1000000000."
+        )
+    return size
 
 
 def parse_parameters(texts: list[str]) -> dict[str, Any]:

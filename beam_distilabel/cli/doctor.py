@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,9 @@ from rich.table import Table
 from beam_distilabel.cli.app import app
 from beam_distilabel.cli.arguments import BEAM_FLAGS, RUNNER, RUNNER_OPTION, runner_options
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.models.base import LLM
+
+if TYPE_CHECKING:
+    from beam_distilabel.models.base import LLM
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 
@@ -91,6 +93,7 @@ def _llm(model: str | None, file: str | None) -> LLM | None:
         return vLLM(model=model)
     if file is None:
         return None
+    from beam_distilabel.models.base import LLM
     from beam_distilabel.pipeline.serialization import load_model
 
     found = load_model(file)

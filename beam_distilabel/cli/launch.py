@@ -10,8 +10,6 @@ from rich.console import Console
 
 from beam_distilabel.cli.app import app
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.pipeline import Pipeline
-from beam_distilabel.runners import choose_runner
 
 
 # The names have underscores, as those of a template's parameters: the launcher of a Flex Template
@@ -38,6 +36,9 @@ def launch(
     All other options are Beam's: --project, --region and --temp_location are needed. With
     --template_location the job is written to that file; with --dry_run=True it goes nowhere.
     """
+    from beam_distilabel.pipeline import Pipeline
+    from beam_distilabel.runners import choose_runner
+
     pipeline = Pipeline.from_file(config)
     try:
         settings = choose_runner("dataflow", context.args)

@@ -7,17 +7,21 @@ from rich.console import Console
 from rich.table import Table
 
 from beam_distilabel.cli.app import app
+from beam_distilabel.cli.completion import runner_names
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.runners import RUNNERS
-from beam_distilabel.runners.describe import settings_of, summary
-from beam_distilabel.runners.settings import closest
 
 
 @app.command()
 def runners(
-    name: str | None = typer.Argument(None, help="A runner; all if it is left out."),
+    name: str | None = typer.Argument(
+        None, help="A runner; all if it is left out.", autocompletion=runner_names
+    ),
 ) -> None:
     """List the runners and their settings."""
+    from beam_distilabel.runners import RUNNERS
+    from beam_distilabel.runners.describe import settings_of, summary
+    from beam_distilabel.runners.settings import closest
+
     if name is not None and name not in RUNNERS:
         raise DistilabelUserError(
             f"there is no runner {name!r} with settings of its own.{closest(name, RUNNERS)} "

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any, Literal
 
 from beam_distilabel.cli.app import app, interruptible, show
 from beam_distilabel.cli.arguments import (
     BEAM_FLAGS,
-    CONFIG,
+    CONFIG_OF_RUN,
     DATASET,
     PARAM,
+    PARAMS_FILE,
     RUN_DIR,
     RUNNER,
     RUNNER_OPTION,
     SCRIPT,
+    TRUST,
     VARIABLE,
-    parse_parameters,
-    pipeline_of_run,
+    all_parameters,
     runner_options,
 )
+from beam_distilabel.cli.definitions import pipeline_of_run
 
 
 @app.command()
 def finalize(
     run_dir: str = RUN_DIR,
-    config: str | None = CONFIG,
-    script: Path | None = SCRIPT,
+    config: str | None = CONFIG_OF_RUN,
+    script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
     param: list[str] = PARAM,
+    params_file: list[str] = PARAMS_FILE,
     pipeline_variable_name: str = VARIABLE,
     dataset: str | None = DATASET,
     runner: str | None = RUNNER,
@@ -37,25 +41,25 @@ def finalize(
 
     The run can be resumed afterwards.
     """
-    options = runner_options(runner_option, beam_flags)
-    pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
-    with interruptible():
-        distiset = pipeline.finalize(
-            run_dir,
-            dataset=dataset,
-            parameters=parse_parameters(param),
-            runner=runner,
-            options=options,
-        )
-    show(distiset)
+    _go_on(
+        "finalize",
+        run_dir,
+        (config, script, pipeline_variable_name, trust_remote_code),
+        all_parameters(params_file, param),
+        dataset,
+        runner,
+        (runner_option, beam_flags),
+    )
 
 
 @app.command()
 def retry(
     run_dir: str = RUN_DIR,
-    config: str | None = CONFIG,
-    script: Path | None = SCRIPT,
+    config: str | None = CONFIG_OF_RUN,
+    script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
     param: list[str] = PARAM,
+    params_file: list[str] = PARAMS_FILE,
     pipeline_variable_name: str = VARIABLE,
     dataset: str | None = DATASET,
     runner: str | None = RUNNER,
@@ -63,14 +67,45 @@ def retry(
     beam_flags: list[str] | None = BEAM_FLAGS,
 ) -> None:
     """Run again what failed in a run, and put what comes of it in its place."""
-    options = runner_options(runner_option, beam_flags)
-    pipeline = pipeline_of_run(run_dir, config, script, pipeline_variable_name)
+    _go_on(
+        "retry",
+        run_dir,
+        (config, script, pipeline_variable_name, trust_remote_code),
+        all_parameters(params_file, param),
+        dataset,
+        runner,
+        (runner_option, beam_flags),
+    )
+
+
+def _go_on(
+    method: Literal["finalize", "retry"],
+    run_dir: str,
+    definition: tuple[str | None, str | None, str, bool],
+    parameters: dict[str, Any],
+    dataset: str | None,
+    runner: str | None,
+    options: tuple[list[str], list[str] | None],
+) -> None:
+    """Have the pipeline of a run do `method`, and show what comes of it.
+
+    Args:
+        method: of `Pipeline`.
+        run_dir: the run directory.
+        definition: --config, --script, the variable, and whether a script from elsewhere may run.
+        parameters: of the run.
+        dataset: the rows that the run was given.
+        runner: as given.
+        options: the runner's settings, and Beam's own flags.
+    """
+    settings = runner_options(*options)
+    pipeline = pipeline_of_run(run_dir, *definition)
     with interruptible():
-        distiset = pipeline.retry(
+        distiset = getattr(pipeline, method)(
             run_dir,
             dataset=dataset,
-            parameters=parse_parameters(param),
+            parameters=parameters,
             runner=runner,
-            options=options,
+            options=settings,
         )
     show(distiset)

@@ -16,6 +16,7 @@ from typing import Any
 
 from beam_distilabel.models.engine import engines
 from beam_distilabel.progress import FLUSH_SECONDS, has_others, in_flight
+from beam_distilabel.secret_texts import hide_in_url
 
 STOP_SECONDS = 10.0
 """How long the second Ctrl-C waits for the run to end, before it leaves it alone."""
@@ -121,7 +122,14 @@ def resume_command(run_dir: str) -> str:
     return f"pipeline.run(output_dir={run_dir!r})"
 
 
-_HARMLESS = ("--config", "--dataset", "--script", "--pipeline-variable-name", "--runner")
+_HARMLESS = frozenset(
+    "--config --dataset --load-groups --max-failure-ratio --memory-budget --params-file "
+    "--pipeline-variable-name --repo-id --runner --script".split()
+)
+_FLAGS = frozenset(
+    "--ignore-cache --no-private --no-resume --private --resume --trust-remote-code".split()
+)
+_FLAGS_TO_KEEP = frozenset(("--private", "--trust-remote-code"))
 _NOT_SHOWN = ("--param", "--runner-option")
 
 
@@ -130,13 +138,24 @@ def _harmless(arguments: list[str], run_dir: str) -> list[str]:
     if flags:
         arguments = arguments[: arguments.index("--")]
     kept = [argument for argument in arguments[:2] if not argument.startswith("-")]
-    if kept and kept[0] != "pipeline":  # `finalize RUN_DIR`, `retry RUN_DIR`
+    runs = kept[:1] == ["pipeline"]
+    if kept and not runs:  # `finalize RUN_DIR`, `retry RUN_DIR`
         kept = ["retry", run_dir] if kept[0] == "retry" else ["finalize", run_dir]
+    before = "--resume"  # what takes no value
     for i, argument in enumerate(arguments):
-        option, equals, _ = argument.partition("=")
-        if option in _HARMLESS:
-            kept += [argument] if equals else arguments[i : i + 2]
-    if kept[:1] == ["pipeline"]:
+        option, equals, value = argument.partition("=")
+        is_option = argument.startswith("--")
+        has_value = before.startswith("--") and "=" not in before and before not in _FLAGS
+        if is_option and option in _HARMLESS:
+            kept.append(f"{option}={hide_in_url(value)}" if equals else option)
+        elif has_value and before in _HARMLESS:
+            kept.append(hide_in_url(argument))
+        elif runs and not is_option and not has_value and i > 1:
+            kept.append(hide_in_url(argument))  # CONFIG, which needs no option
+        elif runs and argument in _FLAGS_TO_KEEP:
+            kept.append(argument)
+        before = argument
+    if runs:
         kept += ["--output-dir", run_dir]
     given = {argument.partition("=")[0] for argument in arguments}
     for option in _NOT_SHOWN:

@@ -615,6 +615,39 @@ class Pipeline(beam.PTransform):
             )
         return known
 
+    def validate(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        dataset: Any = None,
+        load_groups: Any = None,
+    ) -> None:
+        """Make sure that `run` with these arguments could begin; nothing is started or loaded.
+
+        Args:
+            parameters: see `run`.
+            dataset: see `run`.
+            load_groups: see `run`.
+
+        Raises:
+            PipelineValidationError: the pipeline can't run as it is; has the Step and the remedy.
+            ModuleNotFoundError: a package of its `requirements` isn't installed.
+
+        Example:
+            >>> from beam_distilabel.steps import KeepColumns
+            >>> with Pipeline(name="doc-validate") as pipeline:
+            ...     _ = KeepColumns(name="keep", columns=["a"])
+            >>> pipeline.validate(dataset=[{"a": 1}])
+            >>> pipeline.validate()
+            Traceback (most recent call last):
+            beam_distilabel.errors.PipelineValidationError: Step 'keep' (KeepColumns) cannot be ...
+        """
+        self._check_requirements()
+        graph = self._graph_of_run(parameters)
+        if dataset is not None:
+            _add_loader(graph, dataset, batch_size=1)
+        checked_groups(graph, load_groups)
+        validate(graph, has_input=False)
+
     def dry_run(
         self,
         parameters: Parameters | None = None,

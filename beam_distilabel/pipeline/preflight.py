@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.hub import HubTarget
+from beam_distilabel.hub import HubTarget, open_destination
 from beam_distilabel.layout import is_local
 from beam_distilabel.pickling import private_texts
 from beam_distilabel.pipeline.graph import Graph
@@ -105,6 +105,24 @@ def check_secrets(graph: Graph, hub: HubTarget | None, shares_process: bool) -> 
             )
         if shares_process and source is not None and _is_missing(secret, source):
             raise DistilabelUserError(f"{owner}: {path}: {missing(source)}.")
+
+
+def check_destinations(hub: HubTarget | None, steps: Mapping[str, Any]) -> None:
+    """Make sure that what is to be published can be, before anything is paid for.
+
+    The job that publishes asks too, but of several jobs that is the last one.
+
+    Args:
+        hub: where the result is published.
+        steps: the `PushToHub` Steps.
+
+    Raises:
+        DistilabelUserError: a repository can't be written to.
+    """
+    if hub is not None:
+        open_destination(hub)
+    for step in steps.values():
+        open_destination(step.target(), step._described())
 
 
 def _remember(model: BaseModel) -> None:

@@ -66,7 +66,7 @@ from beam_distilabel.pipeline.memory_watch import (
     shuffles_rows,
 )
 from beam_distilabel.pipeline.needs import Needs, budget_of_run, models_of
-from beam_distilabel.pipeline.preflight import check_job, ready_runner
+from beam_distilabel.pipeline.preflight import check_destinations, check_job, ready_runner
 from beam_distilabel.pipeline.report import RunFacts
 from beam_distilabel.pipeline.row_totals import row_totals
 from beam_distilabel.pipeline.run_control import RunControl
@@ -521,6 +521,8 @@ class Run:
             expected = source_bytes(graph)
             subsets = len(graph.subsets()) if request.hub else 1
             check_size(expected and expected * subsets, subsets, f"Pipeline {request.name!r}")
+            if len(self._stages) > 1:
+                check_destinations(request.hub, {} if request.dry_run else pushes)
         if request.mode != "finalize":
             # At the start: what a run that dies has finished can be finalized by it.
             request.directory.write_text(PIPELINE_FILE, facts.definition_text())

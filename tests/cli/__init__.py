@@ -1,0 +1,1 @@
+"""The command line, part by part; whole commands are in tests/e2e/test_cli.py."""
