@@ -22,8 +22,10 @@ from beam_distilabel.beam_yaml.shapes import (
 )
 from beam_distilabel.errors import RowError
 from beam_distilabel.failures import Failure
+from beam_distilabel.metadata import METADATA
 from beam_distilabel.pipeline.columns import UNKNOWN, Column, KnownRows
 from beam_distilabel.row import DRAW, ROW_ID, Row
+from beam_distilabel.step import _Step
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,8 @@ class _Receive(beam.DoFn):
 
     def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Row]:
         row = to_dict(element)
+        if METADATA in row and row[METADATA] is None:
+            row = {name: row[name] for name in row if name != METADATA}
         row_id = row.get(ROW_ID)
         if row_id is not None:
             # Beam's Explode, Join or Flatten may have made several of one: they are other rows.
@@ -101,25 +105,31 @@ class Send(beam.PTransform):
 
     Args:
         known: what is known of the rows.
-        what: whose rows they are, for messages.
+        step: whose rows they are.
         handles_errors: whether a row that doesn't fit is an error that the file handles.
+        tells_failures: whether rows may say in their metadata why they failed.
 
     Returns:
         The rows, and the failures of those that don't fit; None where that ends the job.
     """
 
-    def __init__(self, known: KnownRows, what: str, handles_errors: bool) -> None:
+    def __init__(
+        self, known: KnownRows, step: _Step, handles_errors: bool, tells_failures: bool
+    ) -> None:
         super().__init__()
-        self._known = known
-        self._what = what
+        self._columns = dict(known.columns)
+        if tells_failures:
+            self._columns.setdefault(METADATA, UNKNOWN)
+        self._has_others = known.has_others
+        self._step = step
         self._handles_errors = handles_errors
 
     def expand(self, rows: Any) -> tuple[Any, Any]:
-        columns = self._known.columns
-        if not _has_schema(self._known, self._what):
+        what, name = self._step._described(), self._step.unique_name
+        if not _has_schema(KnownRows(self._columns, self._has_others), what):
             return rows, None
-        fields = {name: _hint(column) for name, column in columns.items()}
-        fn = _Send(Shape(fields), self._what, self._handles_errors)
+        fields = {name: _hint(column) for name, column in self._columns.items()}
+        fn = _Send(Shape(fields), what, name, self._handles_errors)
         kind = row_type({**fields, ROW_COLUMN: str})
         made = rows | beam.ParDo(fn).with_outputs(MISFITS, main="rows")
         made.rows.element_type = kind
@@ -127,9 +137,10 @@ class Send(beam.PTransform):
 
 
 class _Send(beam.DoFn):
-    def __init__(self, shape: Shape, what: str, handles_errors: bool) -> None:
+    def __init__(self, shape: Shape, what: str, step: str, handles_errors: bool) -> None:
         self._shape = shape
         self._what = what
+        self._step = step
         self._handles_errors = handles_errors
 
     def process(self, row: Row) -> Iterator[Any]:
@@ -142,7 +153,7 @@ class _Send(beam.DoFn):
                     "columns: declare it in the Step's `outputs` and `output_schema`, or send such "
                     "rows elsewhere with `error_handling: {output: errors}`."
                 ) from None
-            yield TaggedOutput(MISFITS, Failure(self._what, "schema", str(error), row))
+            yield TaggedOutput(MISFITS, Failure(self._step, "schema", str(error), row))
 
 
 class SendErrors(beam.PTransform):

@@ -43,7 +43,7 @@ def construct(cls: type[BaseModel], config: Mapping[str, Any], what: str) -> Any
             _refuse_secret(name, value, what)
         takes_model = _takes_model(annotation)
         values[name] = _model(value, f"{what}, {name!r}") if takes_model else value
-    replace_secrets(config, lambda path, value: _refuse_secret(path, value, what))
+    refuse_secrets(config, what)
     try:
         return cls(**values)
     except ValidationError as error:
@@ -88,12 +88,16 @@ def _model(value: Any, what: str) -> Any:
 _MODEL_FORM = "A model is its class and its fields, such as {type: vLLM, model: org/name}."
 
 
-def _refuse_secret(path: str, value: Any, what: str) -> Any:
-    """Refuse what isn't the name of a secret: Beam makes the file's text a part of the job.
+def refuse_secrets(values: Mapping[str, Any], what: str) -> None:
+    """Refuse values of which some are secrets: Beam makes the file's text a part of the job.
 
     Raises:
-        DistilabelUserError: it is a secret.
+        DistilabelUserError: one is, and not the name of one.
     """
+    replace_secrets(values, lambda path, value: _refuse_secret(path, value, what))
+
+
+def _refuse_secret(path: str, value: Any, what: str) -> Any:
     if value is not None and (not isinstance(value, str) or source_in(value) is None):
         raise DistilabelUserError(
             f"{what}: {path!r} is a secret, and what stands in a Beam YAML file becomes part of "
@@ -103,4 +107,4 @@ def _refuse_secret(path: str, value: Any, what: str) -> Any:
     return value
 
 
-__all__ = ["construct"]
+__all__ = ["construct", "refuse_secrets"]

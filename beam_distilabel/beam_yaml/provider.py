@@ -107,19 +107,11 @@ class DistilabelProvider(InlineProvider):
                 raise DistilabelUserError(
                     f"there is no Step or Task {name!r} here.{closest(str(name), known)}"
                 )
-        super().__init__(
-            {given: known[name] for given, name in names.items()} if names else known,
-            no_input_transforms=["DistilabelPipeline"],
-        )
+        super().__init__({given: known[name] for given, name in names.items()} if names else known)
 
     def _affinity(self, other: Provider) -> int:
         # As between two of Beam's own that run in this process: no other language in between.
         return 10 if isinstance(other, InlineProvider) else 0
-
-    def requires_inputs(self, typ: str, args: Mapping[str, Any]) -> bool:
-        if self._transform_factories[typ] is DistilabelPipeline:
-            return False  # it may have a loader
-        return bool(super().requires_inputs(typ, args))
 
     def to_json(self) -> dict[str, Any]:
         return {"type": PROVIDER}

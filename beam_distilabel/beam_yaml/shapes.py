@@ -375,7 +375,7 @@ def _of_none(make: _Maker) -> _Maker:
 def _of_numpy(value: Any, kinds: str, wanted: str) -> Any:
     """The Python value of a scalar of numpy, if it is of these kinds."""
     dtype = getattr(value, "dtype", None)
-    if dtype is None or dtype.kind not in kinds or getattr(value, "ndim", 1):
+    if dtype is None or dtype.kind not in kinds or getattr(value, "shape", None) != ():
         raise _misfit(value, wanted)
     return value.item()
 

@@ -16,8 +16,9 @@ from beam_distilabel.beam_yaml.borders import (
     arrow_schema,
     known_rows_of,
 )
-from beam_distilabel.beam_yaml.config import construct
+from beam_distilabel.beam_yaml.config import construct, refuse_secrets
 from beam_distilabel.beam_yaml.shapes import row_type
+from beam_distilabel.card import write_card
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.pipeline import Pipeline
@@ -85,7 +86,8 @@ class StepTransform(beam.PTransform):
             result = step.apply_to(inputs)
         else:
             result = step.apply_to(rows if len(rows) > 1 else rows[0])
-        send = Send(rows_sent(step, known), what, bool(self._errors))
+        fails = step.on_failure == "null"
+        send = Send(rows_sent(step, known), step, bool(self._errors), fails)
         sent, misfits = send.expand(result.rows)
         if not self._errors:
             return {"out": sent}
@@ -110,6 +112,8 @@ class DistilabelPipeline(beam.PTransform):
         DistilabelUserError: the file can't be read, or a parameter is unknown.
     """
 
+    _yaml_requires_inputs = False  # as Beam's providers ask: it may have a loader
+
     def __init__(
         self,
         file: str,
@@ -121,6 +125,7 @@ class DistilabelPipeline(beam.PTransform):
         name = type(self).__name__
         if not isinstance(file, str):
             raise DistilabelUserError(f"{name}: file={file!r} is no path.")
+        refuse_secrets(parameters or {}, f"{name}, parameters")
         self._pipeline = Pipeline.from_file(file)
         set_parameters(self._pipeline.graph, parameters or {})
         self._errors = _error_output(error_handling, name)
@@ -149,9 +154,10 @@ class DistilabelPipeline(beam.PTransform):
         sent_on = known_rows(pipeline.graph, known)
         result: dict[str, Any] = {}
         failures = [outputs.failures]
+        steps = pipeline.graph.steps
+        fails = any(step.on_failure == "null" for step in steps.values())
         for leaf, subset in pipeline.graph.subsets().items():
-            step = pipeline.graph.steps[leaf]
-            send = Send(sent_on[leaf], step._described(), bool(self._errors))
+            send = Send(sent_on[leaf], steps[leaf], bool(self._errors), fails)
             result[subset], misfits = outputs.subsets[subset] | f"Send {subset}" >> send
             failures += [] if misfits is None else [misfits]
         if self._errors:
@@ -164,7 +170,8 @@ class DistilabelPipeline(beam.PTransform):
 class WriteDistiset(beam.PTransform):
     """Writes a Distiset; every input becomes the subset of its name.
 
-    Its output has a row per subset: `subset`, `path`, and the number of `rows`.
+    A card says what is there, so `datasets.load_dataset(path, subset)` opens it. The output has a
+    row per subset: `subset`, `path`, and the number of `rows`.
 
     Args:
         path: the result's folder, local or on any filesystem.
@@ -195,6 +202,8 @@ class WriteDistiset(beam.PTransform):
         hub: str | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if isinstance(hub, Mapping):
+            refuse_secrets(hub, "WriteDistiset, hub")
         self._subset = subset
         bounds = {"max_shard_bytes": max_shard_bytes, "max_shard_rows": max_shard_rows}
         self._arguments: dict[str, Any] = {
@@ -215,14 +224,21 @@ class WriteDistiset(beam.PTransform):
         received = {name: rows | f"Receive {name}" >> Receive() for name, rows in subsets.items()}
         manifest = received | "Write" >> Write(**self._arguments, schemas=schemas)
         kind = row_type({"subset": str, "path": str, "rows": int})
-        return manifest | beam.ParDo(_Written(self._path)).with_output_types(kind)
+        whole = all(rows.is_bounded for rows in subsets.values())  # of windows it has a card
+        return manifest | beam.ParDo(_Written(self._path, whole)).with_output_types(kind)
 
 
 class _Written(beam.DoFn):
-    def __init__(self, path: str) -> None:
+    """Writes the card, by which `datasets` finds the subsets, and tells what was written."""
+
+    def __init__(self, path: str, writes_card: bool) -> None:
         self._path = path
+        self._writes_card = writes_card
 
     def process(self, manifest: Manifest) -> Iterator[Any]:
+        if self._writes_card:
+            # Of no definition: a `pipeline.yaml` beside the folder is likely Beam's.
+            write_card(self._path, location=self._path, definition={})
         for name, subset in manifest.items():
             yield beam.Row(subset=name, path=self._path, rows=subset["rows"])
 
