@@ -33,6 +33,7 @@ setup(
     ],
     package_data={
         "beam_distilabel": ["py.typed"],
+        "beam_distilabel.beam_yaml": ["providers.yaml"],
         "beam_distilabel.runners": ["deploy/*", "deploy/*/*"],
         "beam_distilabel.runners.flink_cluster": ["pom.xml"],
     },
@@ -91,6 +92,9 @@ setup(
         "ollama": ["ollama>=0.6"],
         # vLLM(engine="url").
         "url": ["aiohttp>=3.14"],
+        # Beam YAML. It brings pandas 2, which Beam's ReadFromCsv, ReadFromJson, WriteToCsv and
+        # WriteToJson need; tried with 2.3.
+        "beam-yaml": ["apache-beam[yaml]>=2.77"],
         # The runner "dataflow", and gs:// without gcsfs. Not `apache-beam[gcp]`, which wants an
         # older google-genai than we do; the upper bounds are those of Beam 2.77.
         "dataflow": [
@@ -106,6 +110,7 @@ setup(
             "check-jsonschema>=0.39",
             "cohere>=7.3",
             "cryptography>=50.0",
+            "docstring-parser>=0.18",
             "google-auth-httplib2>=0.2,<0.3",
             "google-cloud-dataflow-client>=0.13,<0.14",
             "google-cloud-storage>=3.17,<4",

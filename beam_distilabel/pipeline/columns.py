@@ -7,7 +7,7 @@ can't be known, nor what it makes; the Steps of this package read what they decl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -192,18 +192,19 @@ class Column(NamedTuple):
     """What is known of a column.
 
     Attributes:
-        type: null where it isn't known.
+        type: an Arrow type, null where it isn't known; what the rows that a graph receives were
+            said to have is passed on as it is.
         feature: of `datasets`, as JSON.
     """
 
-    type: pa.DataType
+    type: Any
     feature: Any = None
 
 
 UNKNOWN = Column(pa.null())
 
 
-class _Rows(NamedTuple):
+class KnownRows(NamedTuple):
     """What is known of a Step's rows: columns by name, and whether there may be others."""
 
     columns: dict[str, Column]
@@ -226,26 +227,40 @@ def subset_schemas(graph: Graph) -> dict[str, pa.Schema]:
 
 def sent_schemas(graph: Graph) -> dict[str, pa.Schema]:
     """Per Step, what `subset_schemas` says of a subset, of the rows that it sends on."""
-    rows: dict[str, _Rows] = {}
+    return {name: _schema(known.columns) for name, known in known_rows(graph).items()}
+
+
+def known_rows(graph: Graph, received: KnownRows | None = None) -> dict[str, KnownRows]:
+    """Per Step, what is known of the rows that it sends on.
+
+    Args:
+        graph: a validated graph; loaders look into their data.
+        received: what is known of the rows that the graph is given; None for nothing.
+    """
+    rows: dict[str, KnownRows] = {}
     for name in graph.in_order():
         step = graph.steps[name]
         before = [rows[other] for other in graph.predecessors(name)]
-        if step.is_generator:
-            rows[name] = _loaded(step)
-        else:
-            rows[name] = _passed(step, _joined(before))
-    return {name: _schema(known.columns) for name, known in rows.items()}
+        if not before and received is not None:
+            before = [received]
+        rows[name] = rows_sent(step, before)
+    return rows
 
 
-def _loaded(step: Any) -> _Rows:
+def rows_sent(step: Any, before: Sequence[KnownRows]) -> KnownRows:
+    """What is known of the rows that a Step sends on, given those of its predecessors."""
+    return _loaded(step) if step.is_generator else _passed(step, _joined(before))
+
+
+def _loaded(step: Any) -> KnownRows:
     made = _made(step)
     mapped = (
         renamed(made, step.output_mappings) if _is_ours(step) else step._map_outputs(made, None)
     )
-    return _Rows(_visible(mapped), has_others=not made)
+    return KnownRows(_visible(mapped), has_others=not made)
 
 
-def _passed(step: Any, before: _Rows) -> _Rows:
+def _passed(step: Any, before: KnownRows) -> KnownRows:
     source: dict[str, Any] = dict(before.columns)
     if before.has_others:
         for name in step.input_mappings.values():
@@ -260,7 +275,7 @@ def _passed(step: Any, before: _Rows) -> _Rows:
     else:
         after = _made(step)
     mapped = step._map_outputs(after, source)
-    return _Rows(_visible(mapped), before.has_others and step.keeps_other_columns)
+    return KnownRows(_visible(mapped), before.has_others and step.keeps_other_columns)
 
 
 def _made(step: Any) -> dict[str, Any]:
@@ -277,10 +292,10 @@ def _made(step: Any) -> dict[str, Any]:
     }
 
 
-def _joined(branches: list[_Rows]) -> _Rows:
+def _joined(branches: Sequence[KnownRows]) -> KnownRows:
     """The rows of a Step with several predecessors; of one without any, rows from outside."""
     if not branches:
-        return _Rows({}, has_others=True)
+        return KnownRows({}, has_others=True)
     names = dict.fromkeys(name for branch in branches for name in branch.columns)
     columns = {}
     for name in names:
@@ -290,7 +305,7 @@ def _joined(branches: list[_Rows]) -> _Rows:
             if name in branch.columns or branch.has_others
         ]
         columns[name] = found[0] if all(column == found[0] for column in found) else UNKNOWN
-    return _Rows(columns, any(branch.has_others for branch in branches))
+    return KnownRows(columns, any(branch.has_others for branch in branches))
 
 
 def _visible(row: Mapping[str, Any]) -> dict[str, Column]:
@@ -330,12 +345,15 @@ def source_bytes(graph: Graph) -> int | None:
 
 __all__ = [
     "Column",
+    "KnownRows",
     "asked_columns",
     "columns_to_read",
     "described_sources",
+    "known_rows",
     "number_by_prompts",
     "prune_columns",
     "routed_columns",
+    "rows_sent",
     "sent_schemas",
     "source_bytes",
     "subset_schemas",
