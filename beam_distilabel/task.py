@@ -102,8 +102,8 @@ class _Task(_Step):
     """Fields of the Task's own that say how many rows there are, not what is asked about one."""
 
     draws_per_row: ClassVar[bool] = False
-    """Whether every row is a draw of its own although its prompt has nothing of it: rows that differ
-    in any column get answers of their own."""
+    """Whether every row is a draw of its own, although its prompt has nothing of it: rows that
+    differ in any column get answers of their own."""
 
     @property
     def model(self) -> Model:

@@ -27,6 +27,7 @@ from beam_distilabel.keeping import kept_in
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
+from beam_distilabel.pipeline.drawing import draw, svg_of
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.launch import launch
@@ -758,6 +759,53 @@ class Pipeline(beam.PTransform):
     def from_file(cls, path: str | os.PathLike[str]) -> Pipeline:
         """Load a JSON or YAML file, by its extension."""
         return cls.from_dict(serialization.read(path, serialization.format_of(path)))
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    def draw(
+        self,
+        path: str | os.PathLike[str] | None = "pipeline.png",
+        top_to_bottom: bool = False,
+        show_edge_labels: bool = True,
+        format: str | None = None,
+    ) -> str:
+        """Draw the Steps, routers and subsets, and how rows go from one to the other.
+
+        Nothing is sent anywhere, and no data is read: the columns of files aren't shown.
+
+        Args:
+            path: the file: `.svg`, `.png` (needs the extra `draw`), or `.mmd` for Mermaid text.
+            top_to_bottom: whether rows go from top to bottom, not from left to right.
+            show_edge_labels: whether to show the columns that each Step makes.
+            format: "svg", "png" or "mermaid", whatever the file's name says.
+
+        Returns:
+            The path.
+
+        Raises:
+            DistilabelUserError: the format isn't known, or Pillow isn't installed.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
+            >>> with Pipeline(name="doc-draw") as pipeline:
+            ...     _ = LoadDataFromDicts(data=[{"a": 1}]) >> KeepColumns(columns=["a"])
+            >>> file = pipeline.draw(pathlib.Path(tempfile.mkdtemp(), "pipeline.svg"))
+            >>> pathlib.Path(file).read_text()[:4]
+            '<svg'
+        """
+        return draw(
+            self._graph,
+            self.name,
+            "pipeline.png" if path is None else path,
+            top_to_bottom,
+            show_edge_labels,
+            format,
+        )
+
+    def _repr_html_(self) -> str:
+        """The drawing, for notebooks; every text in it is escaped."""
+        return svg_of(self._graph, self.name)
 
     def __repr__(self) -> str:
         return f"Pipeline(name={self.name!r}, steps={self.step_names})"
