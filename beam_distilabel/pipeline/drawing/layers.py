@@ -1,4 +1,4 @@
-"""A layered layout of an acyclic graph (Sugiyama et al. 1981): each node in the layer of the longest
+"""A layered layout of an acyclic graph (Sugiyama et al. 1981): nodes in the layer of the longest
 way to it, few crossings, neighbours opposite each other.
 
 "main" is the direction in which rows go, "cross" the other one.
