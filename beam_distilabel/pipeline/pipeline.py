@@ -8,7 +8,6 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from logging import Handler
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +15,6 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.runner import PipelineResult
-from packaging.requirements import InvalidRequirement, Requirement
 
 from beam_distilabel.checkpoint import CheckpointSettings, as_settings
 from beam_distilabel.context import RunContext
@@ -41,6 +39,7 @@ from beam_distilabel.pipeline.run_directory import (
 )
 from beam_distilabel.pipeline.stages import LoadStages, checked_groups, load_stages
 from beam_distilabel.pipeline.validation import set_parameters, validate
+from beam_distilabel.requirements import checked, missing
 from beam_distilabel.row import Row
 from beam_distilabel.step import RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
@@ -99,13 +98,34 @@ class Pipeline(beam.PTransform):
         self.description = description
         self._cache_dir = Path(cache_dir) if cache_dir is not None else None
         self._enable_metadata = enable_metadata
-        self.requirements = list(requirements or [])
+        self._requirements = checked(requirements or (), f"Pipeline {name!r}")
         self._response_cache_dir = (
             None if response_cache_dir is None else RunDirectory(response_cache_dir).path
         )
         self._graph = Graph()
         self._times_applied = 0
         self._context = RunContext()
+
+    # -- what it needs ---------------------------------------------------------------------------
+
+    @property
+    def requirements(self) -> list[str]:
+        """The packages that the pipeline and its Steps need, in alphabetical order."""
+        of_steps = (text for step in self.steps for text in step.requirements)
+        return sorted({*self._requirements, *of_steps})
+
+    @requirements.setter
+    def requirements(self, requirements: Sequence[str]) -> None:
+        """Those of the pipeline itself.
+
+        Raises:
+            DistilabelUserError: one of them is no requirement.
+        """
+        self._requirements = checked(requirements, f"Pipeline {self.name!r}")
+
+    def requirements_to_install(self) -> list[str]:
+        """Those of them that aren't installed in the version asked for."""
+        return missing(self.requirements)
 
     # -- building --------------------------------------------------------------------------------
 
@@ -664,25 +684,11 @@ class Pipeline(beam.PTransform):
         return RunDirectory(output_dir if output_dir else self._default_cache() / self.name)
 
     def _check_requirements(self) -> None:
-        missing = []
-        for text in self.requirements:
-            try:
-                requirement = Requirement(text)
-            except InvalidRequirement as error:
-                raise DistilabelUserError(
-                    f"Pipeline {self.name!r}: {text!r} is no requirement: {error}"
-                ) from None
-            try:
-                installed = metadata.version(requirement.name)
-            except metadata.PackageNotFoundError:
-                missing.append(text)
-                continue
-            if not requirement.specifier.contains(installed, prereleases=True):
-                missing.append(text)
-        if missing:
+        absent = self.requirements_to_install()
+        if absent:
             raise ModuleNotFoundError(
                 f"Pipeline {self.name!r} requires packages that are not installed: "
-                f"pip install {' '.join(map(repr, missing))}"
+                f"pip install {' '.join(map(repr, absent))}"
             )
 
     # -- Beam ------------------------------------------------------------------------------------
