@@ -90,6 +90,8 @@ setup(
         # huggingface_hub is there anyway.
         "hf-inference-endpoints": [],
         "ollama": ["ollama>=0.6"],
+        # Pipeline.draw to a PNG; SVG and Mermaid need nothing.
+        "draw": ["pillow>=12.3"],
         # vLLM(engine="url").
         "url": ["aiohttp>=3.14"],
         # Beam YAML. It brings pandas 2, which Beam's ReadFromCsv, ReadFromJson, WriteToCsv and
@@ -129,6 +131,7 @@ setup(
             "mypy>=2.4",
             "ollama>=0.6",
             "openai>=3.54",
+            "pillow>=12.3",
             "psutil>=7.2",
             "pytest>=9.2",
             "pytest-cov>=7.1",

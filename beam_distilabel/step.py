@@ -27,6 +27,7 @@ from beam_distilabel.join import JoinSpec
 from beam_distilabel.keeping import kept_in
 from beam_distilabel.metadata import METADATA, with_failure
 from beam_distilabel.pickling import PicklesUnloaded
+from beam_distilabel.requirements import missing
 from beam_distilabel.row import RESERVED, ROW_ID, Row, content, identify, inherit
 from beam_distilabel.runtime_parameters import RuntimeParameter, RuntimeParametersMixin
 from beam_distilabel.signatures import takes_many_inputs
@@ -152,6 +153,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     is_generator: ClassVar[bool] = False
     is_global: ClassVar[bool] = False
     keeps_other_columns: ClassVar[bool] = True
+    _requirements: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, /, pipeline: Any = None, **data: Any) -> None:
         super().__init__(**data)
@@ -326,6 +328,24 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
                 if name in source and name not in mapped and name not in gone:
                     mapped[name] = source[name]
         return mapped
+
+    def print(self) -> None:
+        """Show the columns that the Step reads and makes."""
+        from beam_distilabel.showing import show_columns
+
+        show_columns(self)
+
+    # -- what it needs ---------------------------------------------------------------------------
+
+    @property
+    def requirements(self) -> list[str]:
+        """The packages that the Step needs, in alphabetical order; see `requirements`, the
+        decorator."""
+        return sorted(type(self)._requirements)
+
+    def requirements_to_install(self) -> list[str]:
+        """Those of them that aren't installed in the version asked for."""
+        return missing(self.requirements)
 
     # -- life cycle ------------------------------------------------------------------------------
 

@@ -102,8 +102,8 @@ class _Task(_Step):
     """Fields of the Task's own that say how many rows there are, not what is asked about one."""
 
     draws_per_row: ClassVar[bool] = False
-    """Whether every row is a draw of its own although its prompt has nothing of it: rows that differ
-    in any column get answers of their own."""
+    """Whether every row is a draw of its own, although its prompt has nothing of it: rows that
+    differ in any column get answers of their own."""
 
     @property
     def model(self) -> Model:
@@ -342,23 +342,43 @@ class _Task(_Step):
             return self._failed_rows(row, failure, sent)
         return self._finished_rows(row, outputs, sent)
 
+    # -- looking at it ---------------------------------------------------------------------------
+
     def sample_row(self) -> Row:
         """A row of placeholders, which `print` shows the prompt of."""
-        return {name: f"<{name.upper()}>" for name in self.inputs}
+        from beam_distilabel.showing import sample_row
 
-    def print(self, sample_input: Row | None = None) -> None:
-        """Show the prompt of `sample_input`, or of a row of placeholders."""
-        from rich.console import Console
-        from rich.panel import Panel
+        return sample_row(column_flags(self.inputs))
 
-        row = sample_input or self.sample_row()
-        console = Console()
-        formatted = self._format_input(row)
-        chat = formatted[0] if isinstance(formatted, tuple) else formatted
-        if isinstance(chat, str):
-            chat = [{"role": "prompt", "content": chat}]
-        for message in chat:
-            console.print(Panel(str(message["content"]), title=message["role"]), markup=False)
+    def first_prompt(self, row: Row) -> FormattedInput:
+        """What is asked first about `row`; nothing is asked.
+
+        Raises:
+            DistilabelUserError: a rollout of the Task's own asks nothing.
+        """
+        from beam_distilabel.showing import first_prompt
+
+        if type(self).format_input is not _Task.format_input:
+            return self._format_input(row)
+        prompt: FormattedInput = first_prompt(self, row)
+        return prompt
+
+    def _sample_input(self) -> Any:
+        """What `print` shows; distilabel's name, which a user's Task may define."""
+        return self.first_prompt(self.sample_row())
+
+    def print(self, sample_input: Any = None) -> None:
+        """Show the prompt of a row, of placeholders by default; of several the first.
+
+        Args:
+            sample_input: a row, or a chat as `format_input` returns it.
+
+        Raises:
+            DistilabelUserError: no prompt can be made of it.
+        """
+        from beam_distilabel.showing import show_prompt
+
+        show_prompt(self, sample_input)
 
 
 class Task(_Task, Step):

@@ -26,10 +26,10 @@ from beam_distilabel.keeping import kept_in
 from beam_distilabel.pipeline import serialization
 from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
+from beam_distilabel.pipeline.drawing import draw, svg_of
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.launch import launch
-from beam_distilabel.pipeline.requirements import checked_requirements, missing_requirements
 from beam_distilabel.pipeline.routing import Router, StepList
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (
@@ -44,6 +44,7 @@ from beam_distilabel.pipeline.validation import (
     set_parameters,
     validate,
 )
+from beam_distilabel.requirements import checked, missing
 from beam_distilabel.row import Row
 from beam_distilabel.step import DEFAULT_BATCH_SIZE, RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
@@ -109,13 +110,34 @@ class Pipeline(beam.PTransform):
         self.description = description
         self._cache_dir = Path(cache_dir) if cache_dir is not None else None
         self._enable_metadata = enable_metadata
-        self.requirements = checked_requirements(requirements)
+        self._requirements = checked(requirements or (), f"Pipeline {name!r}")
         self._response_cache_dir = (
             None if response_cache_dir is None else RunDirectory(response_cache_dir).path
         )
         self._graph = Graph()
         self._times_applied = 0
         self._context = RunContext()
+
+    # -- what it needs ---------------------------------------------------------------------------
+
+    @property
+    def requirements(self) -> list[str]:
+        """The packages that the pipeline and its Steps need, in alphabetical order."""
+        of_steps = (text for step in self.steps for text in step.requirements)
+        return sorted({*self._requirements, *of_steps})
+
+    @requirements.setter
+    def requirements(self, requirements: Sequence[str]) -> None:
+        """Those of the pipeline itself.
+
+        Raises:
+            DistilabelUserError: one of them is no requirement.
+        """
+        self._requirements = checked(requirements, f"Pipeline {self.name!r}")
+
+    def requirements_to_install(self) -> list[str]:
+        """Those of them that aren't installed in the version asked for."""
+        return missing(self.requirements)
 
     # -- building --------------------------------------------------------------------------------
 
@@ -735,11 +757,11 @@ class Pipeline(beam.PTransform):
         return RunDirectory(output_dir if output_dir else self._default_cache() / self.name)
 
     def _check_requirements(self) -> None:
-        missing = missing_requirements(self.requirements)
-        if missing:
+        absent = self.requirements_to_install()
+        if absent:
             raise ModuleNotFoundError(
                 f"Pipeline {self.name!r} requires packages that are not installed: "
-                f"pip install {' '.join(map(repr, missing))}"
+                f"pip install {' '.join(map(repr, absent))}"
             )
 
     # -- Beam ------------------------------------------------------------------------------------
@@ -845,6 +867,53 @@ class Pipeline(beam.PTransform):
             Pipeline(name='doc-file', steps=['keep_columns_0'])
         """
         return cls.from_dict(serialization.read(path, serialization.format_of(path)))
+
+    # -- pictures --------------------------------------------------------------------------------
+
+    def draw(
+        self,
+        path: str | os.PathLike[str] | None = "pipeline.png",
+        top_to_bottom: bool = False,
+        show_edge_labels: bool = True,
+        format: str | None = None,
+    ) -> str:
+        """Draw the Steps, routers and subsets, and how rows go from one to the other.
+
+        Nothing is sent anywhere, and no data is read: the columns of files aren't shown.
+
+        Args:
+            path: the file: `.svg`, `.png` (needs the extra `draw`), or `.mmd` for Mermaid text.
+            top_to_bottom: whether rows go from top to bottom, not from left to right.
+            show_edge_labels: whether to show the columns that each Step makes.
+            format: "svg", "png" or "mermaid", whatever the file's name says.
+
+        Returns:
+            The path.
+
+        Raises:
+            DistilabelUserError: the format isn't known, or Pillow isn't installed.
+
+        Example:
+            >>> import tempfile, pathlib
+            >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
+            >>> with Pipeline(name="doc-draw") as pipeline:
+            ...     _ = LoadDataFromDicts(data=[{"a": 1}]) >> KeepColumns(columns=["a"])
+            >>> file = pipeline.draw(pathlib.Path(tempfile.mkdtemp(), "pipeline.svg"))
+            >>> pathlib.Path(file).read_text()[:4]
+            '<svg'
+        """
+        return draw(
+            self._graph,
+            self.name,
+            "pipeline.png" if path is None else path,
+            top_to_bottom,
+            show_edge_labels,
+            format,
+        )
+
+    def _repr_html_(self) -> str:
+        """The drawing, for notebooks; every text in it is escaped."""
+        return svg_of(self._graph, self.name)
 
     def __repr__(self) -> str:
         return f"Pipeline(name={self.name!r}, steps={self.step_names})"

@@ -571,14 +571,9 @@ def packages_that_are_not_installed(load: Any) -> Pipeline:
     return pipeline
 
 
-@mistake(25, "'not a requirement!'", "no requirement", "datasets>=2")
+@mistake(25, "'not a requirement!'", "no requirement", "requirements file")
 def a_malformed_requirement(load: Any) -> None:
     Pipeline(name="q", requirements=["numpy", "not a requirement!"])
-
-
-@mistake(25, "requirements='numpy'", "has to be a list")
-def requirements_that_are_a_text(load: Any) -> None:
-    Pipeline(name="q", requirements="numpy")
 
 
 # -- Tasks -----------------------------------------------------------------------------------------

@@ -336,4 +336,6 @@ def test_requirements(tmp_path: Path) -> None:
     message = str(caught.value)
     assert "'no-such-package>=1'" in message and "'pyarrow>=999'" in message
     assert "numpy" not in message
+    with pytest.raises(DistilabelUserError, match="'p': 'not a requirement!' is no requirement"):
+        Pipeline(name="p", requirements=["not a requirement!"])
     assert not (tmp_path / "run").exists()

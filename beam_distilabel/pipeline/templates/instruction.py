@@ -67,7 +67,7 @@ class InstructionResponsePipeline:
 def _default_llm(hf_token: str | SecretStr | None) -> LLM:
     from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
 
-    key = {} if hf_token is None else {"api_key": hf_token}
+    key: dict[str, Any] = {} if hf_token is None else {"api_key": hf_token}
     return InferenceEndpointsLLM(
         model_id=MODEL,
         tokenizer_id=MODEL,

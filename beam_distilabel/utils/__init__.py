@@ -1,0 +1,1 @@
+"""Helpers under the import path of distilabel 1.5."""
