@@ -134,6 +134,16 @@ ALIASES = {
     ),
     "steps.tasks.text_generation:ChatGeneration": "transforms.tasks.text_generation:ChatGeneration",
     "steps.tasks.text_generation:TextGeneration": "transforms.tasks.text_generation:TextGeneration",
+    "steps.tasks.ultrafeedback:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
+    "steps.tasks.instruction_backtranslation:InstructionBacktranslation": (
+        "transforms.tasks.instruction_backtranslation:InstructionBacktranslation"
+    ),
+    "steps.tasks.complexity_scorer:ComplexityScorer": (
+        "transforms.tasks.complexity_scorer:ComplexityScorer"
+    ),
+    "steps.tasks.quality_scorer:QualityScorer": "transforms.tasks.quality_scorer:QualityScorer",
+    "steps.tasks.clair:CLAIR": "transforms.tasks.clair:CLAIR",
+    "steps.tasks:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
     "steps.tasks.typing:ChatType": "typing:ChatType",
     "steps.tasks:task": "decorators:task",
     "steps.typing:StepColumns": "typing:StepColumns",

@@ -2,26 +2,36 @@
 
 from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
+from beam_distilabel.transforms.tasks.clair import CLAIR
+from beam_distilabel.transforms.tasks.complexity_scorer import ComplexityScorer
+from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
+from beam_distilabel.transforms.tasks.quality_scorer import QualityScorer
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
 from beam_distilabel.transforms.tasks.text_generation_with_image import TextGenerationWithImage
+from beam_distilabel.transforms.tasks.ultrafeedback import UltraFeedback
 from beam_distilabel.typing import ChatItem, ChatType
 
 __all__ = [
+    "CLAIR",
     "ChatGeneration",
     "ChatItem",
     "ChatType",
+    "ComplexityScorer",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
+    "InstructionBacktranslation",
     "Magpie",
     "MagpieGenerator",
     "PrometheusEval",
+    "QualityScorer",
     "StructuredGeneration",
     "Task",
     "TextGeneration",
     "TextGenerationWithImage",
+    "UltraFeedback",
     "task",
 ]
