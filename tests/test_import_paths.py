@@ -143,6 +143,13 @@ ALIASES = {
     ),
     "steps.tasks.quality_scorer:QualityScorer": "transforms.tasks.quality_scorer:QualityScorer",
     "steps.tasks.clair:CLAIR": "transforms.tasks.clair:CLAIR",
+    "steps.tasks.evol_instruct.base:EvolInstruct": "transforms.tasks.evol_instruct:EvolInstruct",
+    "steps.tasks.evol_instruct:EvolInstruct": "transforms.tasks.evol_instruct:EvolInstruct",
+    "steps.tasks.evol_instruct.evol_complexity.base:EvolComplexity": (
+        "transforms.tasks.evol_complexity:EvolComplexity"
+    ),
+    "steps.tasks.evol_quality.base:EvolQuality": "transforms.tasks.evol_quality:EvolQuality",
+    "steps.tasks:EvolComplexity": "transforms.tasks.evol_complexity:EvolComplexity",
     "steps.tasks:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
     "steps.tasks.typing:ChatType": "typing:ChatType",
     "steps.tasks:task": "decorators:task",

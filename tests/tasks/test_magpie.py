@@ -275,9 +275,7 @@ def test_more_rows_ask_for_the_new_ones_only(tmp_path: Path) -> None:
     rows = run_generator(tmp_path, generator(5, llm=llm))["default"]["train"].to_list()
     assert len({row["instruction"] for row in rows}) == 5
     assert len(journal(llm.tag).events) == 10
-    more = run_generator(
-        tmp_path, generator(None, llm=llm), parameters={"magpie": {"num_rows": 8}}
-    )
+    more = run_generator(tmp_path, generator(None, llm=llm), parameters={"magpie": {"num_rows": 8}})
     assert more["default"]["train"].to_list()[:5] == rows
     assert len(more["default"]["train"]) == 8
     assert len(journal(llm.tag).events) == 16

@@ -4,6 +4,9 @@ from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
 from beam_distilabel.transforms.tasks.clair import CLAIR
 from beam_distilabel.transforms.tasks.complexity_scorer import ComplexityScorer
+from beam_distilabel.transforms.tasks.evol_complexity import EvolComplexity
+from beam_distilabel.transforms.tasks.evol_instruct import EvolInstruct
+from beam_distilabel.transforms.tasks.evol_quality import EvolQuality
 from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
@@ -20,6 +23,9 @@ __all__ = [
     "ChatItem",
     "ChatType",
     "ComplexityScorer",
+    "EvolComplexity",
+    "EvolInstruct",
+    "EvolQuality",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
