@@ -150,6 +150,9 @@ ALIASES = {
     ),
     "steps.tasks.evol_quality.base:EvolQuality": "transforms.tasks.evol_quality:EvolQuality",
     "steps.tasks:EvolComplexity": "transforms.tasks.evol_complexity:EvolComplexity",
+    "steps.tasks.generate_embeddings:GenerateEmbeddings": (
+        "transforms.tasks.generate_embeddings:GenerateEmbeddings"
+    ),
     "steps.tasks:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
     "steps.tasks.typing:ChatType": "typing:ChatType",
     "steps.tasks:task": "decorators:task",

@@ -7,6 +7,7 @@ from beam_distilabel.transforms.tasks.complexity_scorer import ComplexityScorer
 from beam_distilabel.transforms.tasks.evol_complexity import EvolComplexity
 from beam_distilabel.transforms.tasks.evol_instruct import EvolInstruct
 from beam_distilabel.transforms.tasks.evol_quality import EvolQuality
+from beam_distilabel.transforms.tasks.generate_embeddings import GenerateEmbeddings
 from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
@@ -26,6 +27,7 @@ __all__ = [
     "EvolComplexity",
     "EvolInstruct",
     "EvolQuality",
+    "GenerateEmbeddings",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
