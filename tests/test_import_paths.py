@@ -188,6 +188,26 @@ ALIASES = {
     ),
     "steps.tasks.text_generation:ChatGeneration": "transforms.tasks.text_generation:ChatGeneration",
     "steps.tasks.text_generation:TextGeneration": "transforms.tasks.text_generation:TextGeneration",
+    "steps.tasks.ultrafeedback:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
+    "steps.tasks.instruction_backtranslation:InstructionBacktranslation": (
+        "transforms.tasks.instruction_backtranslation:InstructionBacktranslation"
+    ),
+    "steps.tasks.complexity_scorer:ComplexityScorer": (
+        "transforms.tasks.complexity_scorer:ComplexityScorer"
+    ),
+    "steps.tasks.quality_scorer:QualityScorer": "transforms.tasks.quality_scorer:QualityScorer",
+    "steps.tasks.clair:CLAIR": "transforms.tasks.clair:CLAIR",
+    "steps.tasks.evol_instruct.base:EvolInstruct": "transforms.tasks.evol_instruct:EvolInstruct",
+    "steps.tasks.evol_instruct:EvolInstruct": "transforms.tasks.evol_instruct:EvolInstruct",
+    "steps.tasks.evol_instruct.evol_complexity.base:EvolComplexity": (
+        "transforms.tasks.evol_complexity:EvolComplexity"
+    ),
+    "steps.tasks.evol_quality.base:EvolQuality": "transforms.tasks.evol_quality:EvolQuality",
+    "steps.tasks:EvolComplexity": "transforms.tasks.evol_complexity:EvolComplexity",
+    "steps.tasks.generate_embeddings:GenerateEmbeddings": (
+        "transforms.tasks.generate_embeddings:GenerateEmbeddings"
+    ),
+    "steps.tasks:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
     "steps.tasks.typing:ChatType": "typing:ChatType",
     "steps.tasks:task": "decorators:task",
     "steps.typing:StepColumns": "typing:StepColumns",

@@ -3,27 +3,45 @@
 from beam_distilabel.decorators import task
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task
 from beam_distilabel.transforms.formatting.format_prm import FormatPRM
+from beam_distilabel.transforms.tasks.clair import CLAIR
+from beam_distilabel.transforms.tasks.complexity_scorer import ComplexityScorer
+from beam_distilabel.transforms.tasks.evol_complexity import EvolComplexity
+from beam_distilabel.transforms.tasks.evol_instruct import EvolInstruct
+from beam_distilabel.transforms.tasks.evol_quality import EvolQuality
+from beam_distilabel.transforms.tasks.generate_embeddings import GenerateEmbeddings
+from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
+from beam_distilabel.transforms.tasks.quality_scorer import QualityScorer
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
 from beam_distilabel.transforms.tasks.text_generation_with_image import TextGenerationWithImage
+from beam_distilabel.transforms.tasks.ultrafeedback import UltraFeedback
 from beam_distilabel.typing import ChatItem, ChatType
 
 __all__ = [
+    "CLAIR",
     "ChatGeneration",
     "ChatItem",
     "ChatType",
+    "ComplexityScorer",
+    "EvolComplexity",
+    "EvolInstruct",
+    "EvolQuality",
     "FormatPRM",
+    "GenerateEmbeddings",
     "GeneratorTask",
     "GlobalTask",
     "ImageTask",
+    "InstructionBacktranslation",
     "Magpie",
     "MagpieGenerator",
     "PrometheusEval",
+    "QualityScorer",
     "StructuredGeneration",
     "Task",
     "TextGeneration",
     "TextGenerationWithImage",
+    "UltraFeedback",
     "task",
 ]

@@ -20,7 +20,7 @@ from beam_distilabel.models.local.engine import BatchEngine
 from beam_distilabel.models.transformers import TransformersLLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps import LoadDataFromDicts
-from beam_distilabel.steps.tasks import TextGeneration
+from beam_distilabel.steps.tasks import GenerateEmbeddings, TextGeneration
 from tests.tiny_model import make_tiny_model
 
 CHAT: Any = [{"role": "user", "content": "how many words does the fox need"}]
@@ -209,6 +209,9 @@ def test_hidden_states_have_no_padding(llm: TransformersLLM) -> None:
     assert alone.shape == (10, 128) and alone.dtype == np.float32
     assert together[1].shape[0] > 10
     np.testing.assert_allclose(together[0], alone, atol=1e-4)
+    step = GenerateEmbeddings(llm=llm)
+    [row] = next(step.process([{"text": CHAT}]))
+    assert row["embedding"] == alone[-1].tolist()
 
 
 def test_the_user_is_next_with_magpie(tiny_model_path: Path) -> None:
