@@ -8,7 +8,7 @@ and reaches no server. The same code serves distilabel and beam_distilabel.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import PrivateAttr
+from pydantic import Field
 
 from tests.compat import fakes
 
@@ -31,7 +31,7 @@ def reply(self: Any, input: Any, num_generations: int) -> dict[str, Any]:
         LookupError: the script has no answer to this input.
     """
     asked = text_of(input)
-    for marker, answers in self._script:
+    for marker, answers in self.script:
         if marker in asked:
             texts = [answers[i % len(answers)] for i in range(num_generations)]
             return {
@@ -63,7 +63,9 @@ def scripted_class(real: type) -> type:
         **fakes.overrides(real.__name__, real, reply),
         "__module__": __name__,
         "__qualname__": name,
-        "_script": PrivateAttr(default=None),
+        # A field: models of equal fields share an engine here.
+        "__annotations__": {"script": list[Any]},
+        "script": Field(default_factory=list),
     }
     cls = type(name, (real,), namespace)
     globals()[name] = cls  # so that other processes find it
@@ -88,7 +90,6 @@ def script_models(
             if type(model).__name__ not in fakes.MODELS:
                 continue  # of the user's own
             given = {name: getattr(model, name) for name in model.model_fields_set}
-            scripted = scripted_class(type(model))(**given)
-            if field == "llm" and type(model).__name__ in fakes.LLMS:
-                scripted._script = script_of(answers[step.name])  # type: ignore[attr-defined]
-            setattr(step, field, scripted)
+            if type(model).__name__ in fakes.LLMS:
+                given["script"] = script_of(answers[step.name])
+            setattr(step, field, scripted_class(type(model))(**given))

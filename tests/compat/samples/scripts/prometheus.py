@@ -34,7 +34,7 @@ with Pipeline(name="prometheus") as pipeline:
         name="judge",
         llm=vLLM(
             model="prometheus-eval/prometheus-7b-v2.0",
-            chat_template="[INST] {{ messages[0]['content'] }}\n{{ messages[1]['content'] }}[/INST]",
+            chat_template="[INST] {% for one in messages %}{{ one['content'] }}{% endfor %}[/INST]",
             generation_kwargs={"max_new_tokens": 512, "temperature": 0.7},
         ),
         mode="absolute",
