@@ -56,18 +56,27 @@ def _named(self: Any) -> str:
     return "a-fake-model"
 
 
-def _overrides(name: str, base: type) -> dict[str, Any]:
-    """Return the methods of ``base`` that would leave this process."""
+def always(self: Any, input: Any, num_generations: int) -> dict[str, Any]:
+    """Answer anything with ``ANSWER``."""
+    return answer(num_generations)
+
+
+def overrides(name: str, base: type, reply: Callable[..., Any] = always) -> dict[str, Any]:
+    """Return the methods of ``base`` that would leave this process.
+
+    ``reply`` is what an LLM answers with: it is called with the LLM, the input and the number of
+    generations.
+    """
 
     async def agenerate(
         self: Any, input: Any, num_generations: int = 1, **kwargs: Any
     ) -> dict[str, Any]:
-        return answer(num_generations)
+        return reply(self, input, num_generations)
 
     def generate(
         self: Any, inputs: list[Any], num_generations: int = 1, **kwargs: Any
     ) -> list[dict[str, Any]]:
-        return [answer(num_generations) for _ in inputs]
+        return [reply(self, input, num_generations) for input in inputs]
 
     async def agenerate_image(
         self: Any, input: str, num_generations: int = 1, **kwargs: Any
@@ -95,7 +104,10 @@ def _overrides(name: str, base: type) -> dict[str, Any]:
     if name in EMBEDDINGS:
         return {**shared, "encode": encode}
     if name in IMAGE_MODELS:
-        return {**shared, "agenerate": agenerate_image}
+        real = getattr(base, "agenerate", None) if name == base.__name__ else None
+        # distilabel's ImageTask asks its model for this, and its image models don't have it.
+        offline = {"use_offline_batch_generation": property(lambda self: False)}
+        return {**shared, **offline, "agenerate": _checked(agenerate_image, real)}
     asynchronous = any(cls.__name__ == "AsyncLLM" for cls in base.__mro__)
     method = agenerate if asynchronous else generate
     real = getattr(base, method.__name__, None) if name == base.__name__ else None
@@ -144,7 +156,7 @@ def _base_load(cls: type, self: Any) -> None:
 
 def fake(name: str, real: type) -> type:
     """Return a subclass of ``real`` that answers from memory and goes by the same names."""
-    namespace = {**_overrides(name, real), "__module__": real.__module__}
+    namespace = {**overrides(name, real), "__module__": real.__module__}
     return type(name, (real,), namespace)
 
 
@@ -171,7 +183,7 @@ def stand_in(package: str, name: str) -> type:
     else:
         base = _base_class(package, "AsyncImageGenerationModel")
     namespace = {
-        **_overrides(name, base),
+        **overrides(name, base),
         "__module__": __name__,
         "model_config": {"extra": "allow", "protected_namespaces": ()},
     }
