@@ -17,9 +17,10 @@ from beam_distilabel.errors import (
     PipelineValidationError,
 )
 from beam_distilabel.pipeline import Pipeline
-from beam_distilabel.step import Step
+from beam_distilabel.step import GeneratorStep, RowStep, Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, step
 from beam_distilabel.steps.tasks import TextGeneration
+from beam_distilabel.task import Task
 from beam_distilabel.typing import StepInput, StepOutput
 from tests.pipeline.fakes import Add, Merge, Numbers, Reverse, TaggedEcho
 
@@ -341,3 +342,66 @@ def test_generation_arguments_that_are_no_number(tmp_path: Path) -> None:
         llm = TaggedEcho(generation_kwargs={"temperature": float("nan")})
         load >> TextGeneration(name="ask", llm=llm)
     refused(pipeline, "Step 'ask'", "generation argument.temperature is NaN", tmp_path=tmp_path)
+
+
+# -- `process` -------------------------------------------------------------------------------------
+
+
+class NoProcess(Step):
+    pass
+
+
+class NoGenerator(GeneratorStep):
+    pass
+
+
+class NoTransform(RowStep):
+    pass
+
+
+class NoRendering(Task):
+    def format_output(self, output: str | None, input: Any = None) -> dict[str, Any]:
+        return {}
+
+
+class NoParser(Task):
+    def format_input(self, input: Any) -> Any:
+        return [{"role": "user", "content": "?"}]
+
+
+class Async(Step):
+    async def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+        return [inputs]
+
+
+class AsyncGenerator(GeneratorStep):
+    async def process(self, offset: int = 0) -> Any:  # type: ignore[override]
+        yield [], True
+
+
+@pytest.mark.parametrize(
+    ("cls", "says"),
+    [
+        (NoProcess, "has to define `process(self, inputs: StepInput)`"),
+        (NoGenerator, "has to define `process(self, offset: int = 0)`"),
+        (NoTransform, "has to define `transform_row(self, row)`"),
+        (NoRendering, "has to define `format_input(self, input)`"),
+        (NoParser, "has to define `format_output(self, output, input)`"),
+        (Async, "`process` is an `async def`"),
+        (AsyncGenerator, "`process` is an `async def`"),
+    ],
+)
+def test_what_is_not_defined(tmp_path: Path, cls: type[Any], says: str) -> None:
+    with Pipeline(name="p") as pipeline:
+        wrong = cls(name="wrong", **({"llm": TaggedEcho()} if issubclass(cls, Task) else {}))
+        if not wrong.is_generator:
+            LoadDataFromDicts(name="load", data=DATA) >> wrong
+    refused(pipeline, f"Step 'wrong' ({cls.__name__})", says, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "field"), [("load", "batch_size"), ("add", "input_batch_size")])
+def test_a_batch_size_of_none(tmp_path: Path, name: str, field: str) -> None:
+    with Pipeline(name="p") as pipeline:
+        LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
+    given = {name: {field: None}}
+    refused(pipeline, f"'{name}'", f"{field} is None", tmp_path=tmp_path, parameters=given)
