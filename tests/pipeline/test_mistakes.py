@@ -2,8 +2,9 @@
 
 Each is found before anything runs: no job is started, no Step or model loaded, no file written. The
 message says which Step, which field or value, and what to do. Numbers 9, 11 and 12 come of zipping
-batches by position, and 8 and 10 of routing batches: such pipelines run here (`ALLOWED`). 26 (Ray)
-and 30 (a drawing service) can't be made here.
+batches by position, and 8 and 10 of routing batches: such pipelines run here (`ALLOWED`), since
+rows are joined by id. What can't be joined by id, streams that are windowed differently, is refused
+(tests/test_join.py). 26 (Ray) and 30 (a drawing service) can't be made here.
 """
 
 from __future__ import annotations
