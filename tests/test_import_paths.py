@@ -95,6 +95,7 @@ ALIASES = {
         "pipeline.routing:routing_batch_function"
     ),
     "pipeline:Pipeline": "pipeline.pipeline:Pipeline",
+    "pipeline:Route": "pipeline.route:Route",
     "pipeline:routing_batch_function": "pipeline.routing:routing_batch_function",
     "pipeline:sample_n_steps": "pipeline.routing:sample_n_steps",
     "steps.base:Step": "step:Step",

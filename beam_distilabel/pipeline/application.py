@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ def _unfinished(graph: Graph, names: Sequence[str]) -> tuple[bool, ...]:
     """Per Step, whether rows that reach its successors may be missing since they aren't finished:
     it, or one before it, asks a model."""
 
+    @functools.cache
     def asks(name: str) -> bool:
         return bool(models_of(graph.steps[name])) or any(map(asks, graph.predecessors(name)))
 

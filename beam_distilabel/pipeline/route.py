@@ -87,6 +87,7 @@ class Route(Router):
             None if callable(by) else (__name__, "Route", arguments),
         )
         self.columns = None if callable(by) else frozenset((by,))
+        self.draws = callable(by)
         # With `to` missing, the Steps are those that follow.
         self.targets = [] if to is None else named
 

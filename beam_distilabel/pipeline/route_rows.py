@@ -69,7 +69,8 @@ class RouteRows(beam.DoFn):
 
     def process(self, row: Row) -> Iterator[TaggedOutput]:
         try:
-            chosen = self._router.choose(row, self._successors, self._seed_of(row))
+            seed = self._seed_of(row) if self._router.draws else 0
+            chosen = self._router.choose(row, self._successors, seed)
         except Exception as error:
             yield self._failed(row, error)
             return

@@ -37,10 +37,12 @@ class Router:
         factory: (module, name, keyword arguments) of what makes it anew, where something does.
         columns: the columns of the row that it looks at; None where that can't be known.
         targets: the Steps, or their names, that it sends rows to, where it names them itself.
+        draws: whether its choice may be random, so that it needs a seed.
     """
 
     columns: frozenset[str] | None = frozenset()
     targets: Sequence[Any] = ()
+    draws: bool = True
 
     def __init__(
         self,

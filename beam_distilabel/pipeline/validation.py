@@ -12,8 +12,8 @@ from beam_distilabel.pipeline.declarations import check_declarations, check_mapp
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.runtime_parameters import closest, missing_parameters
 from beam_distilabel.signatures import is_step_input, step_inputs, takes_many_inputs
-from beam_distilabel.step import _Step
-from beam_distilabel.task import _Task, check_llm
+from beam_distilabel.step import GeneratorStep, RowStep, Step, _Step
+from beam_distilabel.task import Task, _Task, check_llm
 
 
 def validate(graph: Graph, *, has_input: bool) -> None:
@@ -61,6 +61,14 @@ def _check_roots(graph: Graph, has_input: bool) -> None:
 def _check_process(step: Any, predecessors: int) -> None:
     function = type(step).process
     described = step._described()
+    undefined = _undefined(type(step))
+    if undefined:
+        raise PipelineValidationError(f"{described} has to define `{undefined}`.")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise PipelineValidationError(
+            f"{described}: `process` is an `async def`, which nothing awaits; write `def process`. "
+            "What asks a model many times at once is a Task with a `rollout`."
+        )
     rows = step_inputs(function)
     if step.is_generator:
         if rows:
@@ -101,7 +109,27 @@ def _check_process(step: Any, predecessors: int) -> None:
             )
 
 
+def _undefined(cls: Any) -> str | None:
+    """What a class has to define and doesn't; None where it lacks nothing."""
+    if cls.process is Step.process and cls.apply_to is Step.apply_to:
+        return "process(self, inputs: StepInput)"
+    if cls.process is GeneratorStep.process and cls.apply_to is GeneratorStep.apply_to:
+        return "process(self, offset: int = 0)"
+    if cls.process is RowStep.process and cls.transform_row is RowStep.transform_row:
+        return "transform_row(self, row)"
+    if issubclass(cls, Task) and cls.process is Task.process and cls.rollout is Task.rollout:
+        for name, arguments in (("format_input", "input"), ("format_output", "output, input")):
+            if getattr(cls, name) is getattr(Task, name):
+                return f"{name}(self, {arguments})"
+    return None
+
+
 def _check_parameters(step: _Step) -> None:
+    for name in ("input_batch_size", "batch_size"):
+        if name in type(step).model_fields and getattr(step, name) is None:
+            raise PipelineValidationError(
+                f"{step._described()}: {name} is None; give a number of rows, or leave it out."
+            )
     missing = missing_parameters(step.runtime_parameters_names, step)
     if missing:
         path = missing[0].split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from beam_distilabel.errors import (
     DistilabelUserError,
     PipelineValidationError,
 )
-from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
+from beam_distilabel.pipeline import Pipeline, Route, routing_batch_function, sample_n_steps
+from beam_distilabel.pipeline.validation import validate
 from beam_distilabel.steps import LoadDataFromDicts
 from tests.pipeline.fakes import Add, Merge, Numbers
 
@@ -91,13 +93,104 @@ def test_something_that_is_no_router_is_refused_and_connects_nothing() -> None:
     assert edges(pipeline) == set()
 
 
-def test_router_without_a_step_before_it_or_a_list_after_it() -> None:
-    with Pipeline(name="p"):
-        a, b = Numbers(name="a"), Add(name="b")
-        with pytest.raises(DistilabelUserError, match="no Step before it; write"):
-            sample_n_steps(1) >> [b]
+def test_a_router_in_two_lines_and_again_after_an_error() -> None:
+    router = sample_n_steps(1)
+    with Pipeline(name="p") as pipeline:
+        a, b, c = Numbers(name="a"), Add(name="b"), Add(name="c")
+        a >> router
         with pytest.raises(DistilabelUserError, match="followed by a list of Steps, got Add"):
-            a >> sample_n_steps(1) >> b
+            router >> b
+        assert pipeline.graph.unfinished == {"a": router}
+        assert (router >> [b, c]) == [b, c]
+        with pytest.raises(DistilabelUserError, match="no Step before it; write"):
+            router >> [b, c]
+    assert edges(pipeline) == {("a", "b"), ("a", "c")}
+    assert pipeline.graph.unfinished == {}
+
+
+def test_a_route_connects_the_steps_that_it_names() -> None:
+    with Pipeline(name="p") as pipeline:
+        a, b, c, d = Numbers(name="a"), Add(name="b"), Add(name="c"), Merge(name="d")
+        route = Route("x", to={1: b, 2: ["c", b]})
+        assert a >> route >> d is d
+    assert edges(pipeline) == {("a", "b"), ("a", "c"), ("b", "d"), ("c", "d")}
+    assert pipeline.graph.routers == {"a": route}
+    assert pipeline.graph.predecessors("d") == ["b", "c"]
+    with Pipeline(name="q") as pipeline:
+        a, b = Numbers(name="a"), Add(name="b")
+        c = Add(name="c")
+        a.connect(b, c, routing_batch_function=Route("x", to={1: b}, default="c"))
+        b.connect(routing_batch_function=Route("x", to={1: Add(name="e"), 2: Add(name="f")}))
+    assert edges(pipeline) == {("a", "b"), ("a", "c"), ("b", "e"), ("b", "f")}
+
+
+def test_a_route_may_send_all_rows_to_one_step() -> None:
+    with Pipeline(name="p") as pipeline:
+        numbers = LoadDataFromDicts(name="a", data=[{"x": 1}, {"x": 2}])
+        numbers >> Route("x", to={1: Add(name="b")})
+    validate(pipeline.graph, has_input=False)
+
+
+def test_outside_of_the_block_and_in_pieces() -> None:
+    with Pipeline(name="p") as pipeline:
+        a, b, c, d, e = Numbers(name="a"), *(Add(name=n) for n in "bc"), Merge(name="d"), Add()
+    a >> [b, c] >> d
+    d.connect(e)
+    assert edges(pipeline) == {("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("d", "add_0")}
+
+
+def test_connect_takes_several_steps() -> None:
+    with Pipeline(name="p") as pipeline:
+        a, b, c = Numbers(name="a"), Add(name="b"), Add(name="c")
+        a.connect(b, c)
+        with pytest.raises(DistilabelUserError, match="'b' was connected to nothing; name the"):
+            b.connect()
+        with pytest.raises(DistilabelUserError, match="^list of Step 'b' .Add., Step 'c'"):
+            a.connect([b, c])  # type: ignore[arg-type]
+    assert edges(pipeline) == {("a", "b"), ("a", "c")}
+
+
+def test_pipelines_in_one_another_keep_to_themselves() -> None:
+    with Pipeline(name="outer") as outer:
+        a = Numbers(name="a")
+        with Pipeline(name="inner") as inner:
+            b, c = Numbers(name="a"), Add(name="b")
+            b >> c
+        d = Add(name="b")
+        a >> d
+        with pytest.raises(DistilabelUserError, match="Step 'b' .Add. is no Step of the pipeline"):
+            a >> c
+    assert edges(outer) == edges(inner) == {("a", "b")}
+
+
+def test_a_list_after_a_list() -> None:
+    """Python lets no one else say what `[a, b] >> [c, d]` is, unless `>>` made the first list."""
+    with Pipeline(name="p") as pipeline:
+        a, b, c, d, e = (Numbers(name="a"), *(Add(name=name) for name in "bcde"))
+        with pytest.raises(DistilabelUserError, match="`a >> c` and `b >> d` where they go on in"):
+            a >> [b, c] >> [d, e]
+        with pytest.raises(TypeError, match="unsupported operand"):
+            _ = [b, c] >> [d, e]  # type: ignore[operator]
+    assert edges(pipeline) == {("a", "b"), ("a", "c")}
+
+
+def test_what_fails_connects_nothing() -> None:
+    with Pipeline(name="p") as pipeline:
+        a, b, c = Numbers(name="a"), Add(name="b"), Merge(name="c")
+        wrongs: list[Callable[[], Any]] = [
+            lambda: a >> [b, b],
+            lambda: a >> [b, a],
+            lambda: a >> sample_n_steps(1) >> [b, b],
+            lambda: [b, b] >> c,
+            lambda: [b, c] >> c,
+            lambda: a >> Route("x", to={1: b}, default="nobody"),
+            lambda: a >> Route("x", to={1: b, 2: a}),
+        ]
+        for wrong in wrongs:
+            with pytest.raises(PipelineValidationError):
+                wrong()
+    assert edges(pipeline) == set()
+    assert pipeline.graph.routers == {}
 
 
 def test_what_cannot_be_connected() -> None:

@@ -2,8 +2,9 @@
 
 Each is found before anything runs: no job is started, no Step or model loaded, no file written. The
 message says which Step, which field or value, and what to do. Numbers 9, 11 and 12 come of zipping
-batches by position, and 8 and 10 of routing batches: such pipelines run here (`ALLOWED`). 26 (Ray)
-and 30 (a drawing service) can't be made here.
+batches by position, and 8 and 10 of routing batches: such pipelines run here (`ALLOWED`), since
+rows are joined by id. What can't be joined by id, streams that are windowed differently, is refused
+(tests/test_join.py). 26 (Ray) and 30 (a drawing service) can't be made here.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def a_name_instead_of_a_step(load: Any) -> None:
     load >> ["add"]
 
 
-@mistake(3, "no Step 'ad'", "Did you mean 'add'?", "load, add")
+@mistake(3, "no Step 'ad'", "connections", "Did you mean 'add'?")
 def a_connection_in_a_file_to_a_step_that_is_not_there(load: Any) -> Pipeline:
     with Pipeline(name="p") as pipeline:
         LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
@@ -371,15 +372,15 @@ parameters(28, {"load": {"batch_siz": 1}}, "'load'", "'batch_siz'", "mean 'batch
 parameters(28, {"ask": {"llm": {"generation_kwarg": {}}}}, "'ask'", "mean 'generation_kwargs'?")
 parameters(28, {"ask": {"resources": {"gpu": 1}}}, "'ask'", "'gpu'", "Did you mean 'gpus'?")
 parameters(28, {"ask": {"name": "other"}}, "'ask'", "'name'")
-parameters(28, {"ask": {3: 1}}, "'ask'", "no runtime parameter 3")
+parameters(28, {"ask": {3: 1}}, "'ask'", "no runtime parameter", "3")
 parameters(28, {3: {"batch_size": 1}}, "parameters has the key 3", "no name of a Step")
 parameters(28, {None: {}}, "parameters has the key None")
 parameters(28, [("load", {})], "parameters=[('load', {})]", "a dict")
-parameters(28, "load.batch_size=3", "parameters='load.batch_size=3'", "a dict")
+parameters(28, "load.batch_size=3", "'load.batch_size=3' is no .yaml")
 parameters(28, 0, "parameters=0", "a dict")
 parameters(28, {"load": 3}, "Step 'load'", "have to be a dict", "got 3")
 parameters(28, {"load": None}, "Step 'load'", "have to be a dict", "got None")
-parameters(28, {"ask": {"llm": 3}}, "Step 'ask'", "TextGeneration.llm", "a dict", "got 3")
+parameters(28, {"ask": {"llm": 3}}, "Step 'ask'", "llm", "have to be a dict")
 parameters(28, {"load": {"batch_size": -1}}, "Step 'load'", "batch_size", "greater than 0")
 parameters(28, {"load": {"batch_size": "many"}}, "Step 'load'", "batch_size", "integer")
 parameters(28, {"load": {"batch_size": float("nan")}}, "'load'", "batch_size is NaN")
@@ -503,7 +504,7 @@ def a_router_that_wants_more_steps(load: Any) -> None:
     load >> sample_n_steps(3) >> [Add(name="a"), Add(name="b")]
 
 
-@mistake(22, "'load'", "'mine' can't be loaded from a file", "known are sample_n_steps, Route")
+@mistake(22, "'load'", "'mine' can't be loaded from a file", "known are Route, sample_n_steps")
 def a_routing_function_of_ones_own_in_a_file(load: Any) -> Pipeline:
     @routing_batch_function
     def mine(steps: list[str]) -> list[str]:

@@ -289,6 +289,21 @@ def test_it_reads_the_column_that_no_step_reads(tmp_path: Path) -> None:
     assert columns_to_read(pipeline.graph)["load"] is None
 
 
+def test_jobs_after_one_another_and_a_second_run_agree(tmp_path: Path) -> None:
+    def write() -> Pipeline:
+        with Pipeline(name="p") as pipeline:
+            load = LoadDataFromDicts(name="load", data=DATA)
+            a, b, c = Add(name="a"), Add(name="b", column="b"), Add(name="c", column="c")
+            load >> Route(by_kind, to={"MATH": a, "CODE": [b, c]}, default=c) >> Merge(name="merge")
+        return pipeline
+
+    whole = rows_of(write().run(output_dir=tmp_path / "whole"))
+    parts = tmp_path / "parts"
+    assert rows_of(write().run(output_dir=parts, load_groups=[["load"], ["b"]])) == whole
+    assert rows_of(write().run(output_dir=tmp_path / "whole")) == whole
+    assert columns(whole, "n") == [(1,), (2,), (1,), (2,), (1,), (1,)]
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 

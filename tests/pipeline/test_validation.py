@@ -1,4 +1,7 @@
-"""What is wrong with a pipeline is said before it runs: which Step, and what to do."""
+"""What is wrong with a pipeline is said before it runs: which Step, and what to do.
+
+The mistakes that distilabel knows are in test_mistakes.py.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field
 
-from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
-from beam_distilabel.pipeline import Pipeline, sample_n_steps
-from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.step import GeneratorStep, Step
+from beam_distilabel.errors import (
+    DistilabelTypeError,
+    DistilabelUserError,
+    PipelineValidationError,
+)
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.step import GeneratorStep, RowStep, Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, step
 from beam_distilabel.steps.tasks import TextGeneration
-from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
+from beam_distilabel.task import Task
+from beam_distilabel.typing import StepInput, StepOutput
 from tests.pipeline.fakes import Add, Merge, Numbers, Reverse, TaggedEcho
 
 DATA = [{"x": 1, "instruction": "hi"}]
@@ -35,14 +41,6 @@ def refused(pipeline: Pipeline, *texts: str, tmp_path: Path, **arguments: Any) -
 
 def test_an_empty_pipeline(tmp_path: Path) -> None:
     refused(Pipeline(name="p"), "has no Steps", "`with Pipeline(...)`", tmp_path=tmp_path)
-
-
-def test_a_root_that_is_no_generator(tmp_path: Path) -> None:
-    with Pipeline(name="p") as pipeline:
-        LoadDataFromDicts(name="load", data=DATA) >> Add(name="used")
-        Add(name="alone")
-    remedy = ("Connect a loader to it", "pipeline.run(dataset=...)")
-    refused(pipeline, "Step 'alone' (Add)", "cannot be a root step", *remedy, tmp_path=tmp_path)
 
 
 def test_a_missing_column(tmp_path: Path) -> None:
@@ -99,67 +97,6 @@ def test_an_optional_column_may_be_missing(tmp_path: Path) -> None:
     assert len(pipeline.run(output_dir=tmp_path / "run")["default"]["train"]) == 1
 
 
-def test_runtime_parameters_that_are_missing(tmp_path: Path) -> None:
-    class Scale(Step):
-        factor: RuntimeParameter[int]
-        note: RuntimeParameter[str] | None = None
-
-        def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
-            yield inputs
-
-    with Pipeline(name="p") as pipeline:
-        LoadDataFromDicts(name="load", data=DATA) >> Scale(name="scale")  # type: ignore[call-arg]
-    refused(
-        pipeline,
-        "Step 'scale' (Scale)",
-        "missing required runtime parameter 'factor'",
-        "pipeline.run(parameters={'scale': {'factor': ...}})",
-        tmp_path=tmp_path,
-    )
-
-
-def test_a_nested_runtime_parameter_that_is_missing(tmp_path: Path) -> None:
-    class Endpoint(TaggedEcho):
-        url: RuntimeParameter[str] = Field(default=None)
-
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> TextGeneration(name="ask", llm=Endpoint())
-    refused(
-        pipeline,
-        "Step 'ask'",
-        "'llm.url'",
-        "parameters={'ask': {'llm': {'url': ...}}}",
-        tmp_path=tmp_path,
-    )
-
-
-@pytest.mark.parametrize(
-    ("parameters", "texts"),
-    [
-        ({"lod": {"batch_size": 1}}, ["no Step 'lod'", "Did you mean 'load'?"]),
-        ({"load": {"batch_siz": 1}}, ["'load'", "'batch_siz'", "Did you mean 'batch_size'?"]),
-        ({"load": 3}, ["Step 'load'", "have to be a dict", "3"]),
-        ({"load": {"batch_size": -1}}, ["Step 'load'", "batch_size", "greater than 0"]),
-        ({"ask": {"llm": {"generation_kwarg": {}}}}, ["'ask'", "mean 'generation_kwargs'?"]),
-        ({"ask": {"llm": 3}}, ["Step 'ask'", "llm: ", "a dict"]),
-        ({"ask": {"name": "other"}}, ["'ask'", "'name'"]),
-        ({"ask": {"resources": {"gpu": 1}}}, ["'ask'", "'gpu'", "Did you mean 'gpus'?"]),
-        (
-            {"ask": {"llm": {"generation_kwargs": {"temprature": 1.0}}}},
-            ["Step 'ask'", "no generation argument 'temprature'", "Did you mean 'temperature'?"],
-        ),
-    ],
-)
-def test_parameters_that_do_not_fit(
-    tmp_path: Path, parameters: dict[str, Any], texts: list[str]
-) -> None:
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> TextGeneration(name="ask", llm=TaggedEcho())
-    refused(pipeline, *texts, tmp_path=tmp_path, parameters=parameters)
-
-
 def test_misspelt_generation_kwargs_in_the_constructor(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
@@ -167,62 +104,11 @@ def test_misspelt_generation_kwargs_in_the_constructor(tmp_path: Path) -> None:
     refused(pipeline, "Step 'ask'", "'sufix'", "Did you mean 'suffix'?", tmp_path=tmp_path)
 
 
-def test_mappings_that_name_nothing(tmp_path: Path) -> None:
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> Add(name="add", input_mappings={"y": "x"})
-    refused(
-        pipeline,
-        "Step 'add'",
-        "input_mappings names 'y'",
-        "['x']",
-        "The form is",
-        tmp_path=tmp_path,
-    )
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> Add(name="add", output_mappings={"b": "c"})
-    refused(pipeline, "Step 'add'", "output_mappings names 'b'", "['a']", tmp_path=tmp_path)
-
-
 def test_a_reserved_column(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
         load >> Add(name="add", output_mappings={"a": "_row_id"})
     refused(pipeline, "Step 'add'", "'_row_id'", "output_mappings", tmp_path=tmp_path)
-
-
-def test_a_process_without_step_input(tmp_path: Path) -> None:
-    class Wrong(Step):
-        def process(self, rows: list[Any]) -> StepOutput:  # type: ignore[override]
-            yield rows
-
-    with Pipeline(name="p") as pipeline:
-        LoadDataFromDicts(name="load", data=DATA) >> Wrong(name="wrong")
-    refused(
-        pipeline,
-        "Step 'wrong' (Wrong)",
-        "no parameter annotated with StepInput",
-        "def process(self, inputs: StepInput)",
-        tmp_path=tmp_path,
-    )
-
-
-def test_a_process_with_two_step_inputs(tmp_path: Path) -> None:
-    class Wrong(Step):
-        def process(self, a: StepInput, b: StepInput) -> StepOutput:  # type: ignore[override]
-            yield [*a, *b]
-
-    with Pipeline(name="p") as pipeline:
-        LoadDataFromDicts(name="load", data=DATA) >> Wrong(name="wrong")
-    refused(pipeline, "Step 'wrong'", "2 StepInput", "*inputs: StepInput", tmp_path=tmp_path)
-
-
-def test_several_predecessors_for_a_process_that_takes_one(tmp_path: Path) -> None:
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> [Add(name="a"), Add(name="b", column="b")] >> Add(name="c", column="c")
-    refused(pipeline, "Step 'c'", "2 predecessors", "*inputs: StepInput", tmp_path=tmp_path)
 
 
 def test_a_process_with_an_argument_that_nobody_gives(tmp_path: Path) -> None:
@@ -235,21 +121,6 @@ def test_a_process_with_an_argument_that_nobody_gives(tmp_path: Path) -> None:
     refused(pipeline, "Step 'wrong'", "'limit'", "a field of the Step", tmp_path=tmp_path)
 
 
-def test_generators_with_a_wrong_process(tmp_path: Path) -> None:
-    class Takes(GeneratorStep):
-        def process(self, inputs: StepInput) -> GeneratorStepOutput:  # type: ignore[override]
-            yield inputs, True
-
-    class NoOffset(GeneratorStep):
-        def process(self) -> GeneratorStepOutput:  # type: ignore[override]
-            yield [], True
-
-    for cls, texts in ((Takes, ["no StepInput"]), (NoOffset, ["the parameter `offset`"])):
-        with Pipeline(name="p") as pipeline:
-            cls(name="wrong")
-        refused(pipeline, "Step 'wrong'", "offset: int = 0", *texts, tmp_path=tmp_path)
-
-
 def test_a_step_made_of_a_function(tmp_path: Path) -> None:
     @step(inputs=["y"], outputs=["z"])
     def Made(inputs: StepInput) -> StepOutput:
@@ -260,29 +131,11 @@ def test_a_step_made_of_a_function(tmp_path: Path) -> None:
     refused(pipeline, "Step 'made' (Made)", "'y'", tmp_path=tmp_path)
 
 
-def test_a_router_with_nothing_to_choose(tmp_path: Path) -> None:
-    with Pipeline(name="p") as pipeline:
-        load = LoadDataFromDicts(name="load", data=DATA)
-        load >> sample_n_steps(1) >> [Add(name="add")]
-    refused(
-        pipeline, "Step 'load'", "only one successor", "leave the router out", tmp_path=tmp_path
-    )
-
-
 def test_load_groups(tmp_path: Path) -> None:
     with Pipeline(name="p") as pipeline:
         load = LoadDataFromDicts(name="load", data=DATA)
         add, reverse = Add(name="add"), Reverse(name="reverse")
         load >> add >> reverse
-    for groups, texts in (
-        ([["ad"]], ["no Step 'ad'", "Did you mean 'add'?"]),
-        ([["add"], ["add"]], ["Step 'add' twice"]),
-        ([["reverse", "add"]], ["the global Step 'reverse'", "alone"]),
-        ("parallel", ["'parallel'", "sequential_step_execution"]),
-        ([3], ["load_groups", "list of lists"]),
-        (["add"], ["load_groups", "list of lists"]),
-    ):
-        refused(pipeline, *texts, tmp_path=tmp_path, load_groups=groups)
     distiset = pipeline.run(output_dir=tmp_path / "run", load_groups=[[add], [reverse]])
     assert len(distiset["default"]["train"]) == 1
 
@@ -298,12 +151,6 @@ def test_rows_for_a_pipeline_that_has_a_loader() -> None:
         Numbers(name="numbers", count=2) >> Add(name="add")
     with pytest.raises(PipelineValidationError, match="by Step 'numbers'; leave out"):
         [{"x": 1}] | pipeline
-
-
-def test_columns_of_a_dataset_are_checked(tmp_path: Path) -> None:
-    with Pipeline(name="p") as pipeline:
-        Add(name="add")
-    refused(pipeline, "Step 'add'", "'x'", "have: y", tmp_path=tmp_path, dataset=[{"y": 1}])
 
 
 def test_dry_run_validates_as_well(tmp_path: Path) -> None:
@@ -328,14 +175,233 @@ def test_a_merge_may_have_any_number_of_predecessors(tmp_path: Path) -> None:
     assert pipeline.run(output_dir=tmp_path / "run")["default"]["train"]["n"] == [1]
 
 
-def test_requirements(tmp_path: Path) -> None:
-    with Pipeline(name="p", requirements=["numpy", "no-such-package>=1", "pyarrow>=999"]) as p:
-        LoadDataFromDicts(name="load", data=DATA)
-    with pytest.raises(ModuleNotFoundError, match="'p' requires.*pip install") as caught:
-        p.run(output_dir=tmp_path / "run")
-    message = str(caught.value)
-    assert "'no-such-package>=1'" in message and "'pyarrow>=999'" in message
-    assert "numpy" not in message
-    with pytest.raises(DistilabelUserError, match="'p': 'not a requirement!' is no requirement"):
-        Pipeline(name="p", requirements=["not a requirement!"])
-    assert not (tmp_path / "run").exists()
+# -- what Steps say of their columns ---------------------------------------------------------------
+
+
+def saying(name: str, value: Any) -> type[Step]:
+    """A Step whose property `name` gives `value`, or raises it."""
+
+    def says(self: Any) -> Any:
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def process(self: Any, inputs: StepInput) -> StepOutput:
+        yield inputs
+
+    members = {name: property(says), "process": process, "__module__": __name__}
+    return type("Weird", (Step,), members)
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs", "removed"])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "is None (NoneType)"),
+        ("x", "is the text 'x'"),
+        ({"x"}, "is {'x'} (set)"),
+        (3, "is 3 (int)"),
+        (["x", "x"], "has 'x' twice"),
+        (["x", 1], "has 1, which is no name of a column"),
+        (["x", None], "has None, which is no name"),
+        ([["x"]], "has ['x'], which is no name"),
+        (["x", ""], "has '', which is no name"),
+        (KeyError("oh"), "raised KeyError: 'oh'"),
+        (AttributeError("oh"), "raised AttributeError: oh"),
+    ],
+    ids=str,
+)
+def test_columns_that_are_none(tmp_path: Path, name: str, value: Any, says: str) -> None:
+    with Pipeline(name="p") as pipeline:
+        LoadDataFromDicts(name="load", data=DATA) >> saying(name, value)(name="weird")
+    refused(pipeline, "Step 'weird' (Weird)", f"`{name}`", says, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+@pytest.mark.parametrize("flag", [1, None, "yes"])
+def test_columns_with_a_flag_that_is_none(tmp_path: Path, name: str, flag: Any) -> None:
+    with Pipeline(name="p") as pipeline:
+        LoadDataFromDicts(name="load", data=DATA) >> saying(name, {"x": flag})(name="weird")
+    refused(pipeline, "'weird'", f"`{name}` has 'x': {flag!r}", "True or False", tmp_path=tmp_path)
+
+
+def test_an_output_schema_that_is_none(tmp_path: Path) -> None:
+    class Weird(Add):
+        def output_schema(self) -> Any:
+            return {"a": "string"}
+
+    with Pipeline(name="p") as pipeline:
+        LoadDataFromDicts(name="load", data=DATA) >> Weird(name="weird")
+    refused(
+        pipeline,
+        "Step 'weird'",
+        "`output_schema` gave {'a': 'string'}",
+        "pyarrow.Schema",
+        tmp_path=tmp_path,
+    )
+
+
+@pytest.mark.parametrize("columns", [("x",), {"x": True}, ["größe", "x"]])
+def test_columns_in_other_forms(tmp_path: Path, columns: Any) -> None:
+    data = [{"x": 1, "größe": 2}]
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=data)
+        load >> saying("inputs", columns)(name="a") >> saying("outputs", columns)(name="b")
+    assert pipeline.run(output_dir=tmp_path / "run")["default"]["train"].to_list() == data
+
+
+# -- mappings that collide -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mappings", "texts"),
+    [
+        ({"generation": "t", "model_name": "t"}, ["'generation' and 'model_name'", "column 't'"]),
+        ({"generation": "model_name"}, ["'generation' and 'model_name'", "column 'model_name'"]),
+        ({"generation": "distilabel_metadata"}, ["'distilabel_metadata', a reserved name"]),
+        ({"generation": "_draw"}, ["'_draw', a reserved name"]),
+        ({"generation": ""}, ["maps 'generation' to a column without a name"]),
+    ],
+)
+def test_outputs_that_get_lost(tmp_path: Path, mappings: dict[str, str], texts: list[str]) -> None:
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=DATA)
+        load >> TextGeneration(name="ask", llm=TaggedEcho(), output_mappings=mappings)
+    refused(pipeline, "Step 'ask'", "output_mappings", *texts, tmp_path=tmp_path)
+
+
+class Join(Step):
+    """Puts two texts together; makes the rows anew, the output first."""
+
+    @property
+    def inputs(self) -> list[str]:
+        return ["left", "right"]
+
+    @property
+    def outputs(self) -> list[str]:
+        return ["both"]
+
+    def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+        yield [{"both": row["left"] + row["right"], **row} for row in inputs]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "expected"),
+    [
+        # Two inputs of one column.
+        ({"left": "a", "right": "a"}, {}, {"a": "A", "b": "B", "both": "AA"}),
+        # The output takes the place of an input, of another column, of a column of its own name.
+        ({"left": "a", "right": "b"}, {"both": "a"}, {"a": "AB", "b": "B"}),
+        ({"left": "a", "right": "b"}, {"both": "b"}, {"a": "A", "b": "AB"}),
+        ({"left": "a", "right": "b"}, {"both": "left"}, {"a": "A", "b": "B", "left": "AB"}),
+        ({"left": "b", "right": "a"}, {"both": "c"}, {"a": "A", "b": "B", "c": "BA"}),
+    ],
+)
+def test_mappings_that_meet(
+    tmp_path: Path, inputs: dict[str, str], outputs: dict[str, str], expected: dict[str, str]
+) -> None:
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"a": "A", "b": "B"}])
+        load >> Join(name="join", input_mappings=inputs, output_mappings=outputs)
+    assert pipeline.run(output_dir=tmp_path / "run")["default"]["train"].to_list() == [expected]
+
+
+# -- values of the wrong type ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"on_failure": "ignore"}, ["on_failure", "'null', 'drop' or 'raise'", "'ignore'"]),
+        ({"on_failure": None}, ["on_failure", "'null', 'drop' or 'raise'"]),
+        ({"input_mappings": ["x"]}, ["input_mappings", "dictionary"]),
+        ({"output_mappings": {"a": 3}}, ["output_mappings.a", "string"]),
+        ({"input_batch_size": float("nan")}, ["input_batch_size", "finite number"]),
+        ({"colunm": "a"}, ["colunm", "not permitted"]),
+    ],
+)
+def test_fields_of_the_wrong_type(fields: dict[str, Any], texts: list[str]) -> None:
+    with pytest.raises(ValueError, match="for Add") as caught:
+        Add(name="add", **fields)
+    for text in texts:
+        assert text in str(caught.value)
+
+
+def test_a_pipeline_that_is_none() -> None:
+    pipeline: Any = "p"
+    with pytest.raises(DistilabelTypeError, match="Add: pipeline='p' has to be a Pipeline"):
+        Add(name="add", pipeline=pipeline)
+    name: Any = 3
+    with pytest.raises(DistilabelUserError, match="name=3 has to be a text"):
+        Pipeline(name=name)
+
+
+def test_generation_arguments_that_are_no_number(tmp_path: Path) -> None:
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=DATA)
+        llm = TaggedEcho(generation_kwargs={"temperature": float("nan")})
+        load >> TextGeneration(name="ask", llm=llm)
+    refused(pipeline, "Step 'ask'", "generation argument.temperature is NaN", tmp_path=tmp_path)
+
+
+# -- `process` -------------------------------------------------------------------------------------
+
+
+class NoProcess(Step):
+    pass
+
+
+class NoGenerator(GeneratorStep):
+    pass
+
+
+class NoTransform(RowStep):
+    pass
+
+
+class NoRendering(Task):
+    def format_output(self, output: str | None, input: Any = None) -> dict[str, Any]:
+        return {}
+
+
+class NoParser(Task):
+    def format_input(self, input: Any) -> Any:
+        return [{"role": "user", "content": "?"}]
+
+
+class Async(Step):
+    async def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+        return [inputs]
+
+
+class AsyncGenerator(GeneratorStep):
+    async def process(self, offset: int = 0) -> Any:  # type: ignore[override]
+        yield [], True
+
+
+@pytest.mark.parametrize(
+    ("cls", "says"),
+    [
+        (NoProcess, "has to define `process(self, inputs: StepInput)`"),
+        (NoGenerator, "has to define `process(self, offset: int = 0)`"),
+        (NoTransform, "has to define `transform_row(self, row)`"),
+        (NoRendering, "has to define `format_input(self, input)`"),
+        (NoParser, "has to define `format_output(self, output, input)`"),
+        (Async, "`process` is an `async def`"),
+        (AsyncGenerator, "`process` is an `async def`"),
+    ],
+)
+def test_what_is_not_defined(tmp_path: Path, cls: type[Any], says: str) -> None:
+    with Pipeline(name="p") as pipeline:
+        wrong = cls(name="wrong", **({"llm": TaggedEcho()} if issubclass(cls, Task) else {}))
+        if not wrong.is_generator:
+            LoadDataFromDicts(name="load", data=DATA) >> wrong
+    refused(pipeline, f"Step 'wrong' ({cls.__name__})", says, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "field"), [("load", "batch_size"), ("add", "input_batch_size")])
+def test_a_batch_size_of_none(tmp_path: Path, name: str, field: str) -> None:
+    with Pipeline(name="p") as pipeline:
+        LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
+    given = {name: {field: None}}
+    refused(pipeline, f"'{name}'", f"{field} is None", tmp_path=tmp_path, parameters=given)
