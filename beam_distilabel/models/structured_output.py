@@ -90,7 +90,8 @@ def checked_structure(structure: Any, formats: Sequence[str], whose: str) -> dic
 
 def _json_schema(schema: Any) -> Any:
     if hasattr(schema, "model_json_schema"):
-        return schema.model_json_schema()
+        # As it is when a file has been read: answers to a class are found again.
+        return without_nulls(schema.model_json_schema())
     if isinstance(schema, str):
         try:
             schema = json.loads(schema)

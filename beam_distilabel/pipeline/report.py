@@ -13,7 +13,6 @@ from typing import Any
 
 import apache_beam
 import pyarrow.parquet as pq
-import yaml
 
 from beam_distilabel.card import build_card
 from beam_distilabel.errors import RunCancelled, RunFailedError
@@ -28,6 +27,7 @@ from beam_distilabel.layout import (
 )
 from beam_distilabel.manifest import Manifest
 from beam_distilabel.pipeline.failure_watch import FailureLimit, all_failed, too_many_failed
+from beam_distilabel.pipeline.serialization.documents import yaml_text
 from beam_distilabel.progress import (
     combined_load,
     is_stopping,
@@ -116,7 +116,7 @@ class RunFacts:
 
     def definition_text(self) -> str:
         """The content of `pipeline.yaml`."""
-        return str(yaml.safe_dump(dict(self.definition), sort_keys=False, allow_unicode=True))
+        return yaml_text(dict(self.definition))
 
     def companions(
         self, repo_id: str, revision: str | None, manifest: Manifest, failed: Manifest

@@ -89,6 +89,29 @@ def plain(data: Any) -> Any:
     return _Copy().made(data, ())
 
 
+def yaml_text(data: Any) -> str:
+    """JSON-like data as YAML.
+
+    Example:
+        >>> print(yaml_text({"name": "é", "steps": []}), end="")
+        name: é
+        steps: []
+    """
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, but for U+0085: it writes that as it is, and reads a space there."""
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if "\x85" in text else None
+    return dumper.represent_scalar(_TAGS + "str", text, style=style)
+
+
+_Dumper.add_representer(str, _text_node)
+
+
 class _Copy:
     def __init__(self) -> None:
         self._values = 0
@@ -351,4 +374,4 @@ def _parse_yaml(text: str) -> Any:
     return builder.data
 
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "parse", "plain"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "parse", "plain", "yaml_text"]

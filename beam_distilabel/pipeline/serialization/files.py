@@ -11,12 +11,15 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import open_file, url_to_fs, write_file
 from beam_distilabel.layout import is_local
-from beam_distilabel.pipeline.serialization.documents import MAX_BYTES, DocumentError, parse
+from beam_distilabel.pipeline.serialization.documents import (
+    MAX_BYTES,
+    DocumentError,
+    parse,
+    yaml_text,
+)
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.secret_texts import hide_in_url
 
@@ -72,7 +75,7 @@ def save(
     if not os.path.splitext(target)[1]:
         target = f"{target.rstrip('/')}/{FILE_NAME}" if target else FILE_NAME
     if (format or format_of(target)) == "yaml":
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        text = yaml_text(data)
     else:
         text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     try:
