@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from beam_distilabel.cli.fetching import MAX_BYTES, Fetched, fetch, hub_file, is_web
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.fetching import MAX_BYTES, Fetched, fetch, hub_file, is_web
 from beam_distilabel.layout import PIPELINE_FILE
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.secret_texts import hide_in_url, remember_secret

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from beam_distilabel.cli import definitions, fetching
+from beam_distilabel import fetching
+from beam_distilabel.cli import definitions
 from beam_distilabel.cli.definitions import load_pipeline, read_pipeline
-from beam_distilabel.cli.fetching import fetch, hub_file, origin_of
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.fetching import fetch, hub_file, origin_of
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.steps import KeepColumns
 from tests.hub import HubServer
