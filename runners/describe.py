@@ -70,7 +70,7 @@ def markdown_table(kind: type[RunnerSettings]) -> str:
 _ENTRY = re.compile(r"(?P<name>\w+): (?P<text>.+)")
 
 
-def descriptions(kind: type[Any]) -> dict[str, str]:
+def descriptions(kind: type[RunnerSettings]) -> dict[str, str]:
     """Field to what the `Attributes:` of the class, or of those that it extends, say of it."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):

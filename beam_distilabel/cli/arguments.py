@@ -122,23 +122,11 @@ def all_parameters(files: list[str], texts: list[str]) -> dict[str, Any]:
     """
     parameters: dict[str, Any] = {}
     for file in files:
-        _merge(parameters, _parameters_in(file))
+        from beam_distilabel.pipeline.serialization import read_parameters
+
+        _merge(parameters, read_parameters(file))
     _merge(parameters, parse_parameters(texts))
     return parameters
-
-
-def _parameters_in(file: str) -> dict[str, Any]:
-    from beam_distilabel.pipeline.serialization import format_of, read
-
-    found = {} if (content := read(file, format_of(file))) is None else content
-    if not isinstance(found, dict) or not all(
-        isinstance(step, str) and isinstance(values, dict) for step, values in found.items()
-    ):
-        raise DistilabelUserError(
-            f"--params-file {file!r}: expected {{step: {{name: value}}}}, such as\n"
-            "task:\n  llm:\n    generation_kwargs:\n      temperature: 0.7"
-        )
-    return found
 
 
 def _merge(parameters: dict[str, Any], others: dict[str, Any]) -> None:

@@ -15,12 +15,13 @@ from beam_distilabel.cli.completion import MODEL_MODULES, STEP_MODULES, exported
 from beam_distilabel.cli.docstrings import description, section, summary
 from beam_distilabel.cli.examples import example_of, example_prompt
 from beam_distilabel.distiset.citations import citations_of
+from beam_distilabel.docstrings import described_attributes
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM, AsyncLLM, Model
 from beam_distilabel.models.embeddings import Embeddings
 from beam_distilabel.models.image_generation import ImageGenerationModel
 from beam_distilabel.redaction import hide_secrets
-from beam_distilabel.runners.describe import descriptions, type_text
+from beam_distilabel.runners.describe import type_text
 from beam_distilabel.runtime_parameters import closest, runtime_parameter_is_optional
 from beam_distilabel.step import GeneratorStep, GlobalStep, Step
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task, _Task
@@ -225,7 +226,7 @@ def describe(item: Item) -> Description:
 
 
 def _arguments(cls: Any) -> list[Argument]:
-    said = descriptions(cls)
+    said = described_attributes(cls)
     of_bases = {name for base in _BASES if issubclass(cls, base) for name in base.model_fields}  # type: ignore[attr-defined]
     fields: dict[str, FieldInfo] = cls.model_fields
     ordered = sorted(fields, key=lambda name: (not fields[name].is_required(), name in of_bases))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from beam_distilabel.cli.fetching import MAX_BYTES, Fetched, fetch, hub_file, is_web
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
+from beam_distilabel.fetching import MAX_BYTES, Fetched, fetch, hub_file, is_web
 from beam_distilabel.layout import PIPELINE_FILE
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.secret_texts import hide_in_url, remember_secret
@@ -98,45 +98,38 @@ def read_pipeline(address: str, token: str | None = None) -> Pipeline:
         DistilabelUserError: there is no such file, or it has no pipeline.
     """
     from beam_distilabel.pipeline import Pipeline
+    from beam_distilabel.pipeline.serialization.files import hub_path
 
-    if is_web(address):
-        return _of_text(fetch(address, token), address)
-    named = address.lower().endswith(_EXTENSIONS) and not address.startswith("hf://")
-    on_hub = None if named or os.path.exists(address) else hub_file(address, PIPELINE_FILE)
-    if on_hub is None:
+    name = hub_path(address) or address  # of the page that shows a file on the Hub
+    on_hub = None
+    if name.startswith("hf://") or not (name.lower().endswith(_EXTENSIONS) or os.path.exists(name)):
+        on_hub = None if is_web(name) else hub_file(name, PIPELINE_FILE)
+    if on_hub is None and not is_web(name):
         return Pipeline.from_file(address)
     try:
-        found = fetch(on_hub.url(), token)
+        found = fetch(on_hub.url() if on_hub else name, token)
     except DistilabelUserError as error:
-        raise DistilabelUserError(
-            f"{address!r} is no file here, and taken as a dataset on the Hub: {error}"
-            if not address.startswith("hf://")
-            else f"{address!r}: {error}"
-        ) from None
-    return _of_text(found, on_hub.path)
+        if on_hub is None or is_web(address):
+            raise
+        begin = "" if name.startswith("hf://") else " is no file here, and as a dataset on the Hub"
+        raise DistilabelUserError(f"{address!r}{begin}: {error}") from None
+    return _of_content(found, on_hub.path if on_hub else address)
 
 
-def _of_text(found: Fetched, address: str) -> Pipeline:
+def _of_content(found: Fetched, address: str) -> Pipeline:
     """The pipeline in what was fetched from `address`."""
     from beam_distilabel.pipeline import Pipeline
+    from beam_distilabel.pipeline.serialization import format_of
+    from beam_distilabel.pipeline.serialization.documents import DocumentError, parse
 
     shown = hide_secrets(hide_in_url(address))
-    start = found.content[:512].lstrip().lower()
-    if found.kind == "text/html" or start.startswith((b"<!doctype", b"<html")):
-        raise DistilabelUserError(
-            f"{shown} is a web page, no YAML or JSON. Give the address of the file itself; on the "
-            "Hub that is .../resolve/main/pipeline.yaml."
-        )
-    is_json = address.partition("?")[0].lower().endswith(".json") or found.kind.endswith("json")
-    name = "pipeline.json" if is_json else "pipeline.yaml"
-    with tempfile.TemporaryDirectory(prefix="beam-distilabel-") as folder:
-        file = Path(folder, name)
-        file.write_bytes(found.content)
-        try:
-            return Pipeline.from_file(file)
-        except DistilabelUserError as error:
-            said = str(error).replace(str(file), shown)
-            raise DistilabelUserError(said if shown in said else f"{shown}: {said}") from None
+    try:
+        return Pipeline.from_dict(parse(found.content, format_of(address)))
+    except DocumentError as error:
+        said = hide_secrets(str(error))
+        raise DistilabelUserError(f"{shown} can't be read: {said}.") from None
+    except DistilabelUserError as error:
+        raise DistilabelUserError(f"{shown}: {error}") from None
 
 
 def plain_token(token: str | None) -> str | None:
@@ -225,13 +218,7 @@ def _content(script: str, token: str | None) -> bytes:
             f"--script {hide_secrets(hide_in_url(script))}: code that comes by http can be changed "
             "by anyone on its way; use https."
         )
-    found = fetch(script, token)
-    if found.kind == "text/html":
-        raise DistilabelUserError(
-            f"{hide_secrets(hide_in_url(script))} is a web page, no Python file; give the address "
-            "of the file itself."
-        )
-    return found.content
+    return fetch(script, token).content
 
 
 def _run(path: Path, script: str) -> dict[str, Any]:

@@ -41,24 +41,10 @@ def example_prompt(task: Any) -> list[dict[str, Any]]:
         row = example_row(type(task))
         if row is not None:
             with contextlib.suppress(Exception):  # the example may be of another object
-                return _messages(task.format_input(row))
-        sample = getattr(task, "_sample_input", None)
-        return _messages(sample() if sample else task.format_input(_sample_row(task)))
+                return _messages(task.first_prompt(row))
+        return _messages(task._sample_input())
     finally:
         task.unload()
-
-
-def _sample_row(task: Any) -> dict[str, Any]:
-    """The Task's own sample, else a row whose columns hold their names, plural ones as lists."""
-    from beam_distilabel.task import _Task
-
-    if type(task).sample_row is not _Task.sample_row:
-        return dict(task.sample_row())
-    row: dict[str, Any] = {}
-    for name in task.get_inputs():
-        text = f"<{name}>"
-        row[name] = [f"{text} 1", f"{text} 2"] if name.endswith("s") else text
-    return row
 
 
 def _messages(prompt: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`beam-distilabel pipeline info|validate`: what a pipeline is, and whether it can run."""
+"""`beam-distilabel pipeline info|draw|validate`: what a pipeline is, and whether it can run."""
 
 from __future__ import annotations
 
@@ -56,6 +56,39 @@ def info(
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False, default=str))
     else:
         Console(highlight=False).print(described(found))
+
+
+@pipeline_commands.command()
+def draw(
+    file: str | None = FILE,
+    config: str | None = CONFIG,
+    script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
+    pipeline_variable_name: str = VARIABLE,
+    output: str = typer.Option(
+        "pipeline.png",
+        "--output",
+        "-o",
+        help="The picture: .png, .svg, or .mmd for Mermaid text.",
+    ),
+    top_to_bottom: bool = typer.Option(
+        False, "--top-to-bottom", help="Have rows go from top to bottom, not from left to right."
+    ),
+    edge_labels: bool = typer.Option(True, help="Show the columns that each Step makes."),
+    format: str | None = typer.Option(
+        None, help="svg, png or mermaid, whatever the file's name says."
+    ),
+    token: str | None = TOKEN,
+) -> None:
+    """Draw a pipeline's Steps, routers and subsets. Nothing is sent anywhere."""
+    pipeline = load_pipeline(
+        one_config(file, config),
+        script,
+        pipeline_variable_name,
+        trust_remote_code=trust_remote_code,
+        token=plain_token(token),
+    )
+    typer.echo(pipeline.draw(output, top_to_bottom, edge_labels, format))
 
 
 @pipeline_commands.command()
@@ -117,34 +150,30 @@ def _parameters(
     owner: Any, entries: list[dict[str, Any]], prefix: str = ""
 ) -> list[dict[str, Any]]:
     """The runtime parameters of a Step, those of its models included, by their dotted names."""
-    from beam_distilabel.cli.catalogue import field_type, shortened
+    from beam_distilabel.cli.catalogue import shortened
 
     found: list[dict[str, Any]] = []
     for entry in entries:
         name = entry["name"]
         inner = entry.get("runtime_parameters_info")
-        if inner is not None:
-            found += _parameters(_member(owner, name), inner, f"{prefix}{name}.")
-            continue
-        field = type(owner).model_fields[name]
-        found.append(
-            {
-                "name": f"{prefix}{name}",
-                "type": field_type(field),
-                "value": shortened(getattr(owner, name)),
-                "required": not entry.get("optional", True),
-                "description": entry.get("description", ""),
-                **({"keys": [key["name"] for key in entry["keys"]]} if entry.get("keys") else {}),
-            }
-        )
+        value = getattr(owner, name)
+        if isinstance(inner, dict):  # members in a list, by their number
+            for index, of_member in inner.items():
+                found += _parameters(value[int(index)], of_member, f"{prefix}{name}.{index}.")
+        elif inner is not None:
+            found += _parameters(value, inner, f"{prefix}{name}.")
+        else:
+            found.append(
+                {
+                    "name": f"{prefix}{name}",
+                    "type": entry.get("type", ""),
+                    "value": shortened(value),
+                    "required": not entry.get("optional", True),
+                    "description": entry.get("description", ""),
+                    **({"keys": [key["name"] for key in entry["keys"]]} if "keys" in entry else {}),
+                }
+            )
     return found
-
-
-def _member(owner: Any, path: str) -> Any:
-    """The part of a Step that has parameters of its own; those of a list by their number."""
-    name, _, index = path.partition(".")
-    found = getattr(owner, name)
-    return found[int(index)] if index else found
 
 
 def describe(pipeline: Pipeline) -> Tree:

@@ -128,6 +128,20 @@ def test_info_of_a_script_has_the_models_parameters(tmp_path: Path) -> None:
     assert "llm.generation_kwargs = {}" in result.stdout and "suffix" in result.stdout
 
 
+def test_draw(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, start in (("a.svg", "<svg"), ("a.mmd", "flowchart TD")):
+        picture = tmp_path / name
+        command = ["pipeline", "draw", str(config), "-o", str(picture), "--top-to-bottom"]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert result.stdout.strip() == str(picture)
+        text = picture.read_text()
+        assert text.startswith(start) and "load" in text and "keep" in text
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", "draw", str(config), "-o", str(tmp_path / "a.gif")])
+    assert ended.value.code == 1
+    assert "gif" in capsys.readouterr().err
+
+
 def test_validate(config: Path, tmp_path: Path) -> None:
     command = ["pipeline", "validate", str(config)]
     result = CliRunner().invoke(app, [*command, "--param", "load.num_examples=1"])
@@ -241,7 +255,7 @@ def test_parameters_of_files_and_options(tmp_path: Path) -> None:
         "task": {"llm": {"generation_kwargs": {"temperature": 0.7, "top_p": 0.5}}, "n": 2},
         "load": {"x": 1},
     }
-    with pytest.raises(DistilabelUserError, match="expected {step: {name: value}}"):
+    with pytest.raises(DistilabelUserError, match="has no runtime parameters"):
         all_parameters([str(wrong)], [])
     with pytest.raises(DistilabelUserError, match="no file"):
         all_parameters([str(tmp_path / "none.yaml")], [])

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.fetching import fetch, is_web
 from beam_distilabel.filesystems import open_file, url_to_fs, write_file
 from beam_distilabel.layout import is_local
 from beam_distilabel.pipeline.serialization.documents import (
@@ -116,8 +117,10 @@ def _content(path: str, shown: str) -> bytes:
         if is_local(path):
             return _local_content(os.path.expanduser(path), shown)
         place = hub_path(path) or path
+        if is_web(place):
+            return fetch(place).content
         filesystem, name = url_to_fs(place)
-        if not place.startswith(("http://", "https://")) and filesystem.isdir(name):
+        if filesystem.isdir(name):
             raise _is_folder(shown)
         with filesystem.open(name, "rb") as file:
             return _first_bytes(file)

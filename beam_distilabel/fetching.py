@@ -133,7 +133,8 @@ def fetch(url: str, token: str | None = None) -> Fetched:
             is on the Hub, and to nobody else.
 
     Raises:
-        DistilabelUserError: nothing can be read there; says why. No message has the token.
+        DistilabelUserError: nothing can be read there, or only a web page; says why. No message has
+            the token.
     """
     remember_secret(token)
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -144,6 +145,12 @@ def fetch(url: str, token: str | None = None) -> Fetched:
         trusted = trusted and origin_of(url) == hub_origin()
         found = _get(url, _hub_token(token) if trusted else None, deadline, shown)
         if isinstance(found, Fetched):
+            start = found.content[:512].lstrip().lower()
+            if found.kind == "text/html" or start.startswith((b"<!doctype", b"<html")):
+                raise DistilabelUserError(
+                    f"{shown} is a web page. Give the address of the file itself; on the Hub that "
+                    "has `/resolve/` in it: .../resolve/main/pipeline.yaml."
+                )
             return found
         if url.startswith("https:") and found.startswith("http:"):
             raise DistilabelUserError(

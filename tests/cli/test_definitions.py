@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from beam_distilabel.cli import definitions, fetching
+from beam_distilabel import fetching
+from beam_distilabel.cli import definitions
 from beam_distilabel.cli.definitions import load_pipeline, read_pipeline
-from beam_distilabel.cli.fetching import fetch, hub_file, origin_of
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.fetching import fetch, hub_file, origin_of
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.serialization import read_parameters
 from beam_distilabel.steps import KeepColumns
 from tests.hub import HubServer
 from tests.json_server import Answer, JsonServer, Request
@@ -28,6 +30,7 @@ with Pipeline(name="fetched") as _pipeline:
 YAML = json.dumps(_pipeline.dump()).encode()  # JSON is YAML
 SCRIPT = b"""
 from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline.serialization import read_parameters
 from beam_distilabel.steps import KeepColumns
 
 with Pipeline(name="remote") as pipeline:
@@ -202,6 +205,19 @@ def test_no_error_has_the_token(
     assert TOKEN not in "".join(traceback.format_exception(refused.value))
 
 
+def test_pipelines_and_parameters_are_fetched_in_python_too(
+    serve: Callable[..., JsonServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    server = serve(YAML)
+    assert Pipeline.from_file(f"{server.url}/pipeline.yaml").name == "fetched"
+    server.troubles.append(text(b"task: {x: 1}"))
+    assert read_parameters(f"{server.url}/parameters") == {"task": {"x": 1}}
+    assert tokens(server) == [None, None]
+    with pytest.raises(DistilabelUserError, match="user name or password"):
+        Pipeline.from_file("https://me:pw@huggingface.co/pipeline.yaml")
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 
@@ -213,7 +229,7 @@ def test_no_error_has_the_token(
         (Answer({}, 503), "the server answers 503"),
         (text(b"<!DOCTYPE html><p>Hi", "text/html"), "is a web page.*resolve/main/pipeline.yaml"),
         (text(b"  <html>", "text/plain"), "is a web page"),
-        (text(b"a: [1"), "pipeline.yaml.*can't be read as yaml"),
+        (text(b"a: [1"), "pipeline.yaml.*can.t be read"),
         (text(b"a: 1"), "pipeline.yaml: this is no pipeline file"),
         (text(b"x" * 2000), "has more than 1,000 bytes"),
         (Answer(b"x", headers={"content-length": "9"}), "can't be read|broke off after 1 bytes"),
@@ -294,10 +310,11 @@ def test_pipelines_of_the_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -
         f"hf://datasets/{repo_id}",
         f"hf://datasets/{repo_id}@main/more/other.json",
         f"{hub.url}/datasets/{repo_id}/resolve/main/pipeline.yaml",
+        f"{hub.url}/datasets/{repo_id}/blob/main/pipeline.yaml",  # the page that shows it
     ):
         assert read_pipeline(address).name == "fetched"
     for address, said in (
-        (f"{repo_id}@v2", "is no file here, and taken as a dataset on the Hub: there is nothing"),
+        (f"{repo_id}@v2", "is no file here, and as a dataset on the Hub: there is nothing"),
         (f"hf://datasets/{repo_id}/none.yaml", "there is nothing at"),
         (f"{hub.namespace}/none", "on the Hub"),
         ("hf://spaces/a/b", "expected a file of a dataset"),
@@ -321,7 +338,7 @@ def test_a_local_file_is_no_repository(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     Path("org").mkdir()
     Path("org/name").write_text("x")
-    with pytest.raises(DistilabelUserError, match="is no .yaml, .yml or .json file"):
+    with pytest.raises(DistilabelUserError, match="this is no pipeline file"):
         read_pipeline("org/name")
 
 
@@ -357,7 +374,7 @@ def test_scripts_that_cannot_be_trusted_at_all(
     with pytest.raises(DistilabelUserError, match="use https"):
         load_pipeline(None, "http://host.example/s.py", "pipeline", trust_remote_code=True)
     page = serve(lambda request: text(b"<html>", "text/html"))
-    with pytest.raises(DistilabelUserError, match="no Python file"):
+    with pytest.raises(DistilabelUserError, match="is a web page"):
         load_pipeline(None, f"{page.url}/s.py", "pipeline", trust_remote_code=True)
     monkeypatch.setattr(definitions, "MAX_BYTES", 10)
     import fsspec
