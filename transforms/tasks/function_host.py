@@ -130,20 +130,22 @@ class Library:
         return self._modules[path]
 
 
-def bound(function: Callable[..., Any], arguments: dict[str, Any]) -> inspect.BoundArguments:
-    """The arguments of a call, by name.
+def sorted_out(
+    function: Callable[..., Any], arguments: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments that a function takes by position only, and the others by name.
 
-    Raises:
-        TypeError: the function takes others.
+    Example:
+        >>> sorted_out(lambda a, /, b: None, {"b": "2", "a": 1})
+        ([1], {'b': 2})
     """
-    signature = inspect.signature(function)
-    values = {name: literal(value) for name, value in arguments.items()}
+    by_name = {name: literal(value) for name, value in arguments.items()}
     by_position = [
-        values.pop(name)
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.POSITIONAL_ONLY and name in values
+        by_name.pop(name)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_ONLY and name in by_name
     ]
-    return signature.bind(*by_position, **values)
+    return by_position, by_name
 
 
 def call(library: Library, name: Any, arguments: Any, seconds: float) -> dict[str, Any]:
@@ -157,9 +159,9 @@ def call(library: Library, name: Any, arguments: Any, seconds: float) -> dict[st
     try:
         if arguments is not None and not isinstance(arguments, dict):
             raise TypeError(f"expected arguments by name, got {type(arguments).__name__}")
-        found = bound(function, arguments or {})
+        by_position, by_name = sorted_out(function, arguments or {})
         with ending_after(seconds):
-            result = str(function(*found.args, **found.kwargs))
+            result = str(function(*by_position, **by_name))
     except BaseException as error:
         text = str(error) or type(error).__name__
         return {"keep": False, "execution_result": text[:MAX_RESULT]}
