@@ -109,10 +109,10 @@ def parse(text: str | None, triplet: bool) -> dict[str, str]:
 
 def _sections(text: str) -> list[tuple[str, str]]:
     headings = list(_HEADING.finditer(text))
-    ends = [heading.start() for heading in headings[1:]] + [len(text)]
+    begins = [*(heading.start() for heading in headings), len(text)]
     return [
-        (heading[1].lower(), text[heading.end() : end])
-        for heading, end in zip(headings, ends, strict=True)
+        (heading[1].lower(), text[heading.end() : begins[number]])
+        for number, heading in enumerate(headings, 1)
     ]
 
 

@@ -117,7 +117,7 @@ def _same(answer: str, golden: str) -> bool:
 
 
 def _bare(answer: str) -> str:
-    return " ".join(answer.removeprefix(ANSWER).casefold().split()).rstrip(".")
+    return " ".join(answer.removeprefix(ANSWER).casefold().split()).rstrip(". ")
 
 
 class MathShepherdCompleter(Task):
