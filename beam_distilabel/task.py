@@ -488,6 +488,9 @@ class ImageTask(_Task, Step):
         image_generation_model: the model; also readable as `llm`.
     """
 
+    written_twice: ClassVar[frozenset[str]] = frozenset(("llm",))
+    """What distilabel's files have once more under another name."""
+
     image_generation_model: ImageGenerationModel
 
     @property

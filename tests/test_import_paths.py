@@ -10,6 +10,86 @@ import pytest
 import beam_distilabel.typing
 
 ALIASES = {
+    "steps.tasks:APIGenExecutionChecker": (
+        "transforms.tasks.api_gen_execution_checker:APIGenExecutionChecker"
+    ),
+    "steps.tasks:APIGenGenerator": "transforms.tasks.api_gen_generator:APIGenGenerator",
+    "steps.tasks:APIGenSemanticChecker": (
+        "transforms.tasks.api_gen_semantic_checker:APIGenSemanticChecker"
+    ),
+    "steps.tasks:EmbeddingTaskGenerator": (
+        "transforms.tasks.embedding_task_generator:EmbeddingTaskGenerator"
+    ),
+    "steps.tasks:GenerateSentencePair": (
+        "transforms.tasks.generate_sentence_pair:GenerateSentencePair"
+    ),
+    "steps.tasks:GenerateTextClassificationData": (
+        "transforms.tasks.generate_text_classification_data:GenerateTextClassificationData"
+    ),
+    "steps.tasks:GenerateLongTextMatchingData": (
+        "transforms.tasks.generate_text_matching_data:GenerateLongTextMatchingData"
+    ),
+    "steps.tasks:GenerateShortTextMatchingData": (
+        "transforms.tasks.generate_text_matching_data:GenerateShortTextMatchingData"
+    ),
+    "steps.tasks:GenerateTextRetrievalData": (
+        "transforms.tasks.generate_text_retrieval_data:GenerateTextRetrievalData"
+    ),
+    "steps.tasks:BitextRetrievalGenerator": (
+        "transforms.tasks.triplet_generators:BitextRetrievalGenerator"
+    ),
+    "steps.tasks:MonolingualTripletGenerator": (
+        "transforms.tasks.triplet_generators:MonolingualTripletGenerator"
+    ),
+    "steps.tasks:ImageGeneration": "transforms.tasks.image_generation:ImageGeneration",
+    "steps.tasks:MathShepherdCompleter": (
+        "transforms.tasks.math_shepherd_completer:MathShepherdCompleter"
+    ),
+    "steps.tasks:MathShepherdGenerator": (
+        "transforms.tasks.math_shepherd_generator:MathShepherdGenerator"
+    ),
+    "steps.tasks.apigen.generator:APIGenGenerator": (
+        "transforms.tasks.api_gen_generator:APIGenGenerator"
+    ),
+    "steps.tasks.apigen.semantic_checker:APIGenSemanticChecker": (
+        "transforms.tasks.api_gen_semantic_checker:APIGenSemanticChecker"
+    ),
+    "steps.tasks.apigen.execution_checker:APIGenExecutionChecker": (
+        "transforms.tasks.api_gen_execution_checker:APIGenExecutionChecker"
+    ),
+    "steps.tasks.math_shepherd.generator:MathShepherdGenerator": (
+        "transforms.tasks.math_shepherd_generator:MathShepherdGenerator"
+    ),
+    "steps.tasks.math_shepherd.completer:MathShepherdCompleter": (
+        "transforms.tasks.math_shepherd_completer:MathShepherdCompleter"
+    ),
+    "steps.tasks.image_generation:ImageGeneration": (
+        "transforms.tasks.image_generation:ImageGeneration"
+    ),
+    "steps.tasks.sentence_transformers:GenerateSentencePair": (
+        "transforms.tasks.generate_sentence_pair:GenerateSentencePair"
+    ),
+    "steps.tasks.improving_text_embeddings:EmbeddingTaskGenerator": (
+        "transforms.tasks.embedding_task_generator:EmbeddingTaskGenerator"
+    ),
+    "steps.tasks.improving_text_embeddings:GenerateTextClassificationData": (
+        "transforms.tasks.generate_text_classification_data:GenerateTextClassificationData"
+    ),
+    "steps.tasks.improving_text_embeddings:GenerateLongTextMatchingData": (
+        "transforms.tasks.generate_text_matching_data:GenerateLongTextMatchingData"
+    ),
+    "steps.tasks.improving_text_embeddings:GenerateShortTextMatchingData": (
+        "transforms.tasks.generate_text_matching_data:GenerateShortTextMatchingData"
+    ),
+    "steps.tasks.improving_text_embeddings:GenerateTextRetrievalData": (
+        "transforms.tasks.generate_text_retrieval_data:GenerateTextRetrievalData"
+    ),
+    "steps.tasks.improving_text_embeddings:BitextRetrievalGenerator": (
+        "transforms.tasks.triplet_generators:BitextRetrievalGenerator"
+    ),
+    "steps.tasks.improving_text_embeddings:MonolingualTripletGenerator": (
+        "transforms.tasks.triplet_generators:MonolingualTripletGenerator"
+    ),
     "constants:DISTILABEL_METADATA_KEY": "metadata:METADATA",
     "constants:DISTISET_ARTIFACTS_FOLDER": "layout:ARTIFACTS_FOLDER",
     "constants:DISTISET_CONFIG_FOLDER": "distiset.disk:CONFIGS_FOLDER",

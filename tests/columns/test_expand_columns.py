@@ -153,3 +153,9 @@ def test_expanded_rows_meet_the_row_that_they_were_made_of(tmp_path: Path) -> No
     ]
     (failure,) = failures_of(tmp_path / "run")  # the row with no item is not lost silently
     assert (failure["kind"], failure["row"]["x"]) == ("join", 0)
+
+
+def test_a_renamed_item_takes_the_place_of_its_list() -> None:
+    step = ExpandColumns(columns=["texts", "scores"], output_mappings={"texts": "text"})
+    made = plain(run([{"texts": ["a", "b"], "scores": [1, 2], "id": 5}], step))
+    assert made == [{"text": "a", "scores": 1, "id": 5}, {"text": "b", "scores": 2, "id": 5}]

@@ -90,7 +90,8 @@ def overrides(name: str, base: type, reply: Callable[..., Any] = always) -> dict
     def get_last_hidden_states(self: Any, inputs: list[Any]) -> list[Any]:
         import numpy  # not a dependency of this file: it serves environments without it
 
-        return [numpy.array(vector) for vector in _vectors(len(inputs))]
+        # One vector per token.
+        return [numpy.array([vector, vector]) for vector in _vectors(len(inputs))]
 
     def load(self: Any) -> None:
         _base_load(base, self)

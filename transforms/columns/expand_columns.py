@@ -85,6 +85,11 @@ class ExpandColumns(Step):
     def outputs(self) -> StepColumns:
         return [*self.columns.values()]
 
+    @property
+    def removed(self) -> list[str]:
+        """The lists whose items take their place, where `output_mappings` renames the items."""
+        return [old for old, new in self.columns.items() if old == new in self.output_mappings]
+
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         """Yields the rows of all items of a batch.
 

@@ -212,6 +212,11 @@ def _router(entry: Mapping[str, Any]) -> Router:
 # -- Steps and models ------------------------------------------------------------------------------
 
 
+def _is_left_out(field: str, cls: Any) -> bool:
+    """Whether a dump's entry is no field, or one that distilabel writes twice."""
+    return field in _NOT_FIELDS or field in getattr(cls, "written_twice", ())
+
+
 class _Loader:
     """Makes Steps and models of their dumps."""
 
@@ -224,11 +229,11 @@ class _Loader:
             cls = self._class(fields, base)
         except DistilabelUserError as error:
             found = [f"{what}: {error}"]
-            known: Any = None
+            cls, known = None, None  # type: ignore[assignment]
         else:
             found, known = [], cls.model_fields
         for field, value in fields.items():
-            if field in _NOT_FIELDS:
+            if _is_left_out(field, cls):
                 continue
             if known is not None and field not in known:
                 found.append(
@@ -257,7 +262,7 @@ class _Loader:
             raise DistilabelUserError(f"{what}: {error}") from None
         values = {}
         for field, value in fields.items():
-            if field in _NOT_FIELDS:
+            if _is_left_out(field, cls):
                 continue
             known = cls.model_fields.get(field)
             if known is None:
