@@ -9,14 +9,18 @@ from beam_distilabel.transforms.tasks.evol_complexity import EvolComplexity
 from beam_distilabel.transforms.tasks.evol_instruct import EvolInstruct
 from beam_distilabel.transforms.tasks.evol_quality import EvolQuality
 from beam_distilabel.transforms.tasks.generate_embeddings import GenerateEmbeddings
+from beam_distilabel.transforms.tasks.genstruct import Genstruct
 from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.quality_scorer import QualityScorer
+from beam_distilabel.transforms.tasks.self_instruct import SelfInstruct
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
+from beam_distilabel.transforms.tasks.text_classification import TextClassification
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
 from beam_distilabel.transforms.tasks.text_generation_with_image import TextGenerationWithImage
 from beam_distilabel.transforms.tasks.ultrafeedback import UltraFeedback
+from beam_distilabel.transforms.tasks.urial import URIAL
 from beam_distilabel.typing import ChatItem, ChatType
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     "FormatPRM",
     "GenerateEmbeddings",
     "GeneratorTask",
+    "Genstruct",
     "GlobalTask",
     "ImageTask",
     "InstructionBacktranslation",
@@ -38,10 +43,13 @@ __all__ = [
     "MagpieGenerator",
     "PrometheusEval",
     "QualityScorer",
+    "SelfInstruct",
     "StructuredGeneration",
     "Task",
+    "TextClassification",
     "TextGeneration",
     "TextGenerationWithImage",
+    "URIAL",
     "UltraFeedback",
     "task",
 ]
