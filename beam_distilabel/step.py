@@ -224,13 +224,26 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         # Beam remembers here what a PTransform was last applied to, and would refuse another.
         del value
 
-    def default_label(self) -> str:
+    @property
+    def label(self) -> str:
+        """What Beam calls the Step: what it was told to, or the Step's name."""
+        # Not by `default_label()`, which is a field of some of distilabel's Tasks.
+        return self._user_label or self._name_here()
+
+    @label.setter
+    def label(self, value: str | None) -> None:
+        self._user_label = value
+
+    def _name_here(self) -> str:
         """The Step's name; numbered where the Step is applied again.
 
         Beam doesn't say to which pipeline, so the number counts them all.
         """
         assert self.name is not None
         return f"{self.name}_{self._times_applied}" if self._times_applied else self.name
+
+    def default_label(self) -> str:
+        return self._name_here()
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
@@ -526,7 +539,7 @@ class WithFailures(beam.PTransform):
         self._step = step
 
     def default_label(self) -> str:
-        return self._step.default_label()
+        return self._step._name_here()
 
     def expand(self, pcoll: Any) -> dict[str, Any]:
         result = self._step.apply_to(pcoll)

@@ -288,6 +288,12 @@ ALIASES = {
     "steps.tasks.generate_embeddings:GenerateEmbeddings": (
         "transforms.tasks.generate_embeddings:GenerateEmbeddings"
     ),
+    "steps.tasks.self_instruct:SelfInstruct": "transforms.tasks.self_instruct:SelfInstruct",
+    "steps.tasks.genstruct:Genstruct": "transforms.tasks.genstruct:Genstruct",
+    "steps.tasks.urial:URIAL": "transforms.tasks.urial:URIAL",
+    "steps.tasks.text_classification:TextClassification": (
+        "transforms.tasks.text_classification:TextClassification"
+    ),
     "steps.tasks:UltraFeedback": "transforms.tasks.ultrafeedback:UltraFeedback",
     "steps.tasks.typing:ChatType": "typing:ChatType",
     "steps.tasks:task": "decorators:task",

@@ -22,6 +22,7 @@ from beam_distilabel.transforms.tasks.generate_text_matching_data import (
     GenerateShortTextMatchingData,
 )
 from beam_distilabel.transforms.tasks.generate_text_retrieval_data import GenerateTextRetrievalData
+from beam_distilabel.transforms.tasks.genstruct import Genstruct
 from beam_distilabel.transforms.tasks.image_generation import ImageGeneration
 from beam_distilabel.transforms.tasks.instruction_backtranslation import InstructionBacktranslation
 from beam_distilabel.transforms.tasks.magpie import Magpie, MagpieGenerator
@@ -29,7 +30,9 @@ from beam_distilabel.transforms.tasks.math_shepherd_completer import MathShepher
 from beam_distilabel.transforms.tasks.math_shepherd_generator import MathShepherdGenerator
 from beam_distilabel.transforms.tasks.prometheus_eval import PrometheusEval
 from beam_distilabel.transforms.tasks.quality_scorer import QualityScorer
+from beam_distilabel.transforms.tasks.self_instruct import SelfInstruct
 from beam_distilabel.transforms.tasks.structured_generation import StructuredGeneration
+from beam_distilabel.transforms.tasks.text_classification import TextClassification
 from beam_distilabel.transforms.tasks.text_generation import ChatGeneration, TextGeneration
 from beam_distilabel.transforms.tasks.text_generation_with_image import TextGenerationWithImage
 from beam_distilabel.transforms.tasks.triplet_generators import (
@@ -37,6 +40,7 @@ from beam_distilabel.transforms.tasks.triplet_generators import (
     MonolingualTripletGenerator,
 )
 from beam_distilabel.transforms.tasks.ultrafeedback import UltraFeedback
+from beam_distilabel.transforms.tasks.urial import URIAL
 from beam_distilabel.typing import ChatItem, ChatType
 
 __all__ = [
@@ -61,6 +65,7 @@ __all__ = [
     "GenerateTextClassificationData",
     "GenerateTextRetrievalData",
     "GeneratorTask",
+    "Genstruct",
     "GlobalTask",
     "ImageGeneration",
     "ImageTask",
@@ -72,10 +77,13 @@ __all__ = [
     "MonolingualTripletGenerator",
     "PrometheusEval",
     "QualityScorer",
+    "SelfInstruct",
     "StructuredGeneration",
     "Task",
+    "TextClassification",
     "TextGeneration",
     "TextGenerationWithImage",
+    "URIAL",
     "UltraFeedback",
     "task",
 ]
