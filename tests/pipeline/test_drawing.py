@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
+from beam_distilabel.pipeline import Pipeline, Route, routing_batch_function, sample_n_steps
 from beam_distilabel.pipeline.drawing.colours import COLOURS
 from beam_distilabel.pipeline.drawing.layers import Spot, arrange
 from beam_distilabel.pipeline.drawing.picture import picture_of
@@ -59,6 +59,16 @@ def test_steps_routers_subsets_and_columns() -> None:
         ("load", router), (router, "ask_a"), (router, "ask_b"), ("ask_a", "keep"),
         ("ask_b", "keep"), ("keep", "default"),
     }  # fmt: skip
+
+
+def test_a_route() -> None:
+    with Pipeline(name="route") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"x": 1, "kind": "a"}])
+        first, rest = Add(name="first"), Add(name="rest")
+        _ = load >> Route("kind", to={"a": first}, default=rest, description="By its <kind>.")
+    svg = pipeline._repr_html_()
+    assert "Route(kind)" in texts(svg)
+    assert "By its &lt;kind&gt;." in svg
 
 
 def test_every_leaf_has_its_subset() -> None:
