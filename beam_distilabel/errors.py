@@ -8,6 +8,19 @@ from beam_distilabel.secret_texts import hide_known
 class DistilabelError(Exception):
     """Base class of every error that this package raises on purpose."""
 
+    @property
+    def message(self) -> str:
+        """What the error says; distilabel's name for it."""
+        return str(self)
+
+
+class DistilabelException(DistilabelError):
+    """Base class of what a run can be prepared for; of distilabel."""
+
+
+class DistilabelGenerationException(DistilabelException):
+    """Base class of errors of models; of distilabel."""
+
 
 class DistilabelUserError(DistilabelError, ValueError):
     """Something that the user wrote can't work; the message names it and the remedy.
@@ -54,7 +67,7 @@ class ParseError(DistilabelError):
     """A model's answer doesn't have the form that the Task asked for."""
 
 
-class GenerationError(DistilabelError):
+class GenerationError(DistilabelGenerationException):
     """One request failed; the others are not affected.
 
     Attributes:
@@ -77,7 +90,7 @@ class PromptTooLongError(GenerationError):
     kind = "too_long"
 
 
-class EngineError(DistilabelError):
+class EngineError(DistilabelGenerationException):
     """An engine can't start or has died; no request can be answered."""
 
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
     from beam_distilabel.models.litellm import LiteLLM
     from beam_distilabel.models.llamacpp import LlamaCppLLM
+    from beam_distilabel.models.llms.typing import GenerateOutput, HiddenState
     from beam_distilabel.models.mistral import MistralLLM
+    from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
     from beam_distilabel.models.mixture_of_agents import MixtureOfAgentsLLM
     from beam_distilabel.models.mlx import MlxLLM
     from beam_distilabel.models.ollama import OllamaLLM
@@ -41,7 +43,10 @@ _MODULES = {
     "AsyncLLM": "base",
     "AzureOpenAILLM": "openai.azure",
     "ClientvLLM": "vllm.client",
+    "CudaDevicePlacementMixin": "mixins.cuda_device_placement",
     "Embeddings": "embeddings",
+    "GenerateOutput": "llms.typing",
+    "HiddenState": "llms.typing",
     "OpenAILLM": "openai",
     "TogetherLLM": "openai.together",
     "AnthropicLLM": "anthropic",
@@ -71,8 +76,11 @@ __all__ = [
     "AzureOpenAILLM",
     "ClientvLLM",
     "CohereLLM",
-    "GroqLLM",
+    "CudaDevicePlacementMixin",
     "Embeddings",
+    "GenerateOutput",
+    "GroqLLM",
+    "HiddenState",
     "ImageGenerationModel",
     "InferenceEndpointsLLM",
     "LiteLLM",

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_steps
+from beam_distilabel.pipeline import Pipeline, Route, routing_batch_function, sample_n_steps
+from beam_distilabel.pipeline.drawing import svg_of
 from beam_distilabel.pipeline.drawing.colours import COLOURS
 from beam_distilabel.pipeline.drawing.layers import Spot, arrange
+from beam_distilabel.pipeline.drawing.mermaid import to_mermaid
 from beam_distilabel.pipeline.drawing.picture import picture_of
 from beam_distilabel.pipeline.drawing.scheme import scheme_of
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, LoadDataFromHub
@@ -59,6 +61,16 @@ def test_steps_routers_subsets_and_columns() -> None:
         ("load", router), (router, "ask_a"), (router, "ask_b"), ("ask_a", "keep"),
         ("ask_b", "keep"), ("keep", "default"),
     }  # fmt: skip
+
+
+def test_a_route() -> None:
+    with Pipeline(name="route") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"x": 1, "kind": "a"}])
+        first, rest = Add(name="first"), Add(name="rest")
+        _ = load >> Route("kind", to={"a": first}, default=rest, description="By its <kind>.")
+    svg = pipeline._repr_html_()
+    assert "Route(kind)" in texts(svg)
+    assert "By its &lt;kind&gt;." in svg
 
 
 def test_every_leaf_has_its_subset() -> None:
@@ -177,14 +189,12 @@ def test_no_text_gets_out_of_its_place(text: str) -> None:
         return steps
 
     choose.routing_function.__name__ = text.replace("\x00", "")
-    with Pipeline(name=f"p{text}".replace("/", "").replace("\\", "").replace("\0", "")) as pipeline:
+    with Pipeline(name="hostile") as pipeline:
         load = LoadDataFromDicts(name="load", data=[{f"<script>{text}": 1, text: 2, "x": 3}])
         _ = load >> choose >> [Add(name="a", column=text), Add(name="b")]
-    svg = pipeline._repr_html_()
+    svg = svg_of(pipeline.graph, text)
     known = {f"{SVG}{tag}" for tag in ("svg", "title", "rect", "path", "polygon", "g", "text")}
     assert {element.tag for element in ElementTree.fromstring(svg).iter()} == known
-    from beam_distilabel.pipeline.drawing.mermaid import to_mermaid
-
     for line in to_mermaid(scheme_of(pipeline.graph), False, True).splitlines():
         assert line.count('"') in (0, 2)
         assert "<script" not in line

@@ -8,6 +8,7 @@ from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
 from beam_distilabel.models.litellm import LiteLLM
 from beam_distilabel.models.llamacpp import LlamaCppLLM
 from beam_distilabel.models.mistral import MistralLLM
+from beam_distilabel.models.mixins.cuda_device_placement import CudaDevicePlacementMixin
 from beam_distilabel.models.mixture_of_agents import MixtureOfAgentsLLM
 from beam_distilabel.models.mlx import MlxLLM
 from beam_distilabel.models.ollama import OllamaLLM
@@ -19,7 +20,7 @@ from beam_distilabel.models.transformers import TransformersLLM
 from beam_distilabel.models.vertexai import VertexAILLM
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.models.vllm.client import ClientvLLM
-from beam_distilabel.typing import GenerateOutput
+from beam_distilabel.typing import GenerateOutput, HiddenState
 
 __all__ = [
     "LLM",
@@ -29,8 +30,10 @@ __all__ = [
     "AzureOpenAILLM",
     "ClientvLLM",
     "CohereLLM",
+    "CudaDevicePlacementMixin",
     "GenerateOutput",
     "GroqLLM",
+    "HiddenState",
     "InferenceEndpointsLLM",
     "LiteLLM",
     "LlamaCppLLM",

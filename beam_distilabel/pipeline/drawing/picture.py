@@ -137,7 +137,7 @@ def _label_size(lines: Sequence[str]) -> tuple[float, float]:
 
 
 def _hint(node: Node) -> str:
-    parts = [node.title, node.subtitle]
+    parts = [node.title, node.subtitle, node.hint]
     if node.columns:
         parts.append("columns: " + ", ".join(node.columns))
     return "\n".join(filter(None, parts))

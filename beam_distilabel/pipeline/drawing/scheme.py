@@ -8,6 +8,7 @@ from typing import Any, Literal
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.routing import Router, RoutingBatchFunction
 from beam_distilabel.transforms.sources.load_data_from_dataset import LoadDataFromDataset
 from beam_distilabel.transforms.sources.loader import FileLoader
 
@@ -23,12 +24,14 @@ class Node:
         title: the Step's name, what the router does, or the subset's name.
         subtitle: the Step's class, and that of its model.
         columns: those that the Step makes; None where that isn't known.
+        hint: more about it, shown where the mouse is.
     """
 
     kind: Kind
     title: str
     subtitle: str = ""
     columns: tuple[str, ...] | None = None
+    hint: str = ""
 
 
 @dataclasses.dataclass
@@ -62,7 +65,7 @@ def scheme_of(graph: Graph) -> Scheme:
         router = graph.routers.get(name)
         if router is not None:
             exits[name] = len(nodes)
-            nodes.append(Node("router", router_text(router)))
+            nodes.append(Node("router", router_text(router), hint=router.description or ""))
             edges.append((here, exits[name]))
     for leaf, subset in graph.subsets().items():
         edges.append((exits[leaf], len(nodes)))
@@ -81,20 +84,18 @@ def columns_made(step: Any) -> tuple[str, ...] | None:
     return tuple(str(name) for name in made if name not in (METADATA, "model_name"))
 
 
-def router_text(router: Any) -> str:
-    """What a router is called: the factory's call where one made it, else the function's name.
+def router_text(router: Router) -> str:
+    """What a router is called: the call of the factory that made a function, else its name.
 
     Example:
         >>> from beam_distilabel.pipeline.routing import sample_n_steps
         >>> router_text(sample_n_steps(2))
         'sample_n_steps(n=2)'
     """
-    factory = getattr(router, "factory", None)
-    if factory:
-        _, name, arguments = factory
+    if isinstance(router, RoutingBatchFunction) and router.factory:
+        _, name, arguments = router.factory
         return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
-    name = getattr(router, "name", None)
-    return name if isinstance(name, str) else type(router).__name__
+    return router.name
 
 
 def _kind(step: Any) -> Kind:
