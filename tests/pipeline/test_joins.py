@@ -154,7 +154,7 @@ def test_a_global_step_in_a_branch(tmp_path: Path) -> None:
 
 def test_rows_that_a_global_step_can_not_use(tmp_path: Path) -> None:
     class Even(Reverse):
-        def check_row(self, row: Row) -> None:
+        def _check_usable(self, row: Row) -> None:
             if row["y"] % 2:
                 raise ValueError(f"{row['y']} is odd")
 

@@ -68,7 +68,7 @@ class GroupColumns(JoinStep):
         return [*self._lists().values()]
 
     @property
-    def removed(self) -> list[str]:
+    def _removed_columns(self) -> list[str]:
         return self.columns
 
     def join_rows(self, rows: Sequence[Row]) -> Row:
