@@ -73,8 +73,7 @@ def show_prompt(task: Any, sample_input: Any = None) -> None:
 def show_columns(step: Any) -> None:
     """Print what a Step reads and makes."""
     reads = [
-        name if required else f"{name} (optional)"
-        for name, required in step.get_inputs().items()
+        name if required else f"{name} (optional)" for name, required in step.get_inputs().items()
     ]
     lines = [] if step.is_generator else [f"reads: {', '.join(reads) or 'nothing by name'}"]
     lines.append(f"makes: {', '.join(step.get_outputs()) or 'nothing by name'}")

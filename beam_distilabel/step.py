@@ -272,6 +272,15 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         """
         return None
 
+    def _types_made_of(self, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+        """The types of outputs that follow from those of the input's columns.
+
+        Args:
+            types: the columns of a row, under their names for the Step; null where a type isn't
+                known.
+        """
+        return {}
+
     def get_inputs(self) -> dict[str, bool]:
         """The columns that a row must have before mappings: name to whether it is required."""
         return {self.input_mappings.get(k, k): v for k, v in column_flags(self.inputs).items()}

@@ -129,9 +129,9 @@ def test_every_task_can_be_printed_or_says_what_it_needs() -> None:
             all_tasks.GlobalTask,
         ):
             continue
-        required = {
-            field for field, info in task.model_fields.items() if info.is_required()
-        } - {"llm"}
+        required = {field for field, info in task.model_fields.items() if info.is_required()} - {
+            "llm"
+        }
         if required:
             continue  # its own test has the arguments
         made = task(llm=MAGPIE if issubclass(task, Magpie) else LLM)

@@ -272,6 +272,9 @@ def _passed(step: Any, before: KnownRows) -> KnownRows:
     elif step.keeps_other_columns:
         after = {name: column for name, column in row.items() if name not in step._removed_columns}
         after |= _made(step)
+        types = {name: column.type for name, column in row.items()}
+        for name, kind in step._types_made_of(types).items():
+            after[name] = Column(kind)
     else:
         after = _made(step)
     mapped = step._map_outputs(after, source)

@@ -929,6 +929,8 @@ def _shown(value: Any) -> str:
         return f"{type(value).__name__} of {', '.join(map(_shown, value))}"
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 _NOT_IN_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 

@@ -154,6 +154,10 @@ def test_a_global_step_in_a_branch(tmp_path: Path) -> None:
 
 def test_rows_that_a_global_step_can_not_use(tmp_path: Path) -> None:
     class Even(Reverse):
+        @property
+        def inputs(self) -> list[str]:
+            return ["y"]
+
         def _check_usable(self, row: Row) -> None:
             if row["y"] % 2:
                 raise ValueError(f"{row['y']} is odd")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from beam_distilabel.errors import PipelineValidationError
+from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.pipeline import Pipeline, sample_n_steps
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import GeneratorStep, Step
