@@ -52,12 +52,12 @@ _SECRET_PHRASES = re.compile(
 _TOKENS_OF_MODELS = frozenset(
     "added any assistant audio begin blank bos class close cls decoder each empty end eos eot every"
     " fake first forced image input last mask max middle min new next number object open output pad"
-    " per prefix prompt reasoning sep special start stop suffix system think thinking time tool"
-    " total trigger unk user video word".split()
+    " per prefix prompt reasoning sep special start step stop suffix system think thinking time"
+    " tool total trigger unk user video word".split()
 )
 """What stands before "token" in names of parts of text; any other kind of token may be a secret."""
 
-KEYED_BY_COLUMN = ("input_mappings", "output_mappings")
+KEYED_BY_COLUMN = ("columns", "input_mappings", "output_mappings")
 KEYED_BY_PROPERTY = ("$defs", "definitions", "patternProperties", "properties")
 
 

@@ -74,7 +74,10 @@ def apply_process(step: Step, rows: Any) -> StepResult:
     lost = [] if joined is None else [joined.failures]
     if step.is_global:
         fn: beam.DoFn = _ProcessAll(step)
-        if isinstance(step, GlobalStep) and type(step).check_row is not GlobalStep.check_row:
+        if (
+            isinstance(step, GlobalStep)
+            and type(step)._check_usable is not GlobalStep._check_usable
+        ):
             checked_rows = rows | "Check" >> beam.ParDo(_CheckRows(step)).with_outputs(
                 FAILURES, main=ROWS
             )
@@ -477,7 +480,7 @@ class _CheckRows(beam.DoFn):
     def process(self, element: Row | Joined) -> Iterator[Any]:
         row = merged(element) if isinstance(element, tuple) else self._unnamed.named(element)
         try:
-            self._step.check_row(self._step._map_inputs(row))
+            self._step._check_usable(self._step._map_inputs(row))
         except Exception as error:
             yield TaggedOutput(FAILURES, failure_of(self._step, row, error))
         else:

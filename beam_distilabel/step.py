@@ -270,7 +270,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         return []
 
     @property
-    def removed(self) -> list[str]:
+    def _removed_columns(self) -> list[str]:
         """The columns that rows no longer have after the Step, under their names before mappings.
 
         Of a Step with `keeps_other_columns = False` all are, but its outputs.
@@ -284,6 +284,15 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         metadata may have features of `datasets`. It is a hint: values that don't fit it win.
         """
         return None
+
+    def _types_made_of(self, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+        """The types of outputs that follow from those of the input's columns.
+
+        Args:
+            types: the columns of a row, under their names for the Step; null where a type isn't
+                known.
+        """
+        return {}
 
     def get_inputs(self) -> dict[str, bool]:
         """The columns that a row must have before mappings: name to whether it is required."""
@@ -336,7 +345,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             # A column that made way for a mapped one comes back, unless the Step wrote it anew.
             displaced = [*back]
             displaced += [back.get(made, made) for made in self.output_mappings if made in row]
-            gone = {self.input_mappings.get(name, name) for name in self.removed}
+            gone = {self.input_mappings.get(name, name) for name in self._removed_columns}
             for name in displaced:
                 if name in source and name not in mapped and name not in gone:
                     mapped[name] = source[name]
@@ -401,7 +410,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
         nulls = {name: None for name, always in made if always and name != METADATA}
         if not self.keeps_other_columns:
             row = {name: row[name] for name in (METADATA, *RESERVED) if name in row}
-        elif gone := {self.input_mappings.get(name, name) for name in self.removed}:
+        elif gone := {self.input_mappings.get(name, name) for name in self._removed_columns}:
             row = {name: value for name, value in row.items() if name not in gone}
         return [with_failure({**row, **nulls}, self.unique_name, failure.reason())]
 
@@ -650,7 +659,7 @@ class GlobalStep(Step):
 
     is_global: ClassVar[bool] = True
 
-    def check_row(self, row: Row) -> None:
+    def _check_usable(self, row: Row) -> None:
         """Raise for a row that the Step can't use, under the names that it expects; pure.
 
         Such a row is a failure on its own, and the others go on without it: what `process` raises

@@ -270,8 +270,11 @@ def _passed(step: Any, before: KnownRows) -> KnownRows:
         kept = {name: row.get(name, UNKNOWN) for name in step.columns}
         after = {**kept, **({METADATA: row[METADATA]} if METADATA in row else {})}
     elif step.keeps_other_columns:
-        after = {name: column for name, column in row.items() if name not in step.removed}
+        after = {name: column for name, column in row.items() if name not in step._removed_columns}
         after |= _made(step)
+        types = {name: column.type for name, column in row.items()}
+        for name, kind in step._types_made_of(types).items():
+            after[name] = Column(kind)
     else:
         after = _made(step)
     mapped = step._map_outputs(after, source)

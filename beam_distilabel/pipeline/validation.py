@@ -169,7 +169,7 @@ def available_columns(graph: Graph) -> dict[str, set[str] | None]:
         elif step.is_generator:
             available[name] = own or None
         else:
-            removed = {step.input_mappings.get(column, column) for column in step.removed}
+            removed = {step.input_mappings.get(column, column) for column in step._removed_columns}
             available[name] = None if before is None else before - removed | own
     return available
 

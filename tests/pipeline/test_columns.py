@@ -19,6 +19,7 @@ from beam_distilabel.pipeline.columns import (
     columns_to_read,
     described_sources,
     prune_columns,
+    sent_schemas,
     source_bytes,
     subset_schemas,
 )
@@ -469,12 +470,13 @@ def test_types_of_steps_that_join_expand_and_format() -> None:
         load >> tasks >> group >> expand >> form
         load >> MergeColumns(name="merge", columns=["count", "label"], output_column="label")
     schemas = subset_schemas(_graph(pipeline))
+    assert _types(sent_schemas(_graph(pipeline))["group"])["said"] == "list<item: string>"
     found = _types(schemas["form"])
     assert found["messages"] == "list<item: struct<role: string, content: string>>"
     assert {n: found[n] for n in ("instruction", "label", "said", "prompt", "model_name")} == {
         "instruction": "string",
         "label": "int64",
-        "said": "null",
+        "said": "string",
         "prompt": "string",
         "model_name": "string",
     }

@@ -16,6 +16,7 @@ from beam_distilabel.pipeline import Pipeline, routing_batch_function, sample_n_
 from beam_distilabel.row import ROW_ID, Row
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
+from beam_distilabel.typing import StepInput, StepOutput
 from tests.pipeline.fakes import Add, Lose, Merge, Numbers, Reverse, Shuffled, TaggedEcho, Times
 from tests.pipeline.running import columns, failures_of, rows_of
 
@@ -149,6 +150,35 @@ def test_a_global_step_in_a_branch(tmp_path: Path) -> None:
         load >> [a, reverse] >> Merge()
     rows = rows_of(pipeline.run(output_dir=tmp_path / "run"))
     assert columns(rows, "x", "a", "place") == [(x, str(x), 6 - x) for x in range(7)]
+
+
+def test_rows_that_a_global_step_can_not_use(tmp_path: Path) -> None:
+    class Even(Reverse):
+        @property
+        def inputs(self) -> list[str]:
+            return ["y"]
+
+        def _check_usable(self, row: Row) -> None:
+            if row["y"] % 2:
+                raise ValueError(f"{row['y']} is odd")
+
+        def process(self, *inputs: StepInput) -> StepOutput:
+            yield [{**left, **right, "place": 0} for left, right in zip(*inputs, strict=True)]
+
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=X)
+        a, lose = Add(name="a"), Lose(name="lose", which=[{"x": 6}])
+        even = Even(name="even", input_mappings={"y": "x"}, on_failure="drop")
+        load >> [a, lose] >> even
+    rows = rows_of(pipeline.run(output_dir=tmp_path / "run"))
+    assert columns(rows, "x", "a") == [(x, str(x)) for x in (0, 2, 4)]
+    failures = failures_of(tmp_path / "run")
+    assert {(f["row"]["x"], f["kind"]) for f in failures} == {
+        (1, "user_code"),
+        (3, "user_code"),
+        (5, "user_code"),
+        (6, "join"),
+    }
 
 
 @pytest.mark.parametrize("on_failure", ["null", "drop"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 from pydantic import ValidationInfo, field_validator
 
 from beam_distilabel.errors import ColumnError
@@ -89,6 +90,16 @@ class ExpandColumns(Step):
     def removed(self) -> list[str]:
         """The lists whose items take their place, where `output_mappings` renames the items."""
         return [old for old, new in self.columns.items() if old == new in self.output_mappings]
+
+    def _types_made_of(self, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+        lists = {
+            new: types.get(old) for old, new in self.columns.items() if old not in self.encoded
+        }
+        return {
+            new: kind.value_type
+            for new, kind in lists.items()
+            if isinstance(kind, (pa.ListType, pa.LargeListType, pa.FixedSizeListType))
+        }
 
     def process(self, inputs: StepInput) -> StepOutput:  # type: ignore[override]
         """Yields the rows of all items of a batch.

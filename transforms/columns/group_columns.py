@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
 from pydantic import ValidationInfo, field_validator
 
 from beam_distilabel.errors import ColumnError, DistilabelUserError
@@ -68,8 +69,12 @@ class GroupColumns(JoinStep):
         return [*self._lists().values()]
 
     @property
-    def removed(self) -> list[str]:
+    def _removed_columns(self) -> list[str]:
         return self.columns
+
+    def _types_made_of(self, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+        found = {name: types.get(column, pa.null()) for column, name in self._lists().items()}
+        return {name: pa.list_(kind) for name, kind in found.items() if not pa.types.is_null(kind)}
 
     def join_rows(self, rows: Sequence[Row]) -> Row:
         lists = self._lists()

@@ -43,7 +43,7 @@ class MergeColumns(RowStep):
         return [self.output_column or "merged_column"]
 
     @property
-    def removed(self) -> list[str]:
+    def _removed_columns(self) -> list[str]:
         return self.columns
 
     def transform_row(self, row: Row) -> Row:

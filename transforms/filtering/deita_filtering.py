@@ -94,7 +94,7 @@ class DeitaFiltering(GlobalStep):
             ]
         )
 
-    def check_row(self, row: Row) -> None:
+    def _check_usable(self, row: Row) -> None:
         """Raise for a row without usable scores or a usable embedding.
 
         Raises:

@@ -70,7 +70,7 @@ class DataSampler(LoadDataFromDicts):
         self._check_data()
         return super().apply_to(pbegin)
 
-    def _rows(self) -> Iterator[Row]:
+    def _data_rows(self) -> Iterator[Row]:
         self._check_data()
         columns = self.outputs
         for number in range(self.samples):

@@ -91,14 +91,14 @@ class LoadDataFromDicts(GeneratorStep):
         """How many rows the Step loads."""
         return len(self.data)
 
-    def _rows(self) -> Iterable[Row]:
+    def _data_rows(self) -> Iterable[Row]:
         """The rows, in order."""
         return self.data
 
     def process(self, offset: int = 0) -> GeneratorStepOutput:
         """Yield (rows, whether they are the last), starting at row `offset`."""
         assert self.batch_size is not None
-        yield from in_batches(itertools.islice(self._rows(), offset, None), self.batch_size)
+        yield from in_batches(itertools.islice(self._data_rows(), offset, None), self.batch_size)
 
     def apply_to(self, pbegin: Any) -> StepResult:
         """Put the rows into the job graph, or stage them."""
@@ -118,17 +118,17 @@ class LoadDataFromDicts(GeneratorStep):
         size = 0
         texts = []
         try:
-            for text in encode_rows(self._rows(), self._draws_by()):
+            for text in encode_rows(self._data_rows(), self._draws_by()):
                 size += len(text)
                 if size >= GRAPH_BYTES:
                     return None
                 texts.append(text)
         except DistilabelUserError:
-            for row in self._rows():
+            for row in self._data_rows():
                 size += len(pickle.dumps(row))
                 if size >= GRAPH_BYTES:
                     raise  # objects that can't be staged
-            rows = [content(row) for row in self._rows()]
+            rows = [content(row) for row in self._data_rows()]
             number_equal_rows(rows, columns=self._draws_by())
             return rows
         return texts
@@ -136,7 +136,7 @@ class LoadDataFromDicts(GeneratorStep):
     def _stage(self) -> tuple[list[Work], Source]:
         assert self.name is not None
         folder = staging_folder(self._context.run_dir, self.name)
-        files = stage_texts(encode_rows(self._rows(), self._draws_by()), folder)
+        files = stage_texts(encode_rows(self._data_rows(), self._draws_by()), folder)
         source = Source(tuple(SourceFile(file, "staged") for file in files))
         return distribute(list_units(source)), source
 
