@@ -20,9 +20,13 @@ BEGIN, END = "<!-- tasks: begin -->", "<!-- tasks: end -->"
 _PAPER = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "APIGenExecutionChecker": {"libpath": "functions.py"},
+    "BitextRetrievalGenerator": {"target_language": "German"},
+    "EmbeddingTaskGenerator": {"category": "text-retrieval"},
     "EvolComplexity": {"num_evolutions": 1},
     "EvolInstruct": {"num_evolutions": 1},
     "EvolQuality": {"num_evolutions": 1},
+    "GenerateSentencePair": {"action": "paraphrase"},
     "MagpieGenerator": {"num_rows": 1},
     "PrometheusEval": {"mode": "absolute", "rubric": "helpfulness"},
 }

@@ -262,8 +262,10 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["missing.py", "missing"])
 def test_a_library_that_is_not_there(name: str, tmp_path: Path) -> None:
     step = APIGenExecutionChecker(libpath=str(tmp_path / name))
-    with pytest.raises(DistilabelUserError, match=f"{name}' is neither a Python file nor a folder"):
-        step.load()
+    message = f"{name}' is neither a Python file nor a folder"
+    for kind in (DistilabelUserError, FileNotFoundError):
+        with pytest.raises(kind, match=message):
+            step.load()
 
 
 def test_rows_of_calls(library: str) -> None:
@@ -289,6 +291,7 @@ def test_rows_of_calls(library: str) -> None:
         **dict.fromkeys((4, 5, 6), (None, None)),
     }
     assert sorted(failure.row["id"] for failure in failures) == [4, 5, 6]
+    assert {failure.kind for failure in failures} == {"column"}
     assert all("the column 'answers'" in failure.message for failure in failures)
 
 

@@ -87,7 +87,7 @@ class ExpandColumns(Step):
         return [*self.columns.values()]
 
     @property
-    def removed(self) -> list[str]:
+    def _removed_columns(self) -> list[str]:
         """The lists whose items take their place, where `output_mappings` renames the items."""
         return [old for old, new in self.columns.items() if old == new in self.output_mappings]
 

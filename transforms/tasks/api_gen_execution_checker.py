@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
+from beam_distilabel.errors import ColumnError
 from beam_distilabel.row import Row
 from beam_distilabel.step import RowStep
 from beam_distilabel.transforms.tasks.function_calls import FunctionCalls
@@ -61,7 +62,7 @@ class APIGenExecutionChecker(RowStep):
         """Looks for the file; its process is begun with the first call.
 
         Raises:
-            DistilabelUserError: there is no such file or folder.
+            LibraryNotFoundError: there is no such file or folder.
         """
         super().load()
         self._calls = FunctionCalls(self.libpath, self.check_is_dangerous, TIMEOUT_SECONDS)
@@ -104,23 +105,23 @@ class APIGenExecutionChecker(RowStep):
         """The calls' names and arguments.
 
         Raises:
-            ValueError: the column has something else.
+            ColumnError: the column has something else.
         """
         if isinstance(answers, str) and answers.strip():
             try:
                 answers = json.loads(answers)
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"the column 'answers' is no JSON: {error}") from None
+                raise ColumnError(f"the column 'answers' is no JSON: {error}") from None
         if not answers:
             return []
         if not isinstance(answers, list):
-            raise ValueError(
+            raise ColumnError(
                 f"the column 'answers' has {type(answers).__name__}, expected a list of calls"
             )
         calls = []
         for answer in answers:
             if answer is not None and not isinstance(answer, dict):
-                raise ValueError(
+                raise ColumnError(
                     f"the column 'answers' lists {type(answer).__name__}, expected calls: "
                     "{'name', 'arguments'}"
                 )

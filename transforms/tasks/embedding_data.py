@@ -91,7 +91,7 @@ class EmbeddingData(_Task):
         """The value of a field, one of `choices` where it isn't set: always the same for a row."""
         given = getattr(self, field)
         if given is not None:
-            return given  # type: ignore[no-any-return]
+            return given
         told = {name: value for name, value in content(row).items() if name != METADATA}
         drawn = seed_from(
             self._context.seed, self.seed, self.unique_name, told, row.get(DRAW, 0), field

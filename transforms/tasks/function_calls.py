@@ -30,6 +30,10 @@ _GRACE_SECONDS = 30.0
 """How long after its own limit the process may go on, and how long it may take to start."""
 
 
+class LibraryNotFoundError(DistilabelUserError, FileNotFoundError):
+    """There is no file or folder with functions where it was looked for."""
+
+
 class CallResult(NamedTuple):
     """What came of one call.
 
@@ -51,13 +55,13 @@ class FunctionCalls:
         timeout_seconds: how long a call may take.
 
     Raises:
-        DistilabelUserError: there is no such file or folder.
+        LibraryNotFoundError: there is no such file or folder.
     """
 
     def __init__(self, libpath: str, check: bool = True, timeout_seconds: float = 5.0) -> None:
         path = pathlib.Path(libpath).absolute()
         if not (path.is_file() if path.suffix == ".py" else path.is_dir()):
-            raise DistilabelUserError(
+            raise LibraryNotFoundError(
                 f"libpath={libpath!r} is neither a Python file nor a folder of Python files on "
                 "this machine."
             )
@@ -141,4 +145,4 @@ class FunctionCalls:
         return process.wait()
 
 
-__all__ = ["CallResult", "FunctionCalls"]
+__all__ = ["CallResult", "FunctionCalls", "LibraryNotFoundError"]

@@ -72,7 +72,7 @@ class ImageGeneration(ImageTask):
         if self.save_artifacts:
             _pillow()
 
-    def format_input(self, input: Row) -> str:  # type: ignore[override]
+    def format_input(self, input: Row) -> str:
         """The prompt."""
         return text_of(input, "prompt")
 

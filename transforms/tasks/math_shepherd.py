@@ -62,7 +62,7 @@ def split_steps(text: str) -> list[str]:
         ['Step 1: 1+1=2.', 'Step 2: 2+1=3.', 'The answer is: 3']
     """
     beginnings = list(_BEGINNING.finditer(text))
-    steps = []
+    steps: list[str] = []
     for number, beginning in enumerate(beginnings):
         if beginning[0] == ANSWER:
             line = text[beginning.start() :].splitlines()[0]

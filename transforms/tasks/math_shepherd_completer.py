@@ -12,8 +12,14 @@ import pyarrow as pa
 from pydantic import PositiveInt, field_validator
 
 from beam_distilabel.attempts import of_generation
-from beam_distilabel.errors import DistilabelUserError, GenerationError, ParseError
-from beam_distilabel.failures import Failure, message_of
+from beam_distilabel.errors import (
+    CheckpointError,
+    DistilabelUserError,
+    EngineError,
+    GenerationError,
+    ParseError,
+)
+from beam_distilabel.failures import Failure, attempts_of, kind_of, message_of
 from beam_distilabel.metadata import METADATA, metadata_keys
 from beam_distilabel.models.engine import gather_or_cancel
 from beam_distilabel.row import Row
@@ -30,7 +36,7 @@ from beam_distilabel.transforms.tasks.math_shepherd import (
     solutions_in,
     solutions_schema,
 )
-from beam_distilabel.typing import ChatType, GenerateOutput, StepColumns
+from beam_distilabel.typing import ChatType, FormattedInput, GenerateOutput, StepColumns
 
 EXAMPLE: Final = """
 An example of a problem, and the beginning of its solution:
@@ -254,16 +260,44 @@ class MathShepherdCompleter(Task):
         except Exception as error:
             failure = Failure(self.unique_name, "render", message_of(error), row)
             return self._failed_rows(row, failure)
-        outputs: list[GenerateOutput] = await gather_or_cancel(map(generate, sent))
-        metadata = self._metadata(sent, outputs)
+
+        async def ask(one: FormattedInput) -> GenerateOutput:
+            return await generate(one)
+
+        metadata: dict[str, Any] = {}
+        try:
+            outputs = await gather_or_cancel(map(ask, sent))
+            metadata = self._metadata(sent, outputs)
+            leads = self._leads(begun, outputs, golden)
+        except (EngineError, CheckpointError):
+            raise
+        except Exception as error:
+            kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
+            failure = Failure(self.unique_name, kind, message_of(error), row, attempts_of(error))
+            [failed] = self._failed_rows(row, failure)
+            # What was answered has been paid for, and can be looked at.
+            metadata.pop(metadata_keys(self.unique_name).failure, None)
+            return [{**failed, METADATA: {**failed[METADATA], **metadata}}]
+        labels = labelled(solutions, leads, golden, self.tags)
+        return self._rows_made(row, [{"solutions": labels, METADATA: metadata}])
+
+    def _leads(
+        self, begun: list[Prefix], outputs: list[GenerateOutput], golden: str
+    ) -> dict[tuple[int, int], bool]:
+        """(solution, step) to whether a completion after it comes to the right answer.
+
+        Raises:
+            GenerationError: the model refused one of the beginnings.
+            ParseError: not one completion of a beginning can be read.
+        """
         leads: dict[tuple[int, int], bool] = {}
         for prefix, output in zip(begun, outputs, strict=True):
             known = next(iter(output.get("failures") or ()), None)
             where = f"solution {prefix.solution + 1}, after step {prefix.step + 1}"
             if known is not None:
-                error = GenerationError(f"{where}: {known['message']}", known["kind"])
-                error.attempts = known.get("attempts", 1)
-                raise error
+                refused = GenerationError(f"{where}: {known['message']}", known["kind"])
+                refused.attempts = known.get("attempts", 1)
+                raise refused
             try:
                 completions = self.format_output(output["generations"][0])["solutions"]
             except ParseError as error:
@@ -271,8 +305,7 @@ class MathShepherdCompleter(Task):
             leads[prefix.solution, prefix.step] = any(
                 _has_answer(steps) and _same(steps[-1], golden) for steps in completions
             )
-        labels = labelled(solutions, leads, golden, self.tags)
-        return self._rows_made(row, [{"solutions": labels, METADATA: metadata}])
+        return leads
 
     def _metadata(self, sent: list[Any], outputs: list[GenerateOutput]) -> dict[str, Any]:
         """What was asked and answered about all beginnings, in their order."""
