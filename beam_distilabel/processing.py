@@ -375,7 +375,7 @@ def run_batch(step: Step, batch: Sequence[Row | Joined]) -> list[tuple[str, Any,
     try:
         yields = checked(step, step.process(*_arguments(step, batch)))
         results: list[tuple[str, Any, str]] = []
-        for row, parent in identify(rows, yields):
+        for row, parent in identify(rows, yields, step._draws_by()):
             sent = sendable(step._map_outputs(row, parent), row)
             told = told_failures(step, row, parent)
             results.extend((FAILURES, failure, parent[ROW_ID]) for failure in told)
@@ -523,7 +523,7 @@ class _ProcessAll(_StepFn):
                 f"{step._described()} failed on all of its {len(rows)} rows: {message_of(error)}"
             ) from error
         lost = set()
-        for row, parent in identify([merged(row) for row in rows], yields):
+        for row, parent in identify([merged(row) for row in rows], yields, step._draws_by()):
             failures = told_failures(step, row, parent)
             try:
                 sent = [sendable(step._map_outputs(row, parent), row)]

@@ -200,7 +200,7 @@ class TaskRollout:
             if len(rows) == 1 and rows[0].get(ROW_ID) == element[ROW_ID]:
                 identified = [(rows[0], element)]
             else:
-                identified = identify([element], [rows])
+                identified = identify([element], [rows], task._draws_by())
             return [
                 (done, sendable(task._map_outputs(done, element), done)) for done, _ in identified
             ]

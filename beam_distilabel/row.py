@@ -368,7 +368,11 @@ def compared(row: Row, columns: Sequence[str] | None) -> Any:
     return content(row) if columns is None else [row.get(name) for name in columns]
 
 
-def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tuple[Row, Row]]:
+def identify(
+    inputs: Sequence[Row],
+    yields: Sequence[Sequence[Row]],
+    columns: Sequence[str] | None = None,
+) -> list[tuple[Row, Row]]:
     """Give every row that one `process` call yielded its identity.
 
     A row that kept an input's id stems from that input. New rows stem from the input at the same
@@ -379,6 +383,7 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
     Args:
         inputs: the rows of the call, each with its id, at least one.
         yields: the batches of rows that the call yielded; left as they are.
+        columns: those by which rows that stem from one input count as equal; None for all.
 
     Returns:
         (row with its identity, the input that it stems from), in the order of the yields.
@@ -411,7 +416,7 @@ def identify(inputs: Sequence[Row], yields: Sequence[Sequence[Row]]) -> list[tup
         family.append(child)
         result.append((child, parent))
     for parent_id, family in families.items():
-        number_equal_rows(family, by_id[parent_id].get(DRAW, 0))
+        number_equal_rows(family, by_id[parent_id].get(DRAW, 0), columns)
     return result
 
 

@@ -37,6 +37,8 @@ DEFAULT_BATCH_SIZE = 50
 
 _DRIVER = "install-nvidia-driver:5xx"  # Dataflow's default driver is too old for vLLM
 
+_OF_THE_RUN = ("_context", "_draw_columns", "_join", "_shares_input")
+
 _BEAM_NAMES = ("annotations", "display_data", "label", "pipeline", "side_inputs")
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -149,6 +151,8 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     _holds_model: bool = PrivateAttr(False)
     _spreads: bool = PrivateAttr(False)
     _join: JoinSpec = PrivateAttr(default_factory=JoinSpec)
+    # By which columns rows count as equal when they are numbered (`DRAW`); None for all.
+    _draw_columns: tuple[str, ...] | None = PrivateAttr(None)
 
     is_generator: ClassVar[bool] = False
     is_global: ClassVar[bool] = False
@@ -252,7 +256,7 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
             "_pipeline": None,
             "_times_applied": 0,
             # The run's, not `load`'s: set also where `load` was called before the run.
-            **{name: getattr(self, name) for name in ("_context", "_join", "_shares_input")},
+            **{name: getattr(self, name) for name in _OF_THE_RUN},
         }
         attributes = {k: v for k, v in state["__dict__"].items() if k != "_user_label"}
         return {**state, "__dict__": attributes, "__pydantic_private__": private}
@@ -368,6 +372,14 @@ class _Step(PicklesUnloaded, Dumpable, RuntimeParametersMixin, beam.PTransform):
     def requirements_to_install(self) -> list[str]:
         """Those of them that aren't installed in the version asked for."""
         return missing(self.requirements)
+
+    def _draws_by(self) -> list[str] | None:
+        """`_draw_columns` under the names that the Step has for them."""
+        if self._draw_columns is None:
+            return None
+        names = {present: expected for expected, present in self.input_mappings.items()}
+        names.update({wanted: made for made, wanted in self.output_mappings.items()})
+        return [names.get(column, column) for column in self._draw_columns]
 
     # -- life cycle ------------------------------------------------------------------------------
 
@@ -675,9 +687,6 @@ class GeneratorStep(_Step):
     """
 
     is_generator: ClassVar[bool] = True
-
-    # By which columns rows count as equal when they are numbered (`DRAW`); None for all.
-    _draw_columns: tuple[str, ...] | None = PrivateAttr(None)
 
     batch_size: RuntimeParameter[PositiveInt] = Field(
         default=DEFAULT_BATCH_SIZE,

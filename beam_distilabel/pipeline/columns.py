@@ -157,14 +157,15 @@ def _asked_after(graph: Graph) -> dict[str, Names]:
 
 
 def number_by_prompts(graph: Graph) -> None:
-    """Make the generators of `graph` tell rows apart (`DRAW`) that would be asked about alike.
+    """Make the Steps of `graph` tell rows apart (`DRAW`) that would be asked about alike: those of
+    one source, and those that are made of one row.
 
     Rows that differ in a column that no prompt has, an id say, would get the same answer otherwise.
 
     Args:
         graph: this application's own copies of the Steps, validated.
     """
-    for name, columns in asked_columns(graph).items():
+    for name, columns in _asked_after(graph).items():
         graph.steps[name]._draw_columns = tuple(sorted(columns)) if columns else None
 
 

@@ -429,6 +429,38 @@ def test_rows_that_are_asked_about_alike_are_different_draws(kind: str, tmp_path
     assert len(set(answers.values())) == 6  # each has its own seed
 
 
+@pytest.mark.parametrize("kind", ["expanded", "renamed", "generations", "own"])
+def test_rows_made_of_one_that_are_asked_about_alike_are_different_draws(
+    kind: str, tmp_path: Path
+) -> None:
+    class Repeat(Step):
+        def process(self, inputs: StepInput) -> Any:  # type: ignore[override]
+            yield [{**row, "id": i} for row in inputs for i in row["ids"]]
+
+    with Pipeline(name="made") as pipeline:
+        load = LoadDataFromDicts(data=[{"instruction": "a", "ids": [1, 2, 2, 3]}])
+        if kind == "expanded":
+            made: Any = ExpandColumns(columns={"ids": "id"})
+        elif kind == "renamed":
+            made = ExpandColumns(
+                columns=["number"],
+                input_mappings={"number": "ids"},
+                output_mappings={"number": "id"},
+            )
+        elif kind == "generations":
+            made = TextGeneration(
+                llm=SeededLLM(tag=new_name()),
+                num_generations=4,
+                output_mappings={"generation": "id"},
+            )
+        else:
+            made = Repeat()
+        _ = load >> made >> TextGeneration(llm=SeededLLM(tag=new_name()))
+    distiset = pipeline.run(output_dir=tmp_path / "run", logging_handlers=[])
+    answers = [row["generation"] for row in distiset["default"]["train"]]
+    assert len(set(answers)) == len(answers) == 4
+
+
 def test_types_and_features_follow_names_through_steps() -> None:
     with Pipeline("types") as pipeline:
         load = dataset_loader(_dataset(), name="load", output_mappings={"count": "n"})

@@ -140,13 +140,6 @@ class LoadDataFromDicts(GeneratorStep):
         source = Source(tuple(SourceFile(file, "staged") for file in files))
         return distribute(list_units(source)), source
 
-    def _draws_by(self) -> list[str] | None:
-        """`_draw_columns` under the names that the data have."""
-        if self._draw_columns is None:
-            return None
-        names = {wanted: own for own, wanted in self.output_mappings.items()}
-        return [names.get(column, column) for column in self._draw_columns]
-
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
         if type(self).process is LoadDataFromDicts.process:
