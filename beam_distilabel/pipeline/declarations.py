@@ -16,14 +16,16 @@ from beam_distilabel.step import _Step, column_flags
 
 
 def check_declarations(step: _Step) -> None:
-    """Raise where `inputs`, `outputs`, `removed` or `output_schema` of a Step can't be used.
+    """Raise where what a Step says of its columns can't be used.
 
     Raises:
         PipelineValidationError: names the Step, the property and what it gave.
     """
     _check_columns(step, "inputs", _asked(step, "inputs", lambda: step.inputs))
     _check_columns(step, "outputs", _asked(step, "outputs", lambda: step.outputs))
-    _check_columns(step, "removed", _asked(step, "removed", lambda: step.removed))
+    _check_columns(
+        step, "_removed_columns", _asked(step, "_removed_columns", lambda: step._removed_columns)
+    )
     _asked(step, "get_inputs", step.get_inputs)
     _asked(step, "get_outputs", step.get_outputs)
     if step.is_generator:

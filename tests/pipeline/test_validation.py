@@ -193,7 +193,7 @@ def saying(name: str, value: Any) -> type[Step]:
     return type("Weird", (Step,), members)
 
 
-@pytest.mark.parametrize("name", ["inputs", "outputs", "removed"])
+@pytest.mark.parametrize("name", ["inputs", "outputs", "_removed_columns"])
 @pytest.mark.parametrize(
     ("value", "says"),
     [
