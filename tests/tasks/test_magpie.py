@@ -284,6 +284,16 @@ def test_more_rows_ask_for_the_new_ones_only(tmp_path: Path) -> None:
     assert len(journal(llm.tag).events) == 16
 
 
+def test_what_is_finished_of_more_rows(tmp_path: Path) -> None:
+    llm = Talk(tag=new_name())
+    rows = run_generator(tmp_path, generator(3, llm=llm))["default"]["train"].to_list()
+    with Pipeline(name="gen") as pipeline:
+        generator(9, llm=llm)
+    part = pipeline.finalize(output_dir=tmp_path, logging_handlers=[])
+    assert part["default"]["train"].to_list() == rows
+    assert len(journal(llm.tag).events) == 6
+
+
 def test_the_number_of_rows_has_to_be_given(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="num_rows"):
         run_generator(tmp_path, generator(None))
