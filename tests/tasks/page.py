@@ -20,17 +20,17 @@ BEGIN, END = "<!-- tasks: begin -->", "<!-- tasks: end -->"
 _PAPER = re.compile(r"arxiv\.org/abs/(\d{4}\.\d{4,5})")
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "APIGenExecutionChecker": {"libpath": "functions.py"},
-    "BitextRetrievalGenerator": {"target_language": "German"},
+    "APIGenExecutionChecker": {"libpath": __file__},
+    "BitextRetrievalGenerator": {"target_language": "French"},
     "EmbeddingTaskGenerator": {"category": "text-retrieval"},
     "EvolComplexity": {"num_evolutions": 1},
     "EvolInstruct": {"num_evolutions": 1},
     "EvolQuality": {"num_evolutions": 1},
-    "GenerateSentencePair": {"action": "paraphrase"},
+    "GenerateSentencePair": {"action": "query"},
     "MagpieGenerator": {"num_rows": 1},
     "PrometheusEval": {"mode": "absolute", "rubric": "helpfulness"},
 }
-"""What a class needs besides its model."""
+"""What a class needs besides its model; a new Task with a required field is to be added here."""
 
 
 class Model(AsyncLLM, MagpieChatTemplateMixin):

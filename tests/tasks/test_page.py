@@ -2,7 +2,12 @@
 
 import pytest
 
-from beam_distilabel.steps.tasks import EvolInstruct, UltraFeedback
+from beam_distilabel.steps.tasks import (
+    ComplexityScorer,
+    EvolInstruct,
+    GenerateTextRetrievalData,
+    UltraFeedback,
+)
 from tests.tasks import page
 
 
@@ -24,6 +29,11 @@ def test_the_line_of_a_task() -> None:
         "yes |",
     ]
     assert page.row_of(EvolInstruct).endswith(" | – | – |")
+
+
+def test_tasks_that_ask_once_per_row_go_in_batches() -> None:
+    for cls in (GenerateTextRetrievalData, ComplexityScorer):
+        assert page.row_of(cls).endswith(" | yes | yes |")
 
 
 @pytest.mark.parametrize("cls", page.classes(), ids=lambda cls: cls.__name__)

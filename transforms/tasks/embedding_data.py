@@ -65,8 +65,6 @@ class EmbeddingData(_Task):
 
     seed: int = 42
 
-    _can_be_used_with_offline_batch_generation: bool = PrivateAttr(True)
-
     @property
     def outputs(self) -> StepColumns:
         return [*self.keys, "model_name"]
@@ -102,6 +100,9 @@ class EmbeddingData(_Task):
 class EmbeddingDataTask(EmbeddingData, Task):
     """Writes an example for the task that a row describes, in the column `task`."""
 
+    # Here and not in `EmbeddingData`: of private attributes those of the last base class hold.
+    _can_be_used_with_offline_batch_generation: bool = PrivateAttr(True)
+
     @property
     def inputs(self) -> StepColumns:
         return ["task"]
@@ -109,8 +110,6 @@ class EmbeddingDataTask(EmbeddingData, Task):
 
 class EmbeddingDataGenerator(EmbeddingData, RolloutGeneratorTask):
     """Writes one example out of nothing, or `num_generations` of them."""
-
-    _can_be_used_with_offline_batch_generation: bool = PrivateAttr(False)
 
     def count_rows(self) -> int | None:
         """How many prompts there are: one."""
