@@ -225,13 +225,13 @@ class _Loader:
 
     def problems(self, fields: Mapping[str, Any], base: type, what: str) -> list[str]:
         """What of a dump is unknown here: classes and fields, those of models within it too."""
+        found: list[str] = []
+        cls: Any = None
         try:
             cls = self._class(fields, base)
         except DistilabelUserError as error:
-            found = [f"{what}: {error}"]
-            cls, known = None, None  # type: ignore[assignment]
-        else:
-            found, known = [], cls.model_fields
+            found.append(f"{what}: {error}")
+        known = getattr(cls, "model_fields", None)
         for field, value in fields.items():
             if _is_left_out(field, cls):
                 continue
