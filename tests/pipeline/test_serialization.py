@@ -774,7 +774,7 @@ def test_files_on_the_hub_and_at_urls(
             url = f"http://127.0.0.1:{server.server_port}"
             path = f"/datasets/{repo}/resolve/main/pipeline.yaml"
             assert Pipeline.from_file(url + path).dump() == pipeline.dump()
-            with pytest.raises(DistilabelUserError, match="there is no file"):
+            with pytest.raises(DistilabelUserError, match="p.yaml .404."):
                 Pipeline.from_file(f"{url}/p.yaml")
         finally:
             server.shutdown()
