@@ -216,8 +216,8 @@ def encode(value: Any) -> Any:
     `{"_type": "enum", ...}` as in distilabel's files.
 
     Example:
-        >>> encode({"when": datetime.date(2024, 1, 2), "tags": {"b", "a"}, "header": b"\x00"})
-        {'when': '2024-01-02', 'tags': ['a', 'b'], 'header': {'_type': 'bytes', '_base64': 'AA=='}}
+        >>> encode({"when": datetime.date(2024, 1, 2), "tags": {"b", "a"}, "header": b"ab"})
+        {'when': '2024-01-02', 'tags': ['a', 'b'], 'header': {'_type': 'bytes', '_base64': 'YWI='}}
     """
     if isinstance(value, Dumpable):
         return value.dump()

@@ -5,7 +5,7 @@
 
 import sys
 import types
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import Field, SecretStr
@@ -185,3 +185,94 @@ class Late(RuntimeParametersMixin):
 def test_closest() -> None:
     assert closest("temprature", ["temperature", "top_p"]) == " Did you mean 'temperature'?"
     assert closest("xyz", ["temperature"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"llm": {"retries": "x"}}, r": llm.retries='x': Input should be a valid integer"),
+        ({"llm": {"retry": 1}}, r": llm has no runtime parameter 'retry'. Did you mean 'retries'"),
+        (
+            {"llm": {"generation_kwargs": {"temprature": 1.0}}},
+            r": llm.generation_kwargs: Model has no generation argument 'temprature'. Did you mean "
+            "'temperature'",
+        ),
+        (
+            {"llm": {"generation_kwargs": {"temperature": "hot"}}},
+            r": llm.generation_kwargs.temperature='hot': Input should be a valid number",
+        ),
+        ({"llm": {"generation_kwargs": 3}}, r": llm.generation_kwargs=3: Input should be a valid"),
+        (
+            {"llms": {"1": {"generation_kwargs": {"temperature": []}}}},
+            r": llms.1.generation_kwargs.temperature=\[\]: Input should be",
+        ),
+        ({"llms": [{"retries": 1}, {"retry": 1}]}, r": llms.1 has no runtime parameter 'retry'"),
+        ({"llms": [{}, {}, {}]}, r": llms has no item 2: it has 2, 0, 1"),
+        ({"llms": {"-1": {}}}, r": llms has no item '-1'"),
+        ({"llms": {"0": 3}}, r": llms.0: the runtime parameters of a Model have to be a dict, not"),
+        ({"llm": [1]}, r": llm: the runtime parameters of a Model have to be a dict, not a list"),
+        ({"resources": {"resources": {"a": "b"}}}, r": resources.resources.a='b': Input should"),
+        ({"llm": {"key": ["s3cr3t"]}}, r": llm.key=hidden: Input should be a valid string"),
+    ],
+)
+def test_messages_name_the_path(parameters: dict[str, Any], message: str) -> None:
+    step = Several(name="ask", llm=Model(), llms=[Model(), Model()])
+    with pytest.raises(DistilabelUserError, match=f"^Step 'ask' .Several.{message}") as caught:
+        step.set_runtime_parameters(parameters)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_generation_arguments_are_checked_by_their_types() -> None:
+    llm = Model()
+    llm.set_runtime_parameters({"generation_kwargs": {"temperature": 1}})  # a number all the same
+    assert llm.generation_kwargs == {"temperature": 1}
+    llm.set_runtime_parameters({"generation_kwargs": None})
+    assert llm.generation_kwargs is None
+
+
+class Keyed(Task):
+    by_name: dict[str, LLM] = Field(default_factory=dict)
+
+
+def test_members_of_a_dict_go_by_their_keys() -> None:
+    step = Keyed(llm=Model(), by_name={"a.b": Model(), "c": Model()})
+    twin = step.copied()
+    twin.set_runtime_parameters({"by_name": {"a.b": {"retries": 5}}})
+    assert [llm.retries for llm in twin.by_name.values()] == [5, 3]  # type: ignore[attr-defined]
+    assert [llm.retries for llm in step.by_name.values()] == [3, 3]  # type: ignore[attr-defined]
+    assert set(step.runtime_parameters_names["by_name"]) == {"a.b", "c"}
+    missing = missing_parameters(step.runtime_parameters_names, step)
+    assert missing == ["llm.key", "by_name.a.b.key", "by_name.c.key"]
+
+
+class Documented(Step):
+    """A Step.
+
+    Attributes:
+        level: how high,
+            in metres.
+        kind: one of two.
+    """
+
+    level: RuntimeParameter[float] = 1.5
+    kind: RuntimeParameter[Literal["a", "b"]] = "a"
+    key: RuntimeParameter[SecretStr] = SecretStr("s3cr3t")
+    made: RuntimeParameter[list[int]] = Field(default_factory=lambda: [1])
+    kept: RuntimeParameter[dict[str, list[int] | None]] = Field(default_factory=dict)
+
+
+def test_types_defaults_and_descriptions() -> None:
+    info = {entry.pop("name"): entry for entry in Documented().get_runtime_parameters_info()}
+    assert info["level"] == {
+        "optional": True,
+        "description": "how high, in metres.",
+        "type": "float",
+        "default": 1.5,
+    }
+    assert (info["kind"]["type"], info["kind"]["description"]) == ("'a' | 'b'", "one of two.")
+    assert (info["key"]["type"], info["key"]["default"]) == ("SecretStr", None)
+    assert info["made"] == {"optional": True, "type": "list[int]"}  # what it makes isn't known
+    assert (info["kept"]["type"], info["kept"]["default"]) == ("dict[str, list[int]]", {})
+    assert info["input_batch_size"]["description"].startswith("The number of rows")
+    of_resources = {e["name"]: e for e in info["resources"]["runtime_parameters_info"]}
+    assert (of_resources["cpus"]["type"], of_resources["cpus"]["default"]) == ("int", None)

@@ -157,9 +157,10 @@ def _parameters(
         name = entry["name"]
         inner = entry.get("runtime_parameters_info")
         value = getattr(owner, name)
-        if isinstance(inner, dict):  # members in a list, by their number
+        if isinstance(inner, dict):  # members in a list by number, in a dict by key
             for index, of_member in inner.items():
-                found += _parameters(value[int(index)], of_member, f"{prefix}{name}.{index}.")
+                member = value[index] if isinstance(value, dict) else value[int(index)]
+                found += _parameters(member, of_member, f"{prefix}{name}.{index}.")
         elif inner is not None:
             found += _parameters(value, inner, f"{prefix}{name}.")
         else:

@@ -639,7 +639,7 @@ class Pipeline(beam.PTransform):
 
     def validate(
         self,
-        parameters: Mapping[str, Any] | None = None,
+        parameters: Parameters | None = None,
         dataset: Any = None,
         load_groups: Any = None,
     ) -> None:
@@ -667,6 +667,7 @@ class Pipeline(beam.PTransform):
         graph = self._graph_of_run(parameters)
         if dataset is not None:
             _add_loader(graph, dataset, batch_size=1)
+        _check_data(graph)
         checked_groups(graph, load_groups)
         validate(graph, has_input=False)
 

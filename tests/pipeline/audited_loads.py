@@ -1,4 +1,5 @@
-"""Loads pipeline files in a process that notes what they cause; prints it as JSON.
+"""Loads pipeline files in a process that notes what they cause; prints it, and which classes are
+known there, as JSON.
 
 Usage: python -m tests.pipeline.audited_loads FILE...
 """
@@ -28,7 +29,7 @@ def _note(event: str, arguments: tuple[Any, ...]) -> None:
 def main(files: list[str]) -> None:
     """Load each file, and print what came of it."""
     global _events
-    known_classes(Dumpable)
+    known = sorted(known_classes(Dumpable))
     sys.addaudithook(_note)
     outcomes = []
     for file in files:
@@ -43,7 +44,7 @@ def main(files: list[str]) -> None:
         events += [f"imported {name}" for name in sorted(set(sys.modules) - modules)]
         grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
         outcomes.append({"file": file, "outcome": outcome, "events": events, "grown": grown})
-    json.dump(outcomes, sys.stdout)
+    json.dump({"known": known, "files": outcomes}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import os
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 
+import beam_distilabel.models.embeddings
+import beam_distilabel.models.image_generation
+import beam_distilabel.models.llms
+import beam_distilabel.steps.tasks
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel, Model
@@ -192,8 +197,8 @@ def of_each_class() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What comes of loading each file in a process of its own, by the file's title."""
+def process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a process says that has imported the pipeline alone and loads all files; see there."""
     folder = tmp_path_factory.mktemp("files")
     data = {"first": described(dump("Step")), **of_each_class()}
     contents = {title: (".json", json.dumps(one).encode()) for title, one in data.items()}
@@ -214,12 +219,34 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         env={**os.environ, "OPENAI_API_KEY": "k"},
     )
     assert result.returncode == 0, result.stderr
-    found = {titles[outcome["file"]]: outcome for outcome in json.loads(result.stdout)}
+    said = json.loads(result.stdout)
+    found = {titles[outcome["file"]]: outcome for outcome in said["files"]}
     del found["first"]  # with what a process does once
     for outcome in found.values():
         opened = f"open ('{outcome['file']}',"
         outcome["events"] = [e for e in outcome["events"] if not e.startswith(opened)]
-    return found
+    return {"known": set(said["known"]), "files": found}
+
+
+@pytest.fixture
+def outcomes(process: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What comes of loading each file, by the file's title."""
+    files: dict[str, dict[str, Any]] = process["files"]
+    return files
+
+
+def test_every_class_of_this_package_is_known(process: dict[str, Any]) -> None:
+    for package in (
+        beam_distilabel.steps,
+        beam_distilabel.steps.tasks,
+        beam_distilabel.models.llms,
+        beam_distilabel.models.embeddings,
+        beam_distilabel.models.image_generation,
+    ):
+        for name, cls in inspect.getmembers(package, inspect.isclass):
+            if issubclass(cls, Dumpable):
+                assert cls.__name__ in process["known"], f"{package.__name__}.{name}"
+    assert {"TextGeneration", "LoadDataFromHub", "OpenAILLM"} <= process["known"]
 
 
 @pytest.mark.parametrize("title", [*DATA, *CONTENT])

@@ -774,7 +774,7 @@ def test_files_on_the_hub_and_at_urls(
             url = f"http://127.0.0.1:{server.server_port}"
             path = f"/datasets/{repo}/resolve/main/pipeline.yaml"
             assert Pipeline.from_file(url + path).dump() == pipeline.dump()
-            with pytest.raises(DistilabelUserError, match="there is no file"):
+            with pytest.raises(DistilabelUserError, match="p.yaml .404."):
                 Pipeline.from_file(f"{url}/p.yaml")
         finally:
             server.shutdown()
@@ -798,3 +798,19 @@ def test_the_shape_is_distilabels() -> None:
         {"from": "load", "to": ["keep"]},
         {"from": "keep", "to": []},
     ]
+
+
+def test_the_parameters_of_a_run_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "parameters.yaml").write_text("ask: {llm: {generation_kwargs: {suffix: '!'}}}")
+    (tmp_path / "empty.yaml").write_text("# nothing")
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"instruction": "i"}])
+        load >> TextGeneration(name="ask", llm=TaggedEcho())
+    for file, answer in (("parameters.yaml", "echo: i!"), ("empty.yaml", "echo: i")):
+        distiset = pipeline.run(tmp_path / file, output_dir=tmp_path / "run")
+        assert rows_of(distiset)[0]["generation"] == answer
+    (tmp_path / "wrong.json").write_text('{"ask": {"llm": {"generation_kwarg": {}}}}')
+    with pytest.raises(PipelineValidationError, match="'ask'.*: llm has no runtime parameter"):
+        pipeline.validate(str(tmp_path / "wrong.json"))
+    with pytest.raises(DistilabelUserError, match="there is no file 'nowhere.yaml'"):
+        pipeline.run("nowhere.yaml", output_dir=tmp_path / "run")

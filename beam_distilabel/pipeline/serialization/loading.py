@@ -225,8 +225,8 @@ class _Loader:
 
     def problems(self, fields: Mapping[str, Any], base: type, what: str) -> list[str]:
         """What of a dump is unknown here: classes and fields, those of models within it too."""
+        found: list[str] = []
         cls: Any = None
-        found = []
         try:
             cls = self._class(fields, base)
         except DistilabelUserError as error:
