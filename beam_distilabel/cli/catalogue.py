@@ -206,7 +206,7 @@ def describe(item: Item) -> Description:
             generation = _generation_arguments(example)
         elif item.kind in STEP_KINDS and item.kind != "loader":  # its columns are those of its data
             columns = {"inputs": example.get_inputs(), "outputs": example.get_outputs()}
-            if issubclass(cls, _Task) and not cls.is_generator:
+            if issubclass(cls, _Task):
                 prompt = example_prompt(example)
     except Exception as error:
         note = f"There is no example: {_reason(error)}"
