@@ -206,7 +206,7 @@ def describe(item: Item) -> Description:
             generation = _generation_arguments(example)
         elif item.kind in STEP_KINDS and item.kind != "loader":  # its columns are those of its data
             columns = {"inputs": example.get_inputs(), "outputs": example.get_outputs()}
-            if issubclass(cls, _Task) and not cls.is_generator:
+            if issubclass(cls, _Task):
                 prompt = example_prompt(example)
     except Exception as error:
         note = f"There is no example: {_reason(error)}"
@@ -282,7 +282,8 @@ def _generation_arguments(model: Model) -> list[Argument] | None:
 def _reason(error: Exception) -> str:
     """Why an object or a prompt can't be made, in a line."""
     said = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
-    return hide_secrets(" ".join(said.split()))[:300] or type(error).__name__
+    said = " ".join(said.removeprefix("Value error, ").split())
+    return hide_secrets(said)[:300] or type(error).__name__
 
 
 def _annotation(parameter: inspect.Parameter) -> str:

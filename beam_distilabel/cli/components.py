@@ -131,7 +131,8 @@ def _parts(found: Description) -> list[RenderableType]:
         if said or names:
             parts.append(Text(f"\n{title}: {said or names}"))
     if found.prompt:
-        parts.append(Text("\nPrompt for an example row", style="bold"))
+        of_row = "" if found.item.kind == "generator task" else " for an example row"
+        parts.append(Text(f"\nPrompt{of_row}", style="bold"))
         parts += [
             Panel(Text(_text_of(message.get("content"))), title=str(message.get("role")))
             for message in found.prompt

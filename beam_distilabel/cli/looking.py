@@ -193,7 +193,9 @@ def described(found: dict[str, Any]) -> Tree:
         line = f"{step['name']} ({step['class']})" + (f" >> {to}{routed}" if to else "")
         branch = tree.add(escape(line))
         for one in step["runtime_parameters"]:
-            _add_parameter(branch, one)
+            unset = one["name"].startswith("resources.") and one["value"] in ("None", "1")
+            if not unset:  # every Step has them, few use them; `--json` has them all
+                _add_parameter(branch, one)
     stages = [", ".join(stage) for stage in found["load_stages"]]
     if len(stages) > 1:
         branch = tree.add("Load stages")

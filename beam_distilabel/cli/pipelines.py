@@ -88,8 +88,17 @@ def run(
         token=plain_token(token),
     )
     if dry_run is not None:
-        elsewhere = {"--runner": runner, "--output-dir": output_dir, "--repo-id": repo_id}
-        unused = [option for option, value in elsewhere.items() if value is not None]
+        of_runs = {
+            "--runner": runner,
+            "--runner-option": runner_option,
+            "Beam's flags": beam_flags,
+            "--output-dir": output_dir,
+            "--load-groups": load_groups,
+            "--memory-budget": memory_budget,
+            "--max-failure-ratio": max_failure_ratio,
+            "--repo-id": repo_id,
+        }
+        unused = [name for name, value in of_runs.items() if value]
         if unused:
             note(f"A dry run is made here and published nowhere: {', '.join(unused)} not used.")
         with interruptible():

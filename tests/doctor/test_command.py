@@ -76,7 +76,11 @@ def test_an_llm_of_a_file(examined: list[Examination], tmp_path: Path) -> None:
     [
         ("[1]", "describes no model"),
         ('{"type_info": {"module": "m", "name": "NoLLM"}}', "no class 'NoLLM'"),
-        ('{"type_info": {"module": "m", "name": "vLLMEmbeddings"}, "model": "m"}', "is no LLM"),
+        (
+            '{"type_info": {"module": "distilabel.embeddings", "name": "vLLMEmbeddings"}, '
+            '"model": "m"}',
+            "is no LLM",
+        ),
     ],
 )
 def test_files_without_an_llm(
