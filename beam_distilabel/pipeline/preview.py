@@ -259,7 +259,7 @@ def _of_row(step: str, row: Row, keys: MetadataKeys, outputs: list[str]) -> Iter
     if not {keys.raw_input, keys.raw_output, keys.failure} & metadata.keys():
         return
     made = {name: row[name] for name in outputs if name in row}
-    whole: list[Any] = [
+    told: list[Any] = [
         metadata.get(key) for key in (keys.raw_output, keys.failure, keys.statistics)
     ]
     prompt = metadata.get(keys.raw_input)
