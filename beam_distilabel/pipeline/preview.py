@@ -158,6 +158,7 @@ def preview(
             definition=definition,
             logging_handlers=[],
             dry_run=True,
+            shows_report=False,
         )
     )
     distiset = handle.distiset()  # where it fails, its error names the log: the folder stays

@@ -1,0 +1,90 @@
+"""`beam-distilabel preview`: a few rows, their prompts and answers, and what all would cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from beam_distilabel.cli.app import app, interruptible
+from beam_distilabel.cli.arguments import (
+    CONFIG,
+    PARAM,
+    SCRIPT,
+    VARIABLE,
+    load_pipeline,
+    parse_parameters,
+)
+from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.schema.json_text import to_json
+
+_PER_HOUR = "/h"
+_GPUS = "x"
+
+
+@app.command()
+def preview(
+    config: str | None = CONFIG,
+    script: Path | None = SCRIPT,
+    rows: int = typer.Option(5, min=1, help="How many rows of each loader."),
+    param: list[str] = PARAM,
+    dataset: str | None = typer.Option(
+        None, help="A folder of data files, for a pipeline without a loader."
+    ),
+    price: list[str] = typer.Option(
+        [],
+        help="What a model costs: MODEL=INPUT,OUTPUT per million tokens, or MODEL=2.5/h per GPU "
+        "and hour, MODEL=4x2.5/h for 4 GPUs. May be repeated.",
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print it as JSON."),
+    pipeline_variable_name: str = VARIABLE,
+) -> None:
+    """Run a few rows; show prompts, answers, and what the whole run would take.
+
+    Models are really asked. Nothing is published, and no run directory stays.
+    """
+    prices = parse_prices(price)
+    pipeline = load_pipeline(config, script, pipeline_variable_name)
+    with interruptible():
+        found = pipeline.preview(
+            rows=rows, parameters=parse_parameters(param), dataset=dataset, prices=prices
+        )
+    if as_json:
+        # Of what rows may hold, JSON has no form for some.
+        typer.echo(json.dumps(json.loads(to_json(found.to_dict())), indent=2, ensure_ascii=False))
+    else:
+        found.print()
+
+
+def parse_prices(texts: list[str]) -> dict[str, Any]:
+    """`["gpt=0.15,0.6", "judge=4x2.5/h"]` as the `prices` of `Pipeline.preview`.
+
+    Raises:
+        DistilabelUserError: a text isn't of that form, or names a model twice.
+
+    Example:
+        >>> parse_prices(["org/gpt=0.15,0.6", "judge=4x2.5/h"])
+        {'org/gpt': (0.15, 0.6), 'judge': {'gpu_hour': 2.5, 'gpus': 4.0}}
+    """
+    prices: dict[str, Any] = {}
+    for text in texts:
+        model, equals, value = text.rpartition("=")
+        if model in prices:
+            raise DistilabelUserError(f"--price {text!r}: {model!r} already has a price.")
+        try:
+            if not equals or not model:
+                raise ValueError
+            if value.endswith(_PER_HOUR):
+                gpus, times, hour = value.removesuffix(_PER_HOUR).rpartition(_GPUS)
+                prices[model] = {"gpu_hour": float(hour), "gpus": float(gpus) if times else 1.0}
+            else:
+                into, out = value.split(",")
+                prices[model] = (float(into), float(out))
+        except ValueError:
+            raise DistilabelUserError(
+                f"--price {text!r}: expected <model>=<input>,<output> per million tokens, such as "
+                "gpt-4o-mini=0.15,0.6, or <model>=<per GPU and hour>/h, such as my-model=2.5/h."
+            ) from None
+    return prices
