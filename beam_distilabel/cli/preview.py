@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from beam_distilabel.cli.app import app, interruptible
 from beam_distilabel.cli.arguments import (
+    AS_JSON,
     CONFIG,
+    FILE,
     PARAM,
+    PARAMS_FILE,
     SCRIPT,
+    TOKEN,
+    TRUST,
     VARIABLE,
-    load_pipeline,
-    parse_parameters,
+    all_parameters,
+    one_config,
 )
+from beam_distilabel.cli.definitions import load_pipeline, plain_token
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.schema.json_text import to_json
+
+PRICE = typer.Option(
+    [],
+    "--price",
+    help="What a model costs: MODEL=INPUT,OUTPUT per million tokens, MODEL=2.5/h per GPU and hour, "
+    "or MODEL=4x2.5/h for 4 GPUs. May be repeated.",
+)
 
 _PER_HOUR = "/h"
 _GPUS = "x"
@@ -26,36 +37,43 @@ _GPUS = "x"
 
 @app.command()
 def preview(
+    file: str | None = FILE,
     config: str | None = CONFIG,
-    script: Path | None = SCRIPT,
+    script: str | None = SCRIPT,
+    trust_remote_code: bool = TRUST,
     rows: int = typer.Option(5, min=1, help="How many rows of each loader."),
     param: list[str] = PARAM,
+    params_file: list[str] = PARAMS_FILE,
+    pipeline_variable_name: str = VARIABLE,
     dataset: str | None = typer.Option(
         None, help="A folder of data files, for a pipeline without a loader."
     ),
-    price: list[str] = typer.Option(
-        [],
-        help="What a model costs: MODEL=INPUT,OUTPUT per million tokens, or MODEL=2.5/h per GPU "
-        "and hour, MODEL=4x2.5/h for 4 GPUs. May be repeated.",
-    ),
-    as_json: bool = typer.Option(False, "--json", help="Print it as JSON."),
-    pipeline_variable_name: str = VARIABLE,
+    price: list[str] = PRICE,
+    token: str | None = TOKEN,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Run a few rows; show prompts, answers, and what the whole run would take.
 
     Models are really asked. Nothing is published, and no run directory stays.
     """
     prices = parse_prices(price)
-    pipeline = load_pipeline(config, script, pipeline_variable_name)
+    parameters = all_parameters(params_file, param)
+    pipeline = load_pipeline(
+        one_config(file, config),
+        script,
+        pipeline_variable_name,
+        trust_remote_code=trust_remote_code,
+        token=plain_token(token),
+    )
     with interruptible():
-        found = pipeline.preview(
-            rows=rows, parameters=parse_parameters(param), dataset=dataset, prices=prices
-        )
-    if as_json:
-        # Of what rows may hold, JSON has no form for some.
-        typer.echo(json.dumps(json.loads(to_json(found.to_dict())), indent=2, ensure_ascii=False))
-    else:
+        found = pipeline.preview(rows, parameters, dataset, prices)
+    if not as_json:
         found.print()
+        return
+    from beam_distilabel.schema.json_text import to_json
+
+    # Of what rows may hold, JSON has no form for some.
+    typer.echo(json.dumps(json.loads(to_json(found.to_dict())), indent=2, ensure_ascii=False))
 
 
 def parse_prices(texts: list[str]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ from beam_distilabel.requirements import checked, missing
 from beam_distilabel.row import Row
 from beam_distilabel.step import DEFAULT_BATCH_SIZE, RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
+from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
 
 DATASET_STEP = "load_dataset_of_run"
 """The name of the loader that `run(dataset=...)` puts before the roots."""

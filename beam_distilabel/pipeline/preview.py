@@ -168,7 +168,9 @@ def preview(
     shutil.rmtree(folder, ignore_errors=True)
     seen = {step: found.get(tap, []) for step, tap in tapped.items()}
     exchanges = [exchange for step in order for exchange in _exchanges(graph, step, seen)]
-    facts = _Facts(graph, taken, report["steps"], exchanges, models, costs)
+    # Equal prompts may share an answer in a run of its own as well: that is no reuse.
+    counts = {step: {**own, "reused": 0} for step, own in report["steps"].items()}
+    facts = _Facts(graph, taken, counts, exchanges, models, costs)
     return dataclasses.replace(
         facts.preview(name, order),
         subsets={
@@ -491,7 +493,7 @@ def _assumptions(
     reused = [step.step for step in steps if step.seen and "seconds" not in step.whole]
     if reused:
         told.append(
-            f"{', '.join(reused)} used answers of an earlier dry run, so nothing is said of tokens "
+            f"{', '.join(reused)} used answers that were there already, so nothing is said of tokens "
             "and time; `preview` asks anew."
         )
     elif any(step.seen for step in steps):
