@@ -73,7 +73,9 @@ def preview(
     from beam_distilabel.schema.json_text import to_json
 
     # Of what rows may hold, JSON has no form for some.
-    typer.echo(json.dumps(json.loads(to_json(found.to_dict())), indent=2, ensure_ascii=False))
+    typer.echo(
+        json.dumps(json.loads(to_json(found.to_dict()) or "null"), indent=2, ensure_ascii=False)
+    )
 
 
 def parse_prices(texts: list[str]) -> dict[str, Any]:

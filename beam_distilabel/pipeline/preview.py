@@ -358,6 +358,7 @@ def _of_generator(first: FirstRows, asked: list[Exchange]) -> dict[str, Any]:
     counts: dict[str, Any] = {"rows_in": len(first.rows), "rows_out": len(first.rows)}
     if asked:
         counts["started"], counts["finished"] = 0.0, first.seconds
+        counts["requests"] = len(asked)  # at least: how often it asked for a row isn't counted
         for key in ("input_tokens", "output_tokens"):
             counts[key] = sum(_tokens(exchange, key) for exchange in asked)
     return counts
@@ -493,8 +494,8 @@ def _assumptions(
     reused = [step.step for step in steps if step.seen and "seconds" not in step.whole]
     if reused:
         told.append(
-            f"{', '.join(reused)} used answers that were there already, so nothing is said of tokens "
-            "and time; `preview` asks anew."
+            f"{', '.join(reused)} used answers that were there already, so nothing is said of "
+            "tokens and time; `preview` asks anew."
         )
     elif any(step.seen for step in steps):
         fewest = min(len(first.rows) for first in taken.values())
