@@ -29,11 +29,15 @@ from beam_distilabel.pipeline.application import GraphOutputs, apply_graph
 from beam_distilabel.pipeline.columns import number_by_prompts
 from beam_distilabel.pipeline.drawing import draw, svg_of
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
-from beam_distilabel.pipeline.first_rows import take_first_rows
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.launch import launch
-from beam_distilabel.pipeline.preview import Preview, of_dry_run, preview
-from beam_distilabel.pipeline.preview_tables import print_estimates
+from beam_distilabel.pipeline.preview import (
+    Preview,
+    of_dry_run,
+    preview,
+    print_estimates,
+    take_first_rows,
+)
 from beam_distilabel.pipeline.routing import Router, StepList
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (

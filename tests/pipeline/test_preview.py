@@ -16,8 +16,8 @@ from beam_distilabel.cli import app
 from beam_distilabel.cli.preview import parse_prices
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline import Pipeline, sample_n_steps
-from beam_distilabel.pipeline.estimates import total_of
-from beam_distilabel.pipeline.prices import Price, as_price
+from beam_distilabel.pipeline.preview.estimates import total_of
+from beam_distilabel.pipeline.preview.prices import Price, as_price
 from beam_distilabel.step import GeneratorStep, Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem
 from beam_distilabel.steps.tasks import TextGeneration

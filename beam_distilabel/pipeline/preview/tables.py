@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beam_distilabel.pipeline.estimates import Range
-from beam_distilabel.pipeline.preview import Exchange, Preview, StepEstimate
+from beam_distilabel.pipeline.preview.data import Exchange, Preview, StepEstimate
+from beam_distilabel.pipeline.preview.estimates import Range
 
 MAX_TEXT = 2000
 """How many characters of a prompt, an answer or a column are shown."""
