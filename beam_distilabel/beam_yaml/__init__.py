@@ -6,23 +6,19 @@ A file's `providers` name this package once; after that every Step has its name 
 
 from pathlib import Path
 
-try:
-    from beam_distilabel.beam_yaml.provider import DistilabelProvider, as_transform, step_classes
-except ImportError as error:
-    raise ImportError(
-        f"Beam YAML needs packages that aren't installed ({error}): "
-        "pip install 'beam-distilabel[beam-yaml]'"
-    ) from error
+from beam_distilabel.beam_yaml.provider import as_transform, provider, register, step_classes
 from beam_distilabel.beam_yaml.transforms import DistilabelPipeline, WriteDistiset
 
 PROVIDERS = str(Path(__file__).with_name("providers.yaml"))
 """The file that a YAML file's `providers` may include."""
 
+register()
+
 __all__ = [
     "PROVIDERS",
     "DistilabelPipeline",
-    "DistilabelProvider",
     "WriteDistiset",
     "as_transform",
+    "provider",
     "step_classes",
 ]

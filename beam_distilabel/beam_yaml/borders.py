@@ -10,16 +10,15 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
-from beam_distilabel.beam_yaml.shapes import (
+from beam_distilabel.beam_yaml.fields import (
     ROW_COLUMN,
-    Shape,
     arrow_type,
     can_be_field,
     fields_of,
     hint_of,
     row_type,
-    to_dict,
 )
+from beam_distilabel.beam_yaml.shapes import Shape, to_dict
 from beam_distilabel.errors import RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.metadata import METADATA

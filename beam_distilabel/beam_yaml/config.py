@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from beam_distilabel.dumping import is_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel
-from beam_distilabel.pipeline.serialization import known_classes
+from beam_distilabel.pipeline.registry import known_classes
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in

@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from apache_beam.yaml.yaml_provider import ExternalProvider, InlineProvider, Provider
-
 import beam_distilabel.steps
 import beam_distilabel.steps.tasks
 from beam_distilabel.beam_yaml.transforms import (
@@ -18,7 +16,7 @@ from beam_distilabel.beam_yaml.transforms import (
     WriteDistiset,
 )
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.pipeline.serialization import known_classes
+from beam_distilabel.pipeline.registry import known_classes
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step
 
@@ -85,8 +83,11 @@ def step_classes() -> dict[str, type[_Step]]:
     return {**users, **ours}
 
 
-class DistilabelProvider(InlineProvider):
-    """Every Step and Task, `DistilabelPipeline` and `WriteDistiset`, in this process.
+def provider(names: Mapping[str, str] | None = None) -> Any:
+    """Beam's provider of every Step and Task, `DistilabelPipeline` and `WriteDistiset`.
+
+    For `YamlTransform(text, providers=provider())` in Python; a file names it by its type,
+    "distilabel".
 
     Args:
         names: which are provided: name in the file to name of the class; all by their own names if
@@ -94,32 +95,44 @@ class DistilabelProvider(InlineProvider):
 
     Raises:
         DistilabelUserError: a class is unknown.
+        ImportError: Beam YAML's packages aren't installed.
+
+    Example:
+        >>> list(provider({"Judge": "PrometheusEval"}).provided_transforms())
+        ['Judge']
     """
-
-    def __init__(self, names: Mapping[str, str] | None = None) -> None:
-        known: dict[str, Any] = {
-            **{name: as_transform(cls) for name, cls in step_classes().items()},
-            "DistilabelPipeline": DistilabelPipeline,
-            "WriteDistiset": WriteDistiset,
-        }
-        for name in (names or {}).values():
-            if name not in known:
-                raise DistilabelUserError(
-                    f"there is no Step or Task {name!r} here.{closest(str(name), known)}"
-                )
-        super().__init__({given: known[name] for given, name in names.items()} if names else known)
-
-    def _affinity(self, other: Provider) -> int:
-        # As between two of Beam's own that run in this process: no other language in between.
-        return 10 if isinstance(other, InlineProvider) else 0
-
-    def to_json(self) -> dict[str, Any]:
-        return {"type": PROVIDER}
-
-
-@ExternalProvider.register_provider_type(PROVIDER)  # type: ignore[untyped-decorator]
-def _provider(urns: Mapping[str, str]) -> DistilabelProvider:
-    return DistilabelProvider(urns)
+    try:
+        from apache_beam.yaml.yaml_provider import InlineProvider
+    except ImportError as error:
+        raise ImportError(
+            f"Beam YAML needs packages that aren't installed ({error}): "
+            "pip install 'beam-distilabel[beam-yaml]'"
+        ) from error
+    known: dict[str, Any] = {
+        **{name: as_transform(cls) for name, cls in step_classes().items()},
+        "DistilabelPipeline": DistilabelPipeline,
+        "WriteDistiset": WriteDistiset,
+    }
+    for name in (names or {}).values():
+        if name not in known:
+            raise DistilabelUserError(
+                f"there is no Step or Task {name!r} here.{closest(str(name), known)}"
+            )
+    # As Beam's own that run in this process, so that it changes no language in between.
+    return InlineProvider({given: known[name] for given, name in names.items()} if names else known)
 
 
-__all__ = ["DistilabelProvider", "as_transform", "step_classes"]
+def register() -> None:
+    """Let files name `provider` as the type "distilabel"."""
+    try:
+        from apache_beam.yaml.yaml_provider import ExternalProvider
+    except ImportError:  # without Beam YAML nobody reads such a file either
+        return
+
+    def of_file(urns: Mapping[str, str]) -> Any:
+        return provider(urns)
+
+    ExternalProvider.register_provider_type(PROVIDER)(of_file)
+
+
+__all__ = ["as_transform", "provider", "register", "step_classes"]

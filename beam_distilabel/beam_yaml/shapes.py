@@ -1,44 +1,25 @@
-"""The schemas of Beam's rows: of what is received, and of what is sent on. Pure.
+"""Rows as Beam's YAML transforms have them, and as Steps have them. Pure.
 
-Beam's own YAML transforms take rows with a schema: field names to types, as on any of its SDKs. The
-rows of Steps are dicts whose values decide. `fields_of` tells what a PCollection has, `row_type`
-is what one is declared to have, and `Shape` makes a dict such a row, or says why it is none.
-
-Every field is nullable. A column of which no type is known has Beam's type for any Python object:
-its values go on as they are, to transforms in Python only.
+Beam's transforms take rows with a schema: field names to types, as on any of its SDKs. The rows of
+Steps are dicts whose values decide. `to_dict` makes a row of Beam's a dict; `Shape` makes a dict a
+row of Beam's, or says why it is none.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import keyword
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.portability.api import schema_pb2
-from apache_beam.typehints.row_type import RowTypeConstraint
-from apache_beam.typehints.schemas import (
-    named_fields_from_element_type,
-    named_fields_to_schema,
-)
+from apache_beam.typehints.schemas import named_fields_to_schema
 from apache_beam.utils.timestamp import Timestamp
 
+from beam_distilabel.beam_yaml.fields import ROW_COLUMN, nullable
 from beam_distilabel.row import DRAW, RESERVED, ROW_ID, Row, content
 from beam_distilabel.schema.json_text import to_json
-from beam_distilabel.schema.types import is_list
-
-ROW_COLUMN = "distilabel_row_id"
-"""The field of a Beam row that holds a row's identity: its id, and `#` and its draw if it has one.
-
-Beam's fields can't be called `_row_id`. A row that comes without it gets an identity from its
-content, as in any Beam pipeline.
-"""
-
-Fields = dict[str, Any]
-"""Field name to its type, as Beam hints it."""
 
 _INTEGERS: dict[Any, int] = {
     schema_pb2.BYTE: 8,
@@ -48,106 +29,6 @@ _INTEGERS: dict[Any, int] = {
 }
 _INSTANTS = ("beam:logical_type:millis_instant:v1", "beam:logical_type:micros_instant:v1")
 _PLAIN = frozenset((bool, bytes, float, int, str, type(None)))
-
-
-# --- types ----------------------------------------------------------------------------------------
-
-
-def fields_of(element_type: Any) -> Fields | None:
-    """The fields of a PCollection's rows, None where it has no schema."""
-    try:
-        return dict(named_fields_from_element_type(element_type))
-    except (TypeError, ValueError):
-        return None
-
-
-def can_be_field(name: str) -> bool:
-    """Whether a column of this name can be in a schema of Beam's: a name that Python could use.
-
-    Example:
-        >>> [can_be_field(name) for name in ("text", "my text", "class", "_text")]
-        [True, False, False, False]
-    """
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
-
-
-def row_type(fields: Mapping[str, Any]) -> RowTypeConstraint:
-    """The element type of rows with these fields, each nullable."""
-    return RowTypeConstraint.from_fields([(name, _nullable(h)) for name, h in fields.items()])
-
-
-def hint_of(kind: pa.DataType) -> Any:
-    """Beam's type for values of an Arrow type; `Any` where there is none that holds them all.
-
-    Example:
-        >>> hint_of(pa.list_(pa.int32()))
-        collections.abc.Sequence[typing.Optional[int]]
-    """
-    types = pa.types
-    for is_kind, hint in (
-        (types.is_boolean, bool),
-        (types.is_integer, int),
-        (types.is_floating, float),
-        (types.is_string, str),
-        (types.is_large_string, str),
-        (types.is_binary, bytes),
-        (types.is_large_binary, bytes),
-    ):
-        if is_kind(kind):
-            return hint
-    if is_list(kind):
-        return _list_of(hint_of(kind.value_type))
-    if types.is_struct(kind) and kind.num_fields and all(can_be_field(f.name) for f in kind):
-        return row_type({field.name: hint_of(field.type) for field in kind})
-    return Any
-
-
-def arrow_type(hint: Any) -> pa.DataType:
-    """The Arrow type that a field's values have in a file; null where it isn't known.
-
-    Example:
-        >>> arrow_type(Optional[int])
-        DataType(int64)
-    """
-    return _arrow(named_fields_to_schema([("field", hint)]).fields[0].type)
-
-
-def _list_of(hint: Any) -> Any:
-    return Sequence[_nullable(hint)]  # type: ignore[misc]
-
-
-def _nullable(hint: Any) -> Any:
-    return Optional[hint]  # noqa: UP045  (hints of rows have no `|`)
-
-
-def _arrow(kind: schema_pb2.FieldType) -> pa.DataType:
-    which = kind.WhichOneof("type_info")
-    if which == "atomic_type":
-        return _ATOMIC.get(kind.atomic_type, pa.null())
-    if which in ("array_type", "iterable_type"):
-        item = _arrow(getattr(kind, which).element_type)
-        return pa.null() if pa.types.is_null(item) else pa.list_(item)
-    if which == "row_type":
-        fields = [(field.name, _arrow(field.type)) for field in kind.row_type.schema.fields]
-        known = all(not pa.types.is_null(item) for _, item in fields)
-        return pa.struct(fields) if known and fields else pa.null()
-    return pa.null()
-
-
-_ATOMIC = {
-    schema_pb2.BYTE: pa.int64(),
-    schema_pb2.INT16: pa.int64(),
-    schema_pb2.INT32: pa.int64(),
-    schema_pb2.INT64: pa.int64(),
-    schema_pb2.FLOAT: pa.float64(),
-    schema_pb2.DOUBLE: pa.float64(),
-    schema_pb2.STRING: pa.string(),
-    schema_pb2.BOOLEAN: pa.bool_(),
-    schema_pb2.BYTES: pa.binary(),
-}
-
-
-# --- values ---------------------------------------------------------------------------------------
 
 
 def to_dict(element: Any) -> Row:
@@ -221,7 +102,7 @@ class Shape:
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         # As bytes, since types can't be pickled by everything that Beam may be told to pickle by.
-        fields = {name: _nullable(h) for name, h in fields.items() if name != ROW_COLUMN}
+        fields = {name: nullable(h) for name, h in fields.items() if name != ROW_COLUMN}
         self._schema = named_fields_to_schema(list(fields.items())).SerializeToString()
         self._makers: dict[str, _Maker] | None = None
 
@@ -399,14 +280,4 @@ def _same(value: Any) -> Any:
     return value
 
 
-__all__ = [
-    "ROW_COLUMN",
-    "Fields",
-    "Shape",
-    "arrow_type",
-    "can_be_field",
-    "fields_of",
-    "hint_of",
-    "row_type",
-    "to_dict",
-]
+__all__ = ["Shape", "to_dict"]

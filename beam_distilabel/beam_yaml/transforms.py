@@ -17,7 +17,7 @@ from beam_distilabel.beam_yaml.borders import (
     known_rows_of,
 )
 from beam_distilabel.beam_yaml.config import construct, refuse_secrets
-from beam_distilabel.beam_yaml.shapes import row_type
+from beam_distilabel.beam_yaml.fields import row_type
 from beam_distilabel.card import write_card
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.manifest import Manifest

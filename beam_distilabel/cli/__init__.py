@@ -1,5 +1,5 @@
-"""The command line: `beam-distilabel pipeline run|info|draw|validate`, `steps`, `models`,
-`finalize`, `retry`, `launch`, `runners`, `doctor`, `flink up|down|status`.
+"""The command line: `beam-distilabel pipeline run|info|draw|validate`, `preview`, `steps`,
+`models`, `finalize`, `retry`, `launch`, `runners`, `doctor`, `flink up|down|status`.
 
 Exit codes: 0 it is done; 1 it failed, or can't be done as asked, the reason is on standard error;
 2 the command was written wrong; 130 it was interrupted by Ctrl-C, 143 by SIGTERM: what is finished
@@ -15,6 +15,7 @@ from beam_distilabel.cli import (
     launch as launch,
     looking as looking,
     pipelines as pipelines,
+    preview as preview,
     runners as runners,
     runs as runs,
 )

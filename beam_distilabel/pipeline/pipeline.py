@@ -16,6 +16,7 @@ from typing import Any, Literal
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.runner import PipelineResult
+from rich.console import Console
 
 from beam_distilabel.checkpoint import CheckpointSettings, as_settings
 from beam_distilabel.context import RunContext
@@ -30,6 +31,13 @@ from beam_distilabel.pipeline.drawing import draw, svg_of
 from beam_distilabel.pipeline.failure_watch import MIN_FAILURE_SAMPLE, FailureLimit
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.launch import launch
+from beam_distilabel.pipeline.preview import (
+    Preview,
+    of_dry_run,
+    preview,
+    print_estimates,
+    take_first_rows,
+)
 from beam_distilabel.pipeline.routing import Router, StepList
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (
@@ -679,28 +687,14 @@ class Pipeline(beam.PTransform):
     ) -> Distiset:
         """Run on the first `batch_size` rows of each loader, in a run directory of its own.
 
+        Nothing is published. What all rows would take is printed, as far as these tell; `preview`
+        shows more.
+
         Raises:
             PipelineValidationError: the pipeline can't run as it is.
         """
-        self._check_requirements()
-        graph = self._graph_of_run(parameters)
-        definition = serialization.dump_pipeline(self, graph)
-        if dataset is not None:
-            _add_loader(graph, dataset, batch_size)
-        _check_data(graph)
-        validate(graph, has_input=False)
-        for name, step in graph.steps.items():
-            if not step.is_generator:
-                continue
-            step.batch_size = batch_size
-            step.load()
-            try:
-                rows, _ = next(iter(step.process_applying_mappings()), ([], True))
-            finally:
-                step.unload()
-            with _no_open_pipeline():
-                graph.steps[name] = LoadDataFromDicts(name=name, data=rows[:batch_size])
-        validate(graph, has_input=False)
+        graph, definition = self._graph_of_dry_run(parameters, dataset, batch_size)
+        taken = take_first_rows(graph, batch_size)
         name = f"{self.name}.dry_run"
         handle = start(
             RunRequest(
@@ -711,7 +705,69 @@ class Pipeline(beam.PTransform):
                 dry_run=True,
             )
         )
-        return handle.distiset()
+        distiset = handle.distiset()
+        told = of_dry_run(graph, self.name, taken, handle.report["steps"])
+        print_estimates(told, Console(stderr=True))
+        return distiset
+
+    def preview(
+        self,
+        rows: int = 5,
+        parameters: Parameters | None = None,
+        dataset: Any = None,
+        prices: Mapping[str, Any] | None = None,
+    ) -> Preview:
+        """Run the first rows of each loader, and judge by them what the whole run takes.
+
+        Models are really asked. Nothing is published, and nothing is kept; where it fails, the
+        message names the run's temporary folder with its log.
+
+        Args:
+            rows: how many of each loader.
+            parameters: as in `run`.
+            dataset: as in `run`.
+            prices: name of a model, of its class or of a Step to its price: (input, output) per
+                million tokens, or a dict, {"gpu_hour": 2.5, "gpus": 1} for GPUs of one's own; in
+                any one currency.
+
+        Returns:
+            Prompts and answers, rows, failures, and estimates with ranges; `print()` shows them.
+
+        Raises:
+            PipelineValidationError: the pipeline can't run as it is.
+            DistilabelUserError: a price is none, or of a model that isn't there.
+            RunFailedError: all rows of a Step failed, say.
+
+        Example:
+            >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
+            >>> with Pipeline(name="doc-preview") as pipeline:
+            ...     _ = LoadDataFromDicts(data=[{"a": i} for i in range(100)]) >> KeepColumns(
+            ...         name="keep", columns=["a"]
+            ...     )
+            >>> preview = pipeline.preview(rows=2)
+            >>> preview.subsets["default"], preview.steps[1].whole["rows"].value
+            ([{'a': 0}, {'a': 1}], 100.0)
+        """
+        graph, definition = self._graph_of_dry_run(parameters, dataset, rows)
+        return preview(graph, self.name, definition, rows, prices)
+
+    def _graph_of_dry_run(
+        self, parameters: Parameters | None, dataset: Any, rows: int
+    ) -> tuple[Graph, dict[str, Any]]:
+        """The validated graph of a run on some rows, and what its pipeline.yaml says."""
+        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+            raise DistilabelUserError(
+                f"Pipeline {self.name!r}: {rows!r} rows can't be tried; give an integer of 1 or "
+                "more."
+            )
+        self._check_requirements()
+        graph = self._graph_of_run(parameters)
+        definition = serialization.dump_pipeline(self, graph)
+        if dataset is not None:
+            _add_loader(graph, dataset, rows)
+        _check_data(graph)
+        validate(graph, has_input=False)
+        return graph, definition
 
     def ray(self, *args: Any, **kwargs: Any) -> None:
         """distilabel's Ray runner.

@@ -251,7 +251,8 @@ class Run:
                     self._note_counts()
                     self._end_early(error)
                 else:
-                    show_report(self.control.report, self.run_dir)
+                    if self._request.shows_report:
+                        show_report(self.control.report, self.run_dir)
                     self.control.state = "done"
                     if self.control.wish is not None:
                         self.control.error = interruption(

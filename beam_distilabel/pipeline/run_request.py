@@ -45,6 +45,7 @@ class RunRequest:
         failure_limit: how many rows may fail before the run is stopped.
         launched: when, in nanoseconds since the epoch.
         dataset: the path of the data that the run was given, if it was given one.
+        shows_report: whether the console is told what the run has made, at its end.
     """
 
     name: str
@@ -64,6 +65,7 @@ class RunRequest:
     mode: Literal["run", "retry", "finalize"] = "run"
     failure_limit: FailureLimit = dataclasses.field(default_factory=FailureLimit)
     dataset: str | None = None
+    shows_report: bool = True
     is_named: bool = True
     launched: int = dataclasses.field(default_factory=time.time_ns)
 

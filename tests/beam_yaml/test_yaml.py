@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.yaml.yaml_provider import standard_providers
 from apache_beam.yaml.yaml_transform import expand_pipeline
 
-from beam_distilabel.beam_yaml import PROVIDERS, DistilabelProvider, step_classes
+from beam_distilabel.beam_yaml import PROVIDERS, provider, step_classes
 from beam_distilabel.beam_yaml.transforms import DistilabelPipeline, StepTransform
 from beam_distilabel.distiset import create_distiset
 from beam_distilabel.models.llms import OpenAILLM
@@ -54,7 +54,7 @@ def written(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_every_step_is_there_and_none_takes_a_name_of_beams() -> None:
-    provided = set(DistilabelProvider().provided_transforms())
+    provided = set(provider().provided_transforms())
     assert {"DistilabelPipeline", "WriteDistiset", "PushToHub", "PrometheusEval"} <= provided
     assert {"LoadDataFromHub", "KeepColumns", "TextGeneration"} <= provided
     assert provided.isdisjoint(standard_providers())
@@ -62,15 +62,15 @@ def test_every_step_is_there_and_none_takes_a_name_of_beams() -> None:
 
 
 def test_what_beam_shows_of_a_step() -> None:
-    provider = DistilabelProvider({"Judge": "PrometheusEval"})
-    assert list(provider.provided_transforms()) == ["Judge"]
-    fields = {field.name: field for field in provider.config_schema("Judge").fields}
+    judge = provider({"Judge": "PrometheusEval"})
+    assert list(judge.provided_transforms()) == ["Judge"]
+    fields = {field.name: field for field in judge.config_schema("Judge").fields}
     assert {"llm", "mode", "rubric", "error_handling", "checkpoint"} <= set(fields)
     assert fields["mode"].description
-    assert provider.description("Judge")
-    assert provider.requires_inputs("Judge", {})
+    assert judge.description("Judge")
+    assert judge.requires_inputs("Judge", {})
     with pytest.raises(ValueError, match="no Step or Task 'PromEval' here. Did you mean"):
-        DistilabelProvider({"Judge": "PromEval"})
+        provider({"Judge": "PromEval"})
 
 
 def test_errors_and_misfits_have_an_output_of_their_own(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import apache_beam as beam
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
-from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.pipeline import Pipeline, sample_n_steps
 from beam_distilabel.row import RESERVED, Row
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
@@ -128,6 +129,31 @@ def test_joined_branches_in_the_global_window_of_a_stream_are_refused() -> None:
     rows = p | TestStream().add_elements([{"x": 1}]).advance_watermark_to_infinity()
     with pytest.raises(DistilabelUserError, match="'merge'.*global window.*WindowInto"):
         rows | pipeline
+
+
+def test_windows_a_router_and_two_leaves_twice_in_one_beam_pipeline() -> None:
+    with Pipeline(name="routed") as pipeline:
+        a, b = Add(name="a", column="b"), Add(name="b", column="b", value="z")
+        merge = Merge(name="merge")
+        Add(name="add") >> sample_n_steps(1) >> [a, b] >> merge
+        merge >> [KeepColumns(name="xs", columns=["x"]), KeepColumns(name="bs", columns=["b"])]
+
+    def in_window(row: Row, window: Any = beam.DoFn.WindowParam) -> tuple[int, Row]:
+        return int(window.start), {k: v for k, v in row.items() if k not in RESERVED}
+
+    with beam.Pipeline(runner=FnApiRunner()) as p:
+        rows = (
+            p
+            | beam.Create([TimestampedValue({"x": x}, 10 * x) for x in range(6)])
+            | beam.Map(lambda value: value)
+            | beam.WindowInto(FixedWindows(30))
+        )
+        for result in (rows | pipeline, rows | pipeline):
+            assert {subset.windowing for subset in result.values()} == {rows.windowing}
+            xs = result["xs"] | f"x {id(result)}" >> beam.Map(in_window)
+            assert_that(xs, equal_to([(x // 3 * 30, {"x": x}) for x in range(6)]), f"xs {id(xs)}")
+            bs = result["bs"] | f"b {id(result)}" >> beam.Map(lambda row: int(row["b"].strip("z")))
+            assert_that(bs, equal_to(list(range(6))), f"bs {id(bs)}")
 
 
 def test_it_is_validated() -> None:
