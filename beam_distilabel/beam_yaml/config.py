@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from beam_distilabel.dumping import is_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel
-from beam_distilabel.pipeline.registry import known_classes
+from beam_distilabel.pipeline.registry import find_class
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
@@ -72,15 +72,13 @@ def _model(value: Any, what: str) -> Any:
         raise DistilabelUserError(f"{what}: {value!r} describes no model. {_MODEL_FORM}")
     info = value.get("type_info")
     info = info if isinstance(info, Mapping) else {"name": value.get("type")}
-    known = known_classes(EngineModel)
-    name = info.get("name")
-    if not isinstance(name, str) or name not in known:
-        raise DistilabelUserError(
-            f"{what}: there is no model class {name!r} here.{closest(str(name), known)} "
-            f"{_MODEL_FORM}"
-        )
-    exact = [cls for cls in known[name] if cls.__module__ == info.get("module")]
-    cls: Any = (exact or known[name])[-1]
+    name, module = info.get("name"), info.get("module")
+    if not isinstance(name, str):
+        raise DistilabelUserError(f"{what}: it names no class: {sorted(value)}. {_MODEL_FORM}")
+    try:
+        cls: Any = find_class(name, None if module is None else str(module), EngineModel)
+    except DistilabelUserError as error:
+        raise DistilabelUserError(f"{what}: {error} {_MODEL_FORM}") from None
     fields = {key: item for key, item in value.items() if key not in ("type", "type_info")}
     return construct(cls, fields, f"{what} ({name})")
 

@@ -191,8 +191,8 @@ def find_class(
             f"`register(also={f'{module}.{name}'!r})({elsewhere.__name__})`."
         )
     raise DistilabelUserError(
-        f"there is no class {name!r} (module {module!r}) here.{closest(short, classes)} Import the "
-        "module that defines it before you load the file."
+        f"there is no class {name!r}{f' (module {module!r})' if module else ''} here."
+        f"{closest(short, classes)} Import the module that defines it before you load the file."
     )
 
 

@@ -229,7 +229,7 @@ def test_a_pipeline_file_gives_its_subsets(
         ("{type: KeepColumn, input: numbers}", "Unknown type or missing provider.*KeepColumn"),
         (
             "{type: TextGeneration, input: numbers, config: {llm: {type: vLM, model: m}}}",
-            "'llm': there is no model class 'vLM' here. Did you mean 'vLLM'",
+            "'llm': there is no class 'vLM' here. Did you mean 'vLLM'",
         ),
         (
             "{type: TextGeneration, input: numbers, config: {llm: vLLM}}",
