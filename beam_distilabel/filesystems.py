@@ -111,7 +111,7 @@ def url_to_fs(path: str, **options: Any) -> tuple[Any, str]:
             f"{_shown(path)!r}: the filesystem comes from Beam, which takes no storage options "
             f"(got {', '.join(refused)}). Set Beam's pipeline options, or install what fsspec "
             f"needs: {_remedy(scheme, missing)}."
-        )
+        ) from missing
     filesystem = BeamFileSystem(beam_scheme)
     return filesystem, filesystem._strip_protocol(beam_scheme + path[len(scheme) :])
 
