@@ -13,10 +13,12 @@ def moments(seconds: float) -> Iterator[None]:
 
     Example:
         >>> len(list(moments(0.0)))
-        2
+        1
     """
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    over = False
+    while not over:
+        over = time.monotonic() >= end
         yield
-        time.sleep(_POLL_SECONDS)
-    yield
+        if not over:
+            time.sleep(_POLL_SECONDS)

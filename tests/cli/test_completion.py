@@ -62,28 +62,32 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert config_files("none/") == []
 
 
+def in_bash(script: str, programs: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in bash, which finds what is in the folder `programs`."""
+    return subprocess.run(
+        ["bash", "--norc", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+    )
+
+
 def test_bash_takes_the_script_and_asks_it(tmp_path: Path) -> None:
     """`--show-completion` prints what `--install-completion` installs."""
     program = tmp_path / "beam-distilabel"
     code = "from beam_distilabel.cli import main; main()"
     program.write_text(f"#!{sys.executable}\n{code}\n")
     program.chmod(0o755)
-    script = (
-        CliRunner().invoke(app, ["--show-completion", "bash"], prog_name="beam-distilabel").stdout
-    )
     asked = """
         COMP_WORDS=(beam-distilabel steps show Keep); COMP_CWORD=3
         $(complete -p beam-distilabel | sed 's/.*-F \\([^ ]*\\).*/\\1/') beam-distilabel Keep show
         echo "${COMPREPLY[@]}"
     """
-    done = subprocess.run(
-        ["bash", "--norc", "-c", f"{script}\n{asked}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
-    )
+    # The shell in which it is called is the one that the script is for.
+    made = in_bash("beam-distilabel --show-completion; true", tmp_path)
+    done = in_bash(f"{made.stdout}\n{asked}", tmp_path)
     assert done.stdout.split() == ["KeepColumns"], done.stderr
 
 

@@ -49,7 +49,10 @@ FIELDS: dict[str, dict[str, Any]] = {
     "MixtureOfAgentsLLM": {},
     "vLLM": {"engine": "url", "base_url": "http://localhost/v1"},
 }
-NAMES = [name for name in llms.__all__ if name not in ("LLM", "AsyncLLM", "GenerateOutput")]
+BASES = ("LLM", "AsyncLLM")
+NAMES = [
+    name for name in llms.__all__ if name not in BASES and issubclass(getattr(llms, name), llms.LLM)
+]
 
 
 def make(name: str) -> Any:
