@@ -57,6 +57,20 @@ def slow():
     time.sleep(600)
 
 
+def stays():
+    import signal
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM])
+    time.sleep(600)
+
+
+def closes():
+    import signal
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    os.closerange(0, 100)
+    time.sleep(600)
+
+
 def ends():
     os.kill(os.getpid(), 9)
 
@@ -226,16 +240,17 @@ def test_the_workers_environment_stays_here(library: str, monkeypatch: pytest.Mo
 def test_a_call_that_takes_too_long_or_ends_its_process(library: str) -> None:
     calls = FunctionCalls(library, check=False, timeout_seconds=0.5)
     try:
-        assert calls.call("slow", {}) == (False, "The call took longer than 0.5 s.")
-        assert calls.call("ends", {}) == (
+        for name in ("slow", "stays", "closes"):
+            assert calls.call(name, {}) == (False, "The call took longer than 0.5 s.")
+    finally:
+        calls.close()
+    patient = FunctionCalls(library, check=False, timeout_seconds=600)
+    try:
+        assert patient.call("ends", {}) == (
             False,
             f"The call ended its process (exit code {-signal.SIGKILL}).",
         )
-        assert calls.call("exits", {}) == (False, "3")
-    finally:
-        calls.close()
-    patient = FunctionCalls(library)
-    try:
+        assert patient.call("exits", {}) == (False, "3")
         assert patient.call("area", {"width": 2}) == (True, "2")
         process = patient._process
         assert process is not None

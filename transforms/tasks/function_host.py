@@ -3,7 +3,7 @@
     python function_host.py LIBPATH CHECK
 
 Reads one call per line from standard input, `{"name", "arguments", "seconds"}`, and answers each
-with a line `{"keep", "execution_result"}`. It uses the standard library only, and is run as a file:
+with two lines: `{}` when the function begins, and `{"keep", "execution_result"}`. It uses the standard library only, and is run as a file:
 nothing of this package is imported here.
 """
 
@@ -148,14 +148,18 @@ def sorted_out(
     return by_position, by_name
 
 
-def call(library: Library, name: Any, arguments: Any, seconds: float) -> dict[str, Any]:
-    """Call a function; whatever it raises is its result."""
+def find(library: Library, name: Any) -> tuple[Callable[..., Any] | None, str]:
+    """The function, or None and why it isn't called."""
     try:
-        function = library.find(name)
+        return library.find(name), ""
     except LookupError as error:
-        return {"keep": False, "execution_result": error.args[0]}
+        return None, str(error.args[0])
     except BaseException as error:
-        return {"keep": False, "execution_result": f"The file can't be loaded: {error!r}"}
+        return None, f"The file can't be loaded: {error!r}"
+
+
+def call(function: Callable[..., Any], arguments: Any, seconds: float) -> dict[str, Any]:
+    """Call a function; whatever it raises is its result."""
     try:
         if arguments is not None and not isinstance(arguments, dict):
             raise TypeError(f"expected arguments by name, got {type(arguments).__name__}")
@@ -191,7 +195,13 @@ def main() -> int:
     library = Library(path, check)
     for line in calls:
         asked = json.loads(line)
-        answer = call(library, asked["name"], asked["arguments"], asked["seconds"])
+        function, reason = find(library, asked["name"])
+        answers.write("{}\n")
+        answers.flush()  # the time begins
+        if function is None:
+            answer = {"keep": False, "execution_result": reason}
+        else:
+            answer = call(function, asked["arguments"], asked["seconds"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0
