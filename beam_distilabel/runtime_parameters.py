@@ -200,7 +200,7 @@ class RuntimeParametersMixin(BaseModel):
             self._of_file = {of: said for of, said in self._of_file.items() if of != name}
 
     def remember_code_of_file(self, fields: typing.Iterable[str]) -> None:
-        """Remember what a pipeline file says in those of its `fields` that say which code is run."""
+        """Remember what a pipeline file, which has these fields, says of which code is run."""
         named = set(fields).intersection(self.code_fields)
         self._of_file = {name: getattr(self, name) for name in named}
 

@@ -155,8 +155,8 @@ def _check_code(step: _Step) -> None:
         for part in reversed(path.split(".")):
             parameters = {part: parameters}
         raise PipelineValidationError(
-            f"{step._described()}: {path}={value!r} was named by a pipeline file, and decides which "
-            "code would be run here. If you trust it, name it yourself: "
+            f"{step._described()}: {path}={value!r} was named by a pipeline file, and decides "
+            "which code would be run here. If you trust it, name it yourself: "
             f"`--param {shlex.quote(option)}`, or "
             f"`run(parameters={ {step.name: parameters}!r})`."
         )

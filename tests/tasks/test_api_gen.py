@@ -15,6 +15,7 @@ from beam_distilabel.steps.tasks import (
     APIGenGenerator,
     APIGenSemanticChecker,
 )
+from beam_distilabel.steps.tasks.apigen.utils import load_module_from_path
 from beam_distilabel.transforms.tasks.function_calls import FunctionCalls
 from tests.fakes import new_name, run_with_failures
 from tests.tasks.judging import HOSTILE, ScriptedLLM, user_message
@@ -272,6 +273,15 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
         assert not keep and text.startswith("The file can't be loaded: SyntaxError")
     finally:
         calls.close()
+
+
+def test_a_file_of_functions_as_a_module(library: str, tmp_path: Path) -> None:
+    assert load_module_from_path(library).area(2, 3) == 6
+    (tmp_path / "library.txt").touch()
+    with pytest.raises(ImportError, match="library.txt' is no Python file"):
+        load_module_from_path(str(tmp_path / "library.txt"))
+    with pytest.raises(FileNotFoundError):
+        load_module_from_path(str(tmp_path / "missing.py"))
 
 
 @pytest.mark.parametrize("name", ["missing.py", "missing"])

@@ -3,8 +3,8 @@
 Which function is called, and with what, comes from a model. So only functions that the file itself
 defines are called, with literals for arguments. Their process starts in an empty folder, has none
 of this one's environment but where Python and the system are found, and is ended with all its
-children when a call takes too long, whatever it does, or ends it. That keeps accidents away from the worker. It is no
-sandbox: what the file's functions do, they may do.
+children when a call takes too long, whatever it does, or ends it. That keeps accidents away from
+the worker. It is no sandbox: what the file's functions do, they may do.
 """
 
 from __future__ import annotations
