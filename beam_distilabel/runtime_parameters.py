@@ -8,12 +8,13 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
+from beam_distilabel.consent import names_code
 from beam_distilabel.docstrings import described_attributes
 from beam_distilabel.dumping import encode
 from beam_distilabel.errors import DistilabelUserError
@@ -58,7 +59,16 @@ def runtime_parameter_is_optional(field: FieldInfo) -> bool | None:
 
 
 class RuntimeParametersMixin(BaseModel):
-    """What Steps, LLMs and their parts share: parameters that a run may set, by dotted path."""
+    """What Steps, LLMs and their parts share: parameters that a run may set, by dotted path.
+
+    Attributes:
+        code_fields: the runtime parameters that say which code is run. What a pipeline file says of
+            them holds only where the run's parameters say it, too.
+    """
+
+    code_fields: ClassVar[tuple[str, ...]] = ()
+
+    _of_file: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -131,7 +141,8 @@ class RuntimeParametersMixin(BaseModel):
             if description:
                 entry["description"] = description
             entry["type"] = type_text(field.annotation)
-            if names[name] and field.default_factory in (None, dict, list, set, tuple):
+            may_be_left_out = names[name] and not field.is_required()
+            if may_be_left_out and field.default_factory in (None, dict, list, set, tuple):
                 entry["default"] = encode(field.get_default(call_default_factory=True))
             info.append(entry)
         return info
@@ -185,6 +196,27 @@ class RuntimeParametersMixin(BaseModel):
             except ValidationError as error:
                 problems = "; ".join(problems_of(error, here, skip=1))
                 raise DistilabelUserError(f"{whose}: {problems}.") from None
+            # Not in place: copies of this one have the same dict.
+            self._of_file = {of: said for of, said in self._of_file.items() if of != name}
+
+    def remember_code_of_file(self, fields: typing.Iterable[str]) -> None:
+        """Remember what a pipeline file, which has these fields, says of which code is run."""
+        named = set(fields).intersection(self.code_fields)
+        self._of_file = {name: getattr(self, name) for name in named}
+
+    def code_of_file(self) -> dict[str, Any]:
+        """What a pipeline file alone says of which code is run: dotted path to value."""
+        found: dict[str, Any] = {}
+        for name, value in self._of_file.items():
+            if getattr(self, name) == value:  # else it was set since
+                default = type(self).model_fields[name].get_default(call_default_factory=True)
+                if names_code(value, default):
+                    found[name] = value
+        for name, members in self._members().items():
+            for key, member in members.items():
+                prefix = f"{name}.{key}" if key else name
+                found |= {f"{prefix}.{path}": v for path, v in member.code_of_file().items()}
+        return found
 
     def _check_runtime_parameter(self, name: str, value: Any, place: str) -> None:
         """Raise where a value can't be set, beyond what the field's type says."""

@@ -238,6 +238,10 @@ ALIASES = {
     "steps.tasks.apigen.utils:PrepareExamples": (
         "transforms.formatting.prepare_examples:PrepareExamples"
     ),
+    "steps:PrepareExamples": "transforms.formatting.prepare_examples:PrepareExamples",
+    "steps.tasks.apigen.utils:load_module_from_path": (
+        "transforms.tasks.function_host:load_module_from_path"
+    ),
     "steps.tasks.math_shepherd.utils:FormatPRM": "transforms.formatting.format_prm:FormatPRM",
     "steps.tasks:FormatPRM": "transforms.formatting.format_prm:FormatPRM",
     "steps:CombineOutputs": "transforms.columns.combine_outputs:CombineOutputs",
@@ -405,9 +409,11 @@ LEFT_OUT = {
     r"envs:.*": "the variables DISTILABEL_LOG_LEVEL and DISTILABEL_CACHE_DIR work",
     r"typing\.\w+:.*": "distilabel.typing offers them all",
     r"utils\.(?!chat:|requirements:requirements|template:).*": "its helpers",
-    r"steps\.(columns|tasks\..*)\.utils:(?!PrepareExamples|FormatPRM)\w+": "its helpers",
+    r"steps\.columns\.utils:\w+": "its helpers",
+    r"steps\.tasks\..*\.utils:(?!PrepareExamples|FormatPRM|load_module)\w+": "its helpers",
     r"distiset:is_PIL_available|models\.llms\.base:merge_responses": "its helpers",
-    r"models\.image_generation\.utils:.*|steps\.tasks\.(?!decorator)[\w.]+:[a-z]\w+": "its helpers",
+    r"models\.image_generation\.utils:.*": "its helpers",
+    r"steps\.tasks\.(?!decorator)[\w.]+:(?!load_module)[a-z]\w+": "its helpers",
     r"steps\.filtering\.minhash:[a-z]\w+": "its helpers",
     r"steps\.generators\.huggingface:(ExcludedField|T)|steps\.base:PATTERN_\w+": "its helpers",
     r"steps\.tasks\.structured_outputs\..*": "engines keep structured output themselves",

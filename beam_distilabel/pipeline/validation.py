@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from beam_distilabel.dumping import encode
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.pipeline.declarations import check_declarations, check_mappings
 from beam_distilabel.pipeline.graph import Graph
@@ -35,6 +38,7 @@ def validate(graph: Graph, *, has_input: bool) -> None:
         _check_process(step, len(graph.predecessors(name)))
         check_mappings(step)
         _check_parameters(step)
+        _check_code(step)
         if isinstance(step, _Task):
             _check_model(step)
     _check_roots(graph, has_input)
@@ -140,6 +144,21 @@ def _check_parameters(step: _Step) -> None:
             f"{step._described()} has a missing required runtime parameter "
             f"{missing[0]!r}; pass it as an argument or by "
             f"`pipeline.run(parameters={ {step.name: value}!r})`.".replace("'...'", "...")
+        )
+
+
+def _check_code(step: _Step) -> None:
+    for path, of_file in step.code_of_file().items():
+        value = encode(of_file)
+        option = f"{step.name}.{path}={value if isinstance(value, str) else json.dumps(value)}"
+        parameters = value
+        for part in reversed(path.split(".")):
+            parameters = {part: parameters}
+        raise PipelineValidationError(
+            f"{step._described()}: {path}={value!r} was named by a pipeline file, and decides "
+            "which code would be run here. If you trust it, name it yourself: "
+            f"`--param {shlex.quote(option)}`, or "
+            f"`run(parameters={ {step.name: parameters}!r})`."
         )
 
 

@@ -24,6 +24,7 @@ from beam_distilabel.transforms.formatting.format_text_generation_dpo import (
 from beam_distilabel.transforms.formatting.format_text_generation_sft import (
     FormatTextGenerationSFT,
 )
+from beam_distilabel.transforms.formatting.prepare_examples import PrepareExamples
 from beam_distilabel.transforms.sinks.push_to_hub import PushToHub
 from beam_distilabel.transforms.sources.data_sampler import DataSampler
 from beam_distilabel.transforms.sources.load_data_from_dataset import make_generator_step
@@ -59,6 +60,7 @@ __all__ = [
     "LoadDataFromFileSystem",
     "LoadDataFromHub",
     "MergeColumns",
+    "PrepareExamples",
     "PushToHub",
     "RuntimeParameter",
     "Step",

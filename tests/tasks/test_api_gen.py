@@ -15,6 +15,7 @@ from beam_distilabel.steps.tasks import (
     APIGenGenerator,
     APIGenSemanticChecker,
 )
+from beam_distilabel.steps.tasks.apigen.utils import load_module_from_path
 from beam_distilabel.transforms.tasks.function_calls import FunctionCalls
 from tests.fakes import new_name, run_with_failures
 from tests.tasks.judging import HOSTILE, ScriptedLLM, user_message
@@ -54,6 +55,20 @@ def loud():
 
 
 def slow():
+    time.sleep(600)
+
+
+def stays():
+    import signal
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM])
+    time.sleep(600)
+
+
+def closes():
+    import signal
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    os.closerange(0, 100)
     time.sleep(600)
 
 
@@ -226,16 +241,17 @@ def test_the_workers_environment_stays_here(library: str, monkeypatch: pytest.Mo
 def test_a_call_that_takes_too_long_or_ends_its_process(library: str) -> None:
     calls = FunctionCalls(library, check=False, timeout_seconds=0.5)
     try:
-        assert calls.call("slow", {}) == (False, "The call took longer than 0.5 s.")
-        assert calls.call("ends", {}) == (
+        for name in ("slow", "stays", "closes"):
+            assert calls.call(name, {}) == (False, "The call took longer than 0.5 s.")
+    finally:
+        calls.close()
+    patient = FunctionCalls(library, check=False, timeout_seconds=600)
+    try:
+        assert patient.call("ends", {}) == (
             False,
             f"The call ended its process (exit code {-signal.SIGKILL}).",
         )
-        assert calls.call("exits", {}) == (False, "3")
-    finally:
-        calls.close()
-    patient = FunctionCalls(library)
-    try:
+        assert patient.call("exits", {}) == (False, "3")
         assert patient.call("area", {"width": 2}) == (True, "2")
         process = patient._process
         assert process is not None
@@ -257,6 +273,15 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
         assert not keep and text.startswith("The file can't be loaded: SyntaxError")
     finally:
         calls.close()
+
+
+def test_a_file_of_functions_as_a_module(library: str, tmp_path: Path) -> None:
+    assert load_module_from_path(library).area(2, 3) == 6
+    (tmp_path / "library.txt").touch()
+    with pytest.raises(ImportError, match="library.txt' is no Python file"):
+        load_module_from_path(str(tmp_path / "library.txt"))
+    with pytest.raises(FileNotFoundError):
+        load_module_from_path(str(tmp_path / "missing.py"))
 
 
 @pytest.mark.parametrize("name", ["missing.py", "missing"])

@@ -6,13 +6,14 @@ The second stage of APIGen (Liu et al. 2024, https://arxiv.org/abs/2406.18518).
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from beam_distilabel.errors import ColumnError
 from beam_distilabel.row import Row
+from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER
 from beam_distilabel.step import RowStep
 from beam_distilabel.transforms.tasks.function_calls import FunctionCalls
 from beam_distilabel.typing import StepColumns
@@ -53,8 +54,14 @@ class APIGenExecutionChecker(RowStep):
         >>> step.unload()
     """
 
-    libpath: str = Field(description="A Python file, or a folder of files named as functions.")
-    check_is_dangerous: bool = True
+    code_fields: ClassVar[tuple[str, ...]] = ("libpath", "check_is_dangerous")
+
+    libpath: Annotated[str, RUNTIME_PARAMETER_MARKER] = Field(
+        description="A Python file, or a folder of files named as functions."
+    )
+    check_is_dangerous: Annotated[bool, RUNTIME_PARAMETER_MARKER] = Field(
+        default=True, description="Whether functions that look harmful are left out."
+    )
 
     _calls: Any = PrivateAttr(None)
 

@@ -3,8 +3,8 @@
 Which function is called, and with what, comes from a model. So only functions that the file itself
 defines are called, with literals for arguments. Their process starts in an empty folder, has none
 of this one's environment but where Python and the system are found, and is ended with all its
-children when a call takes too long or ends it. That keeps accidents away from the worker. It is no
-sandbox: what the file's functions do, they may do.
+children when a call takes too long, whatever it does, or ends it. That keeps accidents away from
+the worker. It is no sandbox: what the file's functions do, they may do.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from beam_distilabel.errors import DistilabelUserError
 
 HOST = pathlib.Path(__file__).with_name("function_host.py")
 _KEPT = frozenset("LANG LC_ALL LD_LIBRARY_PATH PATH PYTHONHOME PYTHONPATH TZ VIRTUAL_ENV".split())
-_GRACE_SECONDS = 30.0
-"""How long after its own limit the process may go on, and how long it may take to start."""
+_READY_SECONDS = 60.0
+"""How long the process may take to start, or to load a file."""
+
+_CLOSE_SECONDS = 10.0
+"""How long it may take to end when its input does."""
 
 
 class LibraryNotFoundError(DistilabelUserError, FileNotFoundError):
@@ -69,6 +72,7 @@ class FunctionCalls:
         self._check = check
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
         self._folder: str | None = None
 
     def call(self, name: Any, arguments: Any) -> CallResult:
@@ -76,24 +80,26 @@ class FunctionCalls:
         process = self._started()
         asked = {"name": name, "arguments": arguments, "seconds": self._timeout_seconds}
         assert process.stdin is not None
-        try:
+        limit = _READY_SECONDS
+        deadline = time.monotonic() + limit
+        with contextlib.suppress(BrokenPipeError):
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             process.stdin.flush()
-            line = self._line(process)
-        except BrokenPipeError:
-            line = b""
-        if line.endswith(b"\n"):
-            answer = json.loads(line)
-            return CallResult(bool(answer["keep"]), str(answer["execution_result"]))
-        code = self._end()
-        if code == -signal.SIGALRM:
-            return CallResult(False, f"The call took longer than {self._timeout_seconds:g} s.")
+            if self._line(process, deadline):  # the function is found, and begins
+                limit = self._timeout_seconds
+                deadline = time.monotonic() + limit
+                if line := self._line(process, deadline):
+                    answer = json.loads(line)
+                    return CallResult(bool(answer["keep"]), str(answer["execution_result"]))
+        code = self._end(deadline)
+        if code in (None, -signal.SIGALRM):
+            return CallResult(False, f"The call took longer than {limit:g} s.")
         return CallResult(False, f"The call ended its process (exit code {code}).")
 
     def close(self) -> None:
         """End the process, if there is one."""
         if self._process is not None:
-            self._end()
+            self._end(time.monotonic() + _CLOSE_SECONDS)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -113,36 +119,42 @@ class FunctionCalls:
             )
         return self._process
 
-    def _line(self, process: subprocess.Popen[bytes]) -> bytes:
-        """What the process answers; no whole line where it ended, or goes on for too long."""
+    def _line(self, process: subprocess.Popen[bytes], deadline: float) -> bytes:
+        """The next line of the process; nothing where it ended, or the deadline has passed."""
         assert process.stdout is not None
-        line = b""
-        deadline = time.monotonic() + self._timeout_seconds + _GRACE_SECONDS
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
+            while b"\n" not in self._unread:
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(left):
-                    break
+                    return b""
                 part = os.read(process.stdout.fileno(), 65536)
                 if not part:
-                    break
-                line += part
+                    return b""
+                self._unread += part
+        line, _, self._unread = self._unread.partition(b"\n")
         return line
 
-    def _end(self) -> int:
-        """End the process and its children; returns how it ended."""
+    def _end(self, deadline: float) -> int | None:
+        """End the process and its children.
+
+        Returns:
+            How the process ended; None where it hadn't by the deadline, whatever it was doing.
+        """
         process, self._process = self._process, None
         assert process is not None
+        self._unread = b""
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+        code = None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)  # it ends when its input does, or has ended already
+            code = process.wait(max(0.0, deadline - time.monotonic()))
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        return process.wait()
+        process.wait()
+        return code
 
 
 __all__ = ["CallResult", "FunctionCalls", "LibraryNotFoundError"]

@@ -3,8 +3,8 @@
     python function_host.py LIBPATH CHECK
 
 Reads one call per line from standard input, `{"name", "arguments", "seconds"}`, and answers each
-with a line `{"keep", "execution_result"}`. It uses the standard library only, and is run as a file:
-nothing of this package is imported here.
+with two lines: `{}` when the function begins, and `{"keep", "execution_result"}`. It uses the
+standard library only, and is run as a file: nothing of this package is imported here.
 """
 
 from __future__ import annotations
@@ -89,6 +89,27 @@ def literal(value: Any) -> Any:
         return value
 
 
+def load_module_from_path(path: str) -> types.ModuleType:
+    """Run a Python file as a module, which isn't one of those that can be imported.
+
+    Raises:
+        ImportError: the path is of no Python file.
+        FileNotFoundError: there is no such file.
+
+    Example:
+        >>> load_module_from_path(ast.__file__).literal_eval("[1]")
+        [1]
+    """
+    name = f"library_{pathlib.Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path!r} is no Python file: its name doesn't end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses of the file look for it
+    spec.loader.exec_module(module)
+    return module
+
+
 class Library:
     """The functions of a file, or of a folder with one file per function."""
 
@@ -120,13 +141,7 @@ class Library:
 
     def _load(self, path: pathlib.Path) -> types.ModuleType:
         if path not in self._modules:
-            name = f"library_{path.stem}"
-            spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
-            self._modules[path] = module
+            self._modules[path] = load_module_from_path(str(path))
         return self._modules[path]
 
 
@@ -148,14 +163,18 @@ def sorted_out(
     return by_position, by_name
 
 
-def call(library: Library, name: Any, arguments: Any, seconds: float) -> dict[str, Any]:
-    """Call a function; whatever it raises is its result."""
+def find(library: Library, name: Any) -> tuple[Callable[..., Any] | None, str]:
+    """The function, or None and why it isn't called."""
     try:
-        function = library.find(name)
+        return library.find(name), ""
     except LookupError as error:
-        return {"keep": False, "execution_result": error.args[0]}
+        return None, str(error.args[0])
     except BaseException as error:
-        return {"keep": False, "execution_result": f"The file can't be loaded: {error!r}"}
+        return None, f"The file can't be loaded: {error!r}"
+
+
+def call(function: Callable[..., Any], arguments: Any, seconds: float) -> dict[str, Any]:
+    """Call a function; whatever it raises is its result."""
     try:
         if arguments is not None and not isinstance(arguments, dict):
             raise TypeError(f"expected arguments by name, got {type(arguments).__name__}")
@@ -191,7 +210,13 @@ def main() -> int:
     library = Library(path, check)
     for line in calls:
         asked = json.loads(line)
-        answer = call(library, asked["name"], asked["arguments"], asked["seconds"])
+        function, reason = find(library, asked["name"])
+        answers.write("{}\n")
+        answers.flush()  # the time begins
+        if function is None:
+            answer = {"keep": False, "execution_result": reason}
+        else:
+            answer = call(function, asked["arguments"], asked["seconds"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from beam_distilabel.models.local.engine import BatchEngine
 from beam_distilabel.models.local.llm import LocalLLM
 from beam_distilabel.models.magpie import MagpieChatTemplateMixin
 from beam_distilabel.models.mlx.arguments import GenerationArguments, parse_arguments
+from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 
@@ -43,9 +44,15 @@ class MlxLLM(LocalLLM, MagpieChatTemplateMixin):
         [{'generations': ['Hello! ...'], 'statistics': {...}, 'finish_reasons': ['stop']}]
     """
 
+    code_fields: ClassVar[tuple[str, ...]] = ("tokenizer_config", "mlx_model_config")
+
     path_or_hf_repo: str
-    tokenizer_config: dict[str, Any] = Field(default_factory=dict)
-    mlx_model_config: dict[str, Any] = Field(default_factory=dict)
+    tokenizer_config: Annotated[dict[str, Any], RUNTIME_PARAMETER_MARKER] = Field(
+        default_factory=dict, description="Arguments of the tokenizer."
+    )
+    mlx_model_config: Annotated[dict[str, Any], RUNTIME_PARAMETER_MARKER] = Field(
+        default_factory=dict, description="What to change in the model's configuration."
+    )
     adapter_path: str | None = None
 
     def model_post_init(self, context: Any) -> None:

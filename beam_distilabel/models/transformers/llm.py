@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt, SecretStr
 
@@ -14,7 +14,7 @@ from beam_distilabel.models.local.llm import LocalLLM
 from beam_distilabel.models.magpie import MagpieChatTemplateMixin
 from beam_distilabel.models.memory import MemoryNeed, weight_bytes
 from beam_distilabel.models.transformers.arguments import GenerationArguments, parse_arguments
-from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER, RuntimeParameter
 from beam_distilabel.secrets.references import hub_login
 from beam_distilabel.typing import FormattedInput, GenerateOutput, HiddenState
 
@@ -71,11 +71,17 @@ class TransformersLLM(LocalLLM, MagpieChatTemplateMixin):
         >>> llm.unload()
     """
 
+    code_fields: ClassVar[tuple[str, ...]] = ("trust_remote_code", "model_kwargs")
+
     model: str
     revision: str = "main"
     torch_dtype: str = "auto"
-    trust_remote_code: bool = False
-    model_kwargs: dict[str, Any] | None = None
+    trust_remote_code: Annotated[bool, RUNTIME_PARAMETER_MARKER] = Field(
+        default=False, description="Whether code that comes with the model may run."
+    )
+    model_kwargs: RuntimeParameter[dict[str, Any]] | None = Field(
+        default=None, description="Any other argument of `from_pretrained`."
+    )
     tokenizer: str | None = None
     use_fast: bool = True
     chat_template: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, PositiveInt
 
@@ -15,7 +15,7 @@ from beam_distilabel.models.vllm.identity import of_answers
 from beam_distilabel.models.vllm.memory import engine_need
 from beam_distilabel.models.vllm.pooling import PoolingEngine
 from beam_distilabel.models.vllm.settings import engine_sizes
-from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER, RuntimeParameter
 
 if TYPE_CHECKING:
     pass
@@ -65,9 +65,13 @@ class vLLMEmbeddings(CudaDevicePlacementMixin, HoldsEngine, Embeddings):
         >>> embeddings.unload()
     """
 
+    code_fields: ClassVar[tuple[str, ...]] = ("trust_remote_code", "extra_kwargs")
+
     model: str
     dtype: str = "auto"
-    trust_remote_code: bool = False
+    trust_remote_code: Annotated[bool, RUNTIME_PARAMETER_MARKER] = Field(
+        default=False, description="Whether code that comes with the model may run."
+    )
     quantization: str | None = None
     revision: str | None = None
     enforce_eager: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveInt, PrivateAttr, SecretStr
@@ -29,7 +29,7 @@ from beam_distilabel.models.vllm.server import VLLMServerEngine
 from beam_distilabel.models.vllm.settings import engine_sizes
 from beam_distilabel.models.vllm.url import VLLMUrlEngine
 from beam_distilabel.row import fingerprint
-from beam_distilabel.runtime_parameters import RuntimeParameter
+from beam_distilabel.runtime_parameters import RUNTIME_PARAMETER_MARKER, RuntimeParameter
 from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
@@ -119,9 +119,13 @@ class vLLM(CudaDevicePlacementMixin, HoldsEngine, LLM):
         >>> llm.unload()
     """
 
+    code_fields: ClassVar[tuple[str, ...]] = ("trust_remote_code", "extra_kwargs")
+
     model: str
     dtype: str = "auto"
-    trust_remote_code: bool = False
+    trust_remote_code: Annotated[bool, RUNTIME_PARAMETER_MARKER] = Field(
+        default=False, description="Whether code that comes with the model may run."
+    )
     quantization: str | None = None
     revision: str | None = None
     tokenizer: str | None = None

@@ -281,13 +281,16 @@ class _Loader:
                 f"{what}: {cls.__name__} is what other classes derive from; name one of them."
             )
         try:
-            return cls(**values)
+            made = cls(**values)
         except ValidationError as error:
             listed = "; ".join(problems_of(error))
             raise DistilabelUserError(f"{what} ({cls.__name__}): {listed}") from None
         except Exception as error:  # a class may raise anything
             said = hide_secrets(str(error)) or type(error).__name__
             raise DistilabelUserError(f"{what} ({cls.__name__}): {said}") from error
+        if isinstance(made, RuntimeParametersMixin):
+            made.remember_code_of_file(values)
+        return made
 
     def decode(self, value: Any, what: str) -> Any:
         """A field's value; a dict that is the dump of a model becomes the model."""

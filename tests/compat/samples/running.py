@@ -62,19 +62,28 @@ def steps_of(pipeline: Any) -> list[Any]:
     return [pipeline.dag.get_step(name)["step"] for name in pipeline.dag]
 
 
-def run(script: types.ModuleType, pipeline: Any, folder: pathlib.Path, **arguments: Any) -> Any:
+def run(
+    script: types.ModuleType,
+    pipeline: Any,
+    folder: pathlib.Path,
+    confirmed: dict[str, dict[str, Any]] | None = None,
+    **arguments: Any,
+) -> Any:
     """Run ``pipeline``, which is a script's own or was loaded, with the script's rows and answers.
 
     Args:
         script: what the pipeline is of.
         pipeline: the pipeline.
         folder: for files of the run.
+        confirmed: parameters that only a pipeline of a file needs: what it names of code.
         arguments: of ``pipeline.run``.
 
     Returns:
         The Distiset.
     """
     parameters = {name: dict(given) for name, given in getattr(script, "PARAMETERS", {}).items()}
+    for name, given in (confirmed or {}).items():
+        parameters.setdefault(name, {}).update(given)
     steps = steps_of(pipeline)
     for step in steps:
         rows = getattr(script, "ROWS", {}).get(step.name)
