@@ -42,23 +42,25 @@ ERROR_FIELDS = {
 
 
 def known_rows_of(rows: Any) -> KnownRows:
-    """What is known of a PCollection's rows; a column's type is Beam's hint."""
+    """What is known of a PCollection's rows."""
     fields = fields_of(rows.element_type)
     if fields is None:
         return KnownRows({}, has_others=True)
-    columns = {name: Column(hint) for name, hint in fields.items() if name != ROW_COLUMN}
+    columns = {
+        name: Column(arrow_type(hint), hint=hint)
+        for name, hint in fields.items()
+        if name != ROW_COLUMN
+    }
     return KnownRows(columns, has_others=False)
 
 
 def arrow_schema(known: KnownRows) -> pa.Schema:
     """What is known of rows as `WriteDistiset` takes it."""
-    return pa.schema([(name, arrow_type(_hint(column))) for name, column in known.columns.items()])
+    return pa.schema([(name, column.type) for name, column in known.columns.items()])
 
 
 def _hint(column: Column) -> Any:
-    if column == UNKNOWN:
-        return Any
-    return hint_of(column.type) if isinstance(column.type, pa.DataType) else column.type
+    return hint_of(column.type) if column.hint is None else column.hint
 
 
 def _has_schema(known: KnownRows, what: str | None) -> bool:
