@@ -23,7 +23,7 @@ from beam_distilabel.errors import RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.pipeline.columns import UNKNOWN, Column, KnownRows
-from beam_distilabel.row import DRAW, ROW_ID, Row
+from beam_distilabel.row import Row
 from beam_distilabel.step import _Step
 
 logger = logging.getLogger(__name__)
@@ -85,19 +85,10 @@ class Receive(beam.PTransform):
 
 
 class _Receive(beam.DoFn):
-    def start_bundle(self) -> None:
-        self._seen: set[tuple[Any, str]] = set()
-
-    def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Row]:
+    def process(self, element: Any) -> Iterator[Row]:
         row = to_dict(element)
         if METADATA in row and row[METADATA] is None:
             row = {name: row[name] for name in row if name != METADATA}
-        row_id = row.get(ROW_ID)
-        if row_id is not None:
-            # Beam's Explode, Join or Flatten may have made several of one: they are other rows.
-            if (window, row_id) in self._seen:
-                row = {name: row[name] for name in row if name not in (ROW_ID, DRAW)}
-            self._seen.add((window, row_id))
         yield row
 
 
