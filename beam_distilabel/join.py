@@ -163,11 +163,16 @@ def align(
                 step,
                 "join",
                 f"no row from {', '.join(missing)} for the row {row_id!r} (rows per branch: "
-                f"{counts}); the branch filtered or lost it.",
+                f"{counts}); the branch filtered or lost it{_or_changed(spec)}.",
                 {**row, **identity},
             )
             continue
         yield tuple(None if part is None else {**part, **identity} for part in parts)
+
+
+def _or_changed(spec: JoinSpec) -> str:
+    """What else may have become of a row on a way that no pipeline knows."""
+    return "" if spec.level else ", or transforms of Beam's own made other rows of it"
 
 
 def _unfinished(missing: Sequence[str], spec: JoinSpec) -> bool:

@@ -23,7 +23,7 @@ from beam_distilabel.errors import RowError
 from beam_distilabel.failures import Failure
 from beam_distilabel.metadata import METADATA
 from beam_distilabel.pipeline.columns import UNKNOWN, Column, KnownRows
-from beam_distilabel.row import DRAW, ROW_ID, Row
+from beam_distilabel.row import Row
 from beam_distilabel.step import _Step
 
 logger = logging.getLogger(__name__)
@@ -42,23 +42,25 @@ ERROR_FIELDS = {
 
 
 def known_rows_of(rows: Any) -> KnownRows:
-    """What is known of a PCollection's rows; a column's type is Beam's hint."""
+    """What is known of a PCollection's rows."""
     fields = fields_of(rows.element_type)
     if fields is None:
         return KnownRows({}, has_others=True)
-    columns = {name: Column(hint) for name, hint in fields.items() if name != ROW_COLUMN}
+    columns = {
+        name: Column(arrow_type(hint), hint=hint)
+        for name, hint in fields.items()
+        if name != ROW_COLUMN
+    }
     return KnownRows(columns, has_others=False)
 
 
 def arrow_schema(known: KnownRows) -> pa.Schema:
     """What is known of rows as `WriteDistiset` takes it."""
-    return pa.schema([(name, arrow_type(_hint(column))) for name, column in known.columns.items()])
+    return pa.schema([(name, column.type) for name, column in known.columns.items()])
 
 
 def _hint(column: Column) -> Any:
-    if column == UNKNOWN:
-        return Any
-    return hint_of(column.type) if isinstance(column.type, pa.DataType) else column.type
+    return hint_of(column.type) if column.hint is None else column.hint
 
 
 def _has_schema(known: KnownRows, what: str | None) -> bool:
@@ -83,19 +85,10 @@ class Receive(beam.PTransform):
 
 
 class _Receive(beam.DoFn):
-    def start_bundle(self) -> None:
-        self._seen: set[tuple[Any, str]] = set()
-
-    def process(self, element: Any, window: Any = beam.DoFn.WindowParam) -> Iterator[Row]:
+    def process(self, element: Any) -> Iterator[Row]:
         row = to_dict(element)
         if METADATA in row and row[METADATA] is None:
             row = {name: row[name] for name in row if name != METADATA}
-        row_id = row.get(ROW_ID)
-        if row_id is not None:
-            # Beam's Explode, Join or Flatten may have made several of one: they are other rows.
-            if (window, row_id) in self._seen:
-                row = {name: row[name] for name in row if name not in (ROW_ID, DRAW)}
-            self._seen.add((window, row_id))
         yield row
 
 

@@ -18,7 +18,7 @@ from apache_beam.typehints.schemas import named_fields_from_element_type, named_
 from beam_distilabel.schema.types import is_list
 
 ROW_COLUMN = "distilabel_row_id"
-"""The field of a Beam row that holds a row's identity: its id, and `#` and its draw if it has one.
+"""The field of a Beam row that holds a row's identity, see `identities.py`.
 
 Beam's fields can't be called `_row_id`. A row that comes without it gets an identity from its
 content, as in any Beam pipeline.

@@ -18,6 +18,7 @@ from apache_beam.typehints.schemas import named_fields_to_schema
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_distilabel.beam_yaml.fields import ROW_COLUMN, nullable
+from beam_distilabel.beam_yaml.identities import identified, identity
 from beam_distilabel.row import DRAW, RESERVED, ROW_ID, Row, content
 from beam_distilabel.schema.json_text import to_json
 
@@ -38,8 +39,8 @@ def to_dict(element: Any) -> Row:
         TypeError: it has no fields.
 
     Example:
-        >>> to_dict(beam.Row(a=1, b=[beam.Row(c="x")], distilabel_row_id="0-3#1"))
-        {'a': 1, 'b': [{'c': 'x'}], '_row_id': '0-3', '_draw': 1}
+        >>> to_dict(beam.Row(a=1, b=[beam.Row(c="x")]))
+        {'a': 1, 'b': [{'c': 'x'}]}
     """
     if isinstance(element, dict):
         return element
@@ -49,13 +50,7 @@ def to_dict(element: Any) -> Row:
             f"an element is a {type(element).__name__}, no row; make rows of them first, say by "
             "MapToFields."
         )
-    identity = row.pop(ROW_COLUMN, None)
-    if isinstance(identity, str) and identity:
-        row_id, _, draw = identity.partition("#")
-        row[ROW_ID] = row_id
-        if draw.isdecimal():
-            row[DRAW] = int(draw)
-    return row
+    return identified(row, row.pop(ROW_COLUMN, None))
 
 
 def _fields_in(value: Any) -> Row | None:
@@ -92,8 +87,9 @@ class Shape:
 
     Example:
         >>> shape = Shape({"a": int, "b": Any})
-        >>> shape.row({"a": 1, "_row_id": "0-3"})
-        Row(a=1, b=None, distilabel_row_id='0-3')
+        >>> element = shape.row({"a": 1, "_row_id": "0-3"})
+        >>> element.a, element.b, to_dict(element)
+        (1, None, {'a': 1, '_row_id': '0-3'})
         >>> shape.row({"a": "one"})
         Traceback (most recent call last):
         ...
@@ -139,15 +135,14 @@ class Shape:
                 f"column {extra[0]!r} isn't among those that are declared: "
                 f"{', '.join(values) or 'none'}"
             )
-        values[ROW_COLUMN] = _identity(row)
-        return beam.Row(**values)
+        return _element(values, row)
 
     def part(self, row: Row) -> tuple[Any, str | None]:
         """As much of `row` as fits, for what tells of it; and all of it as JSON if that isn't all.
 
         Example:
             >>> Shape({"a": int, "b": int}).part({"a": 1, "b": "x"})
-            (Row(a=1, b=None, distilabel_row_id=None), '{"a": 1, "b": "x"}')
+            (Row(a=1, b=None, distilabel_row_id='###'), '{"a": 1, "b": "x"}')
         """
         fits: Row = {}
         for name, make in self._columns().items():
@@ -157,8 +152,7 @@ class Shape:
                 fits[name] = None
         whole = content(row)
         lost = any(value is not None and fits.get(name) is None for name, value in whole.items())
-        fits[ROW_COLUMN] = _identity(row)
-        return beam.Row(**fits), to_json(whole) if lost else None
+        return _element(fits, row), to_json(whole) if lost else None
 
     def _columns(self) -> dict[str, _Maker]:
         if self._makers is None:
@@ -167,10 +161,11 @@ class Shape:
         return self._makers
 
 
-def _identity(row: Row) -> str | None:
-    """What `ROW_COLUMN` holds of a row."""
-    draw = row.get(DRAW)
-    return f"{row[ROW_ID]}#{draw}" if draw else row.get(ROW_ID)
+def _element(values: Row, row: Row) -> Any:
+    """A row of Beam's with these values, and the identity of `row`."""
+    absent = [name for name in values if name not in row]
+    plain = {name: _plain(value) for name, value in values.items()}
+    return beam.Row(**values, **{ROW_COLUMN: identity(row, plain, absent)})
 
 
 _Maker = Callable[[Any], Any]

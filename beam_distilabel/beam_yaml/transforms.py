@@ -92,7 +92,7 @@ class StepTransform(beam.PTransform):
         if not self._errors:
             return {"out": sent}
         failures = [result.failures, *([] if misfits is None else [misfits])]
-        errors = failures | "Failures" >> beam.Flatten() | "Errors" >> SendErrors(_either(known))
+        errors = failures | "Errors and misfits" >> beam.Flatten() | "Errors" >> SendErrors(_either(known))
         return {"out": sent, self._errors: errors}
 
 
@@ -161,7 +161,7 @@ class DistilabelPipeline(beam.PTransform):
             result[subset], misfits = outputs.subsets[subset] | f"Send {subset}" >> send
             failures += [] if misfits is None else [misfits]
         if self._errors:
-            all_failures = failures | "Failures" >> beam.Flatten()
+            all_failures = failures | "Errors and misfits" >> beam.Flatten()
             anything = KnownRows({}, has_others=True)  # each Step's rows have other columns
             result[self._errors] = all_failures | "Errors" >> SendErrors(anything)
         return result

@@ -193,13 +193,14 @@ class Column(NamedTuple):
     """What is known of a column.
 
     Attributes:
-        type: an Arrow type, null where it isn't known; what the rows that a graph receives were
-            said to have is passed on as it is.
+        type: an Arrow type, null where it isn't known.
         feature: of `datasets`, as JSON.
+        hint: what the rows that a graph receives were said to have, passed on as it is.
     """
 
-    type: Any
+    type: pa.DataType
     feature: Any = None
+    hint: Any = None
 
 
 UNKNOWN = Column(pa.null())

@@ -170,6 +170,48 @@ def test_rows_that_beam_made_of_one_are_rows_of_their_own(tmp_path: Path) -> Non
     assert len({row["_row_id"] for row in rows}) == 3
 
 
+def test_rows_that_beam_made_of_one_are_joined_with_their_own_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    expand(
+        f"""
+    - {{type: LoadDataFromDicts, name: load, config: {{data: [{{a: 1, tags: [x, y, z]}}]}}}}
+    - {{type: Explode, name: one, input: load, config: {{fields: tags}}}}
+    - {{type: KeepColumns, name: first, input: one, config: {{columns: [a, tags]}}}}
+    - {{type: Filter, name: yz, input: one, config: {{language: python, keep: tags != 'x'}}}}
+    - type: MapToFields
+      name: loud
+      input: yz
+      config:
+        language: python
+        fields:
+          distilabel_row_id: distilabel_row_id
+          b: {{expression: tags + '!', output_type: string}}
+    - type: CombineOutputs
+      name: torn
+      input: {{one: first, two: loud}}
+      config: {{error_handling: {{output: errors}}}}
+    - {{type: KeepColumns, name: second, input: yz, config: {{columns: [tags]}}}}
+    - {{type: Side, name: whole, input: {{one: second, two: yz}}}}
+    - {{type: KeepColumns, name: whole rows, input: load, config: {{columns: [a]}}}}
+    - {{type: Side, name: to all, input: {{one: whole rows, two: second}}}}
+    - type: MapToFields
+      name: told
+      input: torn.errors
+      config: {{language: python, fields: {{kind: kind, msg: msg}}}}
+    - type: WriteDistiset
+      input: {{torn: torn, whole: whole, to_all: to all, told: told}}
+      config: {{path: {tmp_path}/out}}
+    """
+    )
+    subsets = written(tmp_path / "out")
+    assert subsets.get("torn", []) == []
+    assert {row["kind"] for row in subsets["told"]} == {"join"} and len(subsets["told"]) == 5
+    assert "transforms of Beam's own made other rows" in subsets["told"][0]["msg"]
+    for name in ("whole", "to_all"):
+        assert [(row["a"], row["tags"]) for row in subsets[name]] == [(1, "y"), (1, "z")]
+
+
 def test_a_pipeline_file_gives_its_subsets(
     tmp_path: Path, openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
