@@ -123,16 +123,12 @@ def test_reading_questions_is_total(text: str | None) -> None:
         assert all(isinstance(call["name"], str) for call in json.loads(found["answers"]))
 
 
+DRAFT = '<think>[{"query": "Draft", "answers": [{"name": "f"}]}]</think>{}'
+
+
 @pytest.mark.parametrize(
     "form",
-    [
-        "{}",
-        "```json\n{}\n```",
-        "Sure.\n{}",
-        '{"pairs": {}}',
-        "Sure: [1] here {}",
-        '<think>[{"query": "Draft", "answers": [{"name": "f"}]}]</think>{}',
-    ],
+    ["{}", "```json\n{}\n```", "Sure.\n{}", '{"pairs": {}}', "Sure: [1] here {} [2]", DRAFT],
 )
 def test_a_question_and_its_calls(form: str) -> None:
     calls = [{"name": "area", "arguments": {"width": 2}}]
