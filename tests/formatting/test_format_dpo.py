@@ -44,6 +44,13 @@ def test_best_and_worst() -> None:
     }
 
 
+def test_a_text_is_not_preferred_to_itself() -> None:
+    made = FormatTextGenerationDPO().transform_row(row_of(["a", "b", "a"], [3, 2, 1]))
+    assert (made["chosen"], made["rejected"]) == (answered("a"), answered("b"))
+    with pytest.raises(ColumnError, match="all the same: none is preferred"):
+        FormatTextGenerationDPO().transform_row(row_of(["a", "a"], [2, 1]))
+
+
 def test_system_prompt() -> None:
     row = row_of(["a", "b"], [0.5, 1.5], system_prompt="Be brief.")
     made = FormatTextGenerationDPO().transform_row(row)
@@ -61,7 +68,7 @@ def test_chat() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.none() | st.text(),
+            st.none() | st.text("ab"),
             st.none() | st.integers(1, 5) | st.floats(0, 5) | st.just(float("nan")),
         ),
         max_size=6,
@@ -69,13 +76,16 @@ def test_chat() -> None:
 )
 def test_the_chosen_is_rated_higher_than_the_rejected(rated: list[tuple[Any, Any]]) -> None:
     row = row_of([text for text, _ in rated], [rating for _, rating in rated])
-    usable = [rating for text, rating in rated if None not in (text, rating) and rating == rating]
-    if len(set(usable)) < 2:
+    usable = [pair for pair in rated if None not in pair and pair[1] == pair[1]]
+    best = max(usable, key=lambda pair: pair[1], default=None)
+    others = [rating for text, rating in usable if best and text != best[0]]
+    if best is None or best[1] == min(others, default=best[1]):
         with pytest.raises(ColumnError, match="a preference needs two|none is preferred"):
             FormatTextGenerationDPO().transform_row(row)
         return
     made = FormatTextGenerationDPO().transform_row(row)
-    assert (made["chosen_rating"], made["rejected_rating"]) == (max(usable), min(usable))
+    assert (made["chosen_rating"], made["rejected_rating"]) == (best[1], min(others))
+    assert made["chosen"] != made["rejected"]
     assert (made["chosen"][-1]["content"], made["chosen_rating"]) in rated
     assert (made["rejected"][-1]["content"], made["rejected_rating"]) in rated
 

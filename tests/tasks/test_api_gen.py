@@ -138,7 +138,13 @@ def test_reading_questions_is_total(text: str | None) -> None:
         assert all(isinstance(call["name"], str) for call in json.loads(found["answers"]))
 
 
-@pytest.mark.parametrize("form", ["{}", "```json\n{}\n```", "Sure.\n{}", '{"pairs": {}}'])
+DRAFT = '<think>[{"query": "Draft", "answers": [{"name": "f"}]}]</think>{}'
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{}", "```json\n{}\n```", "Sure.\n{}", '{"pairs": {}}', "Sure: [1] here {} [2]", DRAFT],
+)
 def test_a_question_and_its_calls(form: str) -> None:
     calls = [{"name": "area", "arguments": {"width": 2}}]
     pair = {"query": "How big?", "answers": calls}
@@ -146,6 +152,11 @@ def test_a_question_and_its_calls(form: str) -> None:
     found = make(APIGenGenerator).format_output(text)
     assert found["query"] == "How big?"
     assert json.loads(found["answers"]) == calls
+
+
+def test_one_pair_needs_no_list() -> None:
+    pair = {"query": "How big?", "answers": [{"name": "area", "arguments": {}}]}
+    assert make(APIGenGenerator).format_output(json.dumps(pair))["query"] == "How big?"
 
 
 @given(HOSTILE, HOSTILE)
@@ -336,6 +347,13 @@ def test_reading_verdicts_is_total(answer: Any) -> None:
     else:
         assert isinstance(found["keep_row_after_semantic_check"], bool)
         assert isinstance(found["thought"], str)
+
+
+def test_the_verdict_is_what_follows_the_thoughts() -> None:
+    draft, verdict = '{"thought": "Bad.", "passes": "no"}', '{"thought": "", "passes": "yes"}'
+    step = make(APIGenSemanticChecker)
+    for text in (f"<think>If so: {draft}.</think>{verdict}", f"{draft}? No: {verdict} {{}}"):
+        assert step.format_output(text)["keep_row_after_semantic_check"] is True
 
 
 def test_rows_of_verdicts() -> None:

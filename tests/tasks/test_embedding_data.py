@@ -69,6 +69,33 @@ def test_json_is_found_where_it_stands(value: Any, form: str) -> None:
     assert json_answer(form.replace("{}", json.dumps(value)), type(value)) == value
 
 
+@given(
+    st.lists(st.dictionaries(st.sampled_from("ab"), VALUES), max_size=3),
+    st.sampled_from(["<think>{}</think>", "{}</think>", "Not {}. ", "Of the form {}: ", "[1] {"]),
+)
+def test_the_last_that_fits_is_the_answer(drafts: list[Any], form: str) -> None:
+    before = "".join(form.replace("{}", json.dumps(draft)) for draft in drafts)
+    for after in ("", " As [1] and {} say.", ' {"b": 1}'):
+        text = f'Hm. {before}{{"a": [{{"a": 2}}]}}{after}'
+        assert json_answer(text, dict, lambda found: "a" in found) == {"a": [{"a": 2}]}
+
+
+def test_what_fits_nowhere_is_told_of_by_the_caller() -> None:
+    assert json_answer('{"a": 1} {"b": 2}', dict, lambda found: "c" in found) == {"b": 2}
+    assert json_answer('{"tasks": ["a"]}', list) == ["a"]
+
+
+@pytest.mark.parametrize("text", ['<think>Is it {"a": 1}?', 'So.</think>Yes. <think> {"a": 1}'])
+def test_thoughts_without_an_end_are_no_answer(text: str) -> None:
+    with pytest.raises(ParseError, match="expected a JSON object"):
+        json_answer(text, dict)
+
+
+def test_texts_about_thoughts_are_read() -> None:
+    value = {"a": "<think>", "b": "it ends with </think>"}
+    assert json_answer(json.dumps(value), dict) == value
+
+
 def test_line_breaks_in_texts_are_read() -> None:
     assert json_answer('{"a": "one\ntwo\tthree"}', dict) == {"a": "one\ntwo\tthree"}
 

@@ -41,6 +41,8 @@ def test_parsing_is_total(text: str | None, triplet: bool) -> None:
 @given(WORDS, WORDS, st.sampled_from(["\n", "\n\n", ": ", " \n"]), st.booleans())
 def test_what_was_written_is_found(positive: str, negative: str, gap: str, turned: bool) -> None:
     sections = [f"## Positive{gap}{positive}\n", f"## Negative{gap}{negative}\n"]
+    if gap == ": " and turned:
+        sections = [f"**Positive:** {positive}", f"**Negative**:\n{negative}"]
     text = "\n".join(["Sure!", *(reversed(sections) if turned else sections)])
     assert parse(text, triplet=True) == {"positive": positive, "negative": negative}
 
@@ -59,6 +61,16 @@ def test_what_was_written_is_found(positive: str, negative: str, gap: str, turne
 def test_answers_that_cannot_be_used(text: Any, triplet: bool, message: str) -> None:
     with pytest.raises(ParseError, match=message):
         parse(text, triplet)
+
+
+@pytest.mark.parametrize("form", ["{}:", "**{}:**", "**{}**:", "**{}**\n", "### **{}**"])
+def test_headings_in_another_dress(form: str) -> None:
+    text = f"{form.format('Positive')} so\n\n{form.format('Negative')} no"
+    assert parse(text, triplet=True) == {"positive": "so", "negative": "no"}
+
+
+def test_labels_below_headings_are_a_part_of_the_text() -> None:
+    assert parse("## Positive\nnegative: -1", False) == {"positive": "negative: -1"}
 
 
 def test_json_is_read_too() -> None:

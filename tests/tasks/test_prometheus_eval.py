@@ -64,8 +64,23 @@ def test_what_the_judge_wrote_is_found(text: str, score: int, prefix: str, end: 
 
 
 @pytest.mark.parametrize(
+    ("written", "mode", "result"),
+    [
+        ("(4)", "absolute", 4),
+        ("**5**.", "absolute", 5),
+        ("b", "relative", "B"),
+        (" (A)\n", "relative", "A"),
+    ],
+)
+def test_results_in_another_dress(written: str, mode: Any, result: Any) -> None:
+    assert parse(f"a [RESULT] {written}", mode) == ("a", result)
+
+
+@pytest.mark.parametrize(
     ("text", "mode", "message"),
     [
+        ("a [RESULT] (4) or (5)", "absolute", "got '.4. or .5.'"),
+        ("a [RESULT] 4/10", "absolute", "got '4/10'"),
         (None, "absolute", "gave no answer"),
         ("", "absolute", "expected exactly one .RESULT. in the answer, got 0"),
         ("a [RESULT] 1 [RESULT] 2", "absolute", "got 2"),

@@ -53,6 +53,7 @@ def test_what_the_model_wrote_is_found(given_labels: list[str]) -> None:
     ("text", "fields", "expected"),
     [
         ('{"labels": ["a"]}', {}, "a"),
+        ('<think>{"labels": "b"}? No.</think>{"labels": "a"} {}', {}, "a"),
         ('{"labels": "a"}', {"n": 2}, ["a"]),
         ('{"labels": ["a", "a"]}', {}, "a"),
         ('{"labels": "unclassified"}', {"available_labels": ["a"]}, "Unclassified"),

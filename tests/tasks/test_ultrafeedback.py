@@ -74,7 +74,9 @@ def blocks(items: list[tuple[Any, ...]], typed: bool, style: str) -> str:
                 value = f"**{value}/5** (as I see it)"
             lines.append(f"{bold}{label}:{bold}{'  ' if style == 'spaced' else ' '}{value}")
         written.append(("\n\n" if style == "spaced" else "\n").join(lines))
-    return "\n\n".join(written) + ("\n\nOverall, Text 1 is best." if style == "lower" else "\n")
+    return "\n\n".join(written) + (
+        "\n\n---\nOverall, Text 1 is best." if style == "lower" else "\n"
+    )
 
 
 STYLES = st.sampled_from(["plain", "bare", "bold", "lower", "spaced"])
@@ -138,6 +140,12 @@ def test_types_are_found(items: list[tuple[Any, ...]], style: str, aspect: str) 
         ),
         ("Text 1\nRating: 1\nRationale: a\nRationale: no\nText 2\nRating: 2", [1, 2], ["a", None]),
         ("Text 1\nRating: 1\nRationale: a\n\nRating: 2\nRationale: b", [1, 2], ["a", "b"]),
+        (
+            "Text 1\nRating: 1\nRationale: a\n\nb\nc\n\nText 2\nRating: 2\n\nno\nRationale:\n\nd\n"
+            "\n## Overall\nBest is 1.",
+            [1, 2],
+            ["a\n\nb\nc", "d"],
+        ),
         ('```json\n{"ratings": [4, 1], "rationales": ["a", "b"]}\n```', [4, 1], ["a", "b"]),
         ('{"ratings": ["4", null], "rationales": ["a", ""]}', [4, None], ["a", None]),
         ("Type: 2\nRating: 4\nRationale: a\n\nRating: 1\nRationale: b", [4, 1], ["a", "b"]),

@@ -20,8 +20,9 @@ class FormatTextGenerationDPO(RowStep):
     """Makes a preference of the generation that was rated best and the one that was rated worst.
 
     For Direct Preference Optimization (https://arxiv.org/abs/2305.18290). A generation without a
-    rating is left out of account. A row whose generations are all rated alike, or of which fewer
-    than two are rated, has no preference: it is a failure of kind `column`.
+    rating is left out of account, and so is one with the best one's text. A row whose generations
+    are all rated alike, or all the same, or of which fewer than two are rated, has no preference:
+    it is a failure of kind `column`.
 
     Input columns: `instruction`, `generations`, `ratings` (a number per generation),
         `system_prompt` (optional), `generation_models` (optional: a name per generation).

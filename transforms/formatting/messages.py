@@ -125,11 +125,11 @@ def preference_in(row: Row) -> Preference:
     """The best and the worst of the column `generations`, by the column `ratings`.
 
     A generation that is empty (None) or has no rating is left out of account. Of equally rated ones
-    the first counts.
+    the first counts. The worst is one whose text isn't that of the best.
 
     Raises:
         ColumnError: the columns have no lists of equal lengths, a rating is no number, fewer than
-            two generations are rated, or all are rated alike.
+            two generations are rated, all that differ are rated alike, or none differ.
     """
     generations, ratings = list_in(row, "generations"), list_in(row, "ratings")
     lengths = [("generations", len(generations)), ("ratings", len(ratings))]
@@ -154,10 +154,13 @@ def preference_in(row: Row) -> Preference:
             "preference needs two"
         )
     best = max(choices, key=lambda choice: choice.rating)
-    worst = min(choices, key=lambda choice: choice.rating)
+    others = [choice for choice in choices if choice.generation != best.generation]
+    if not others:
+        raise ColumnError(f"the {len(choices)} generations are all the same: none is preferred")
+    worst = min(others, key=lambda choice: choice.rating)
     if best.rating == worst.rating:
         raise ColumnError(
-            f"the {len(choices)} generations are all rated {best.rating}: none is preferred"
+            f"the generations that differ are all rated {best.rating}: none is preferred"
         )
     return Preference(best, worst)
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Collection, Sequence, Set
 from typing import Any
 
-import orjson
-
 from beam_distilabel.errors import ParseError
 from beam_distilabel.row import Row
+from beam_distilabel.transforms.tasks.json_answers import json_answer
 
 _SCORE = re.compile(
     r"(?:(?<![\d.])(\d{1,4})[\W_]{0,10})?"  # the number of what is scored
@@ -63,7 +62,7 @@ def beside(values: Sequence[Any], texts: Sequence[str | None]) -> list[Any]:
 
 
 def json_object(text: str, keys: Set[str]) -> dict[str, Any] | None:
-    """The JSON object in an answer, also in a code fence or after some words.
+    """The JSON object that an answer comes to, see `json_answer`.
 
     Args:
         text: the answer.
@@ -78,14 +77,11 @@ def json_object(text: str, keys: Set[str]) -> dict[str, Any] | None:
         >>> json_object("Rationale: {} is empty.", {"scores"}) is None
         True
     """
-    begin, end = text.find("{"), text.rfind("}")
-    if begin < 0 or end < begin:
-        return None
     try:
-        value = orjson.loads(text[begin : end + 1])
-    except ValueError:
+        found = json_answer(text, dict, lambda value: not keys.isdisjoint(value))
+    except ParseError:
         return None
-    return value if isinstance(value, dict) and not keys.isdisjoint(value) else None
+    return None if keys.isdisjoint(found) else found
 
 
 def json_list(found: dict[str, Any], key: str, count: int) -> list[Any]:

@@ -42,7 +42,7 @@ def calls_of(pairs: Any) -> tuple[str, list[dict[str, Any]]]:
     """The first pair of a question and its calls, checked.
 
     Args:
-        pairs: JSON: a list of pairs, or an object with such a list under `pairs`.
+        pairs: JSON: a list of pairs, an object with such a list under `pairs`, or one pair.
 
     Raises:
         ParseError: it has another form.
@@ -69,6 +69,14 @@ def calls_of(pairs: Any) -> tuple[str, list[dict[str, Any]]]:
         ):
             raise ParseError(f"expected calls with 'name' and 'arguments', got {str(call)[:80]}")
     return query, calls
+
+
+def _has_calls(pairs: Any) -> bool:
+    try:
+        calls_of(pairs)
+    except ParseError:
+        return False
+    return True
 
 
 class APIGenGenerator(Task):
@@ -214,9 +222,5 @@ class APIGenGenerator(Task):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The first question of an answer and its calls."""
-        try:
-            pairs = json_answer(output, list)
-        except ParseError:
-            pairs = json_answer(output, dict)
-        query, calls = calls_of(pairs)
+        query, calls = calls_of(json_answer(output, (dict, list), _has_calls))
         return {"query": query, "answers": json.dumps(calls)}

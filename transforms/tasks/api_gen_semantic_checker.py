@@ -123,7 +123,7 @@ class APIGenSemanticChecker(Task):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The verdict and the reason."""
-        found = json_answer(output, dict)
+        found = json_answer(output, dict, lambda found: "passes" in found)
         passes, thought = found.get("passes"), found.get("thought")
         if isinstance(passes, str):
             passes = {"yes": True, "no": False}.get(passes.strip().lower())

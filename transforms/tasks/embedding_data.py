@@ -83,7 +83,7 @@ class EmbeddingData(_Task):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The texts of one answer."""
-        return dict(texts_under(json_answer(output, dict), self.keys))
+        return dict(texts_under(json_answer(output, dict, set(self.keys).issubset), self.keys))
 
     def _drawn(self, row: Row, field: str, choices: Sequence[_T]) -> _T:
         """The value of a field, one of `choices` where it isn't set: always the same for a row."""

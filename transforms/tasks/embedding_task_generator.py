@@ -47,6 +47,10 @@ _CATEGORIES: Final[dict[Category, tuple[str, str]]] = {
 }
 
 
+def _are_tasks(found: list[Any]) -> bool:
+    return bool(found) and all(isinstance(task, str) and task.strip() for task in found)
+
+
 class EmbeddingTaskGenerator(RolloutGeneratorTask):
     """Invents tasks for which text embeddings can be trained.
 
@@ -122,8 +126,8 @@ class EmbeddingTaskGenerator(RolloutGeneratorTask):
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
         """The tasks of one answer; a list also under `task`, whose rows the rollout parts."""
-        tasks = json_answer(output, list)
-        if not tasks or not all(isinstance(task, str) and task.strip() for task in tasks):
+        tasks = json_answer(output, list, _are_tasks)
+        if not _are_tasks(tasks):
             raise ParseError(f"expected an array of texts, got {str(tasks)[:80]}")
         return {"task" if self.flatten_tasks else "tasks": [task.strip() for task in tasks]}
 

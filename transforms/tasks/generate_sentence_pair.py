@@ -38,7 +38,11 @@ _HARD_NEGATIVE: Final = (
     "is a hard one: it uses the anchor's key words and has a similar form, so that it could be "
     "taken for a positive at first sight, but it doesn't fit the anchor"
 )
-_HEADING: Final = re.compile(r"^[ \t]*#{1,6}[ \t]*(positive|negative)\b[ \t:]*", re.I | re.M)
+_HEADING: Final = re.compile(r"^[ \t]*#{1,6}[ \t*]*(positive|negative)\b[ \t:*]*", re.I | re.M)
+_LABEL: Final = re.compile(
+    r"^[ \t]*(?:\*\*[ \t]*)?(positive|negative)(?:[ \t]*:\*\*|\*\*[ \t]*:|\*\*[ \t]*$|[ \t]*:)",
+    re.I | re.M,
+)
 
 
 def render(
@@ -83,7 +87,8 @@ def parse(text: str | None, triplet: bool) -> dict[str, str]:
     """Split an answer into its sections.
 
     Args:
-        text: sections under the headings `## Positive` and `## Negative`, or JSON with the keys
+        text: sections under the headings `## Positive` and `## Negative`, also written
+            `**Positive:**` or `Positive:`, or JSON with the keys
             `positive` and `negative`; None when the model gave none.
         triplet: whether there has to be a negative.
 
@@ -108,7 +113,7 @@ def parse(text: str | None, triplet: bool) -> dict[str, str]:
 
 
 def _sections(text: str) -> list[tuple[str, str]]:
-    headings = list(_HEADING.finditer(text))
+    headings = list(_HEADING.finditer(text)) or list(_LABEL.finditer(text))
     begins = [*(heading.start() for heading in headings), len(text)]
     return [
         (heading[1].lower(), text[heading.end() : begins[number]])

@@ -103,7 +103,7 @@ def solutions_in(text: str | None, structured: bool) -> list[list[str]]:
 
 
 def _structured(text: str) -> list[str]:
-    solutions = json_answer(text, dict).get("solutions")
+    solutions = json_answer(text, dict, lambda found: "solutions" in found).get("solutions")
     if not isinstance(solutions, list):
         raise ParseError("expected a list under 'solutions'")
     found = [one.get("solution") if isinstance(one, dict) else one for one in solutions]

@@ -154,6 +154,7 @@ _PREFIX: Final = re.compile(r"\s*(?:###\s*)?feedback\s*:", re.IGNORECASE)
 _RUBRIC: Final = re.compile(
     r"\[[^\n]+\]" + "".join(rf"\n\s*Score {score}:[^\n]+" for score in range(1, 6))
 )
+_RESULT: Final = re.compile(r"[\s*_`\"'([]*([1-5]|[ABab])[\s*_`\"')\].]*")
 _RESULTS: Final[dict[str, dict[str, int | str]]] = {
     "absolute": {str(score): score for score in range(1, 6)},
     "relative": {"A": "A", "B": "B"},
@@ -228,6 +229,8 @@ def parse(text: str | None, mode: Mode) -> tuple[str, int | str]:
         text: The answer; None when the model gave none.
         mode: "absolute" for a score, "relative" for a choice.
 
+    The result may be in brackets, Markdown or lower case: `[RESULT] (4)`, `[RESULT] **b**`.
+
     Returns:
         The feedback without its "Feedback:" prefix, and 1 to 5 or "A" or "B".
 
@@ -245,12 +248,14 @@ def parse(text: str | None, mode: Mode) -> tuple[str, int | str]:
         raise ParseError(f"expected exactly one {_SEPARATOR} in the answer, got {len(parts) - 1}")
     feedback, written = parts[0], parts[1].strip()
     allowed = _RESULTS[mode]
-    if written not in allowed:
+    bare = _RESULT.fullmatch(written)
+    result = bare[1].upper() if bare else ""
+    if result not in allowed:
         raise ParseError(
             f"expected one of {', '.join(allowed)} after {_SEPARATOR}, got {written[:80]!r}"
         )
     prefix = _PREFIX.match(feedback)
-    return feedback[prefix.end() if prefix else 0 :].strip(), allowed[written]
+    return feedback[prefix.end() if prefix else 0 :].strip(), allowed[result]
 
 
 class PrometheusEval(Task):

@@ -118,6 +118,7 @@ _LABEL: Final = re.compile(
 _HEADER: Final = re.compile(
     r"^[\s#*_>\-]{0,12}(?:output\s+for\s+)?text\s*\[?(\d{1,4})\]?[\s#*_:]{0,12}$", re.IGNORECASE
 )
+_END: Final = re.compile(r"^\s*(?:#{1,6}\s|(?:-{3,}|\*{3,}|_{3,})\s*$)")
 _NUMBER: Final = re.compile(r"(?<![\w.\-])(\d{1,4})(?![\w]|\.\d)")
 _JSON_KEYS: Final = {
     "types": ("types",),
@@ -294,19 +295,26 @@ def _blocks(text: str, has_types: bool) -> list[tuple[int | None, dict[str, str]
                 number, block = None, {}
             block[column] = line[label.end() :].strip()
         elif column and not line.strip():
-            if block[column]:
+            if column.startswith("rationale"):
+                block[column] += "\n"
+            elif block[column]:
                 column = ""  # what follows a blank line is no part of it
+        elif column and _END.match(line):
+            column = ""  # a remark on all of them
         elif column:
-            block[column] = f"{block[column]}\n{line.strip()}".strip()
+            block[column] = f"{block[column]}\n{line.strip()}".lstrip()
     end()
-    return blocks
+    return [
+        (number, {name: value.strip() for name, value in block.items()}) for number, block in blocks
+    ]
 
 
 class UltraFeedback(Task):
     """Rates the generations for an instruction by one aspect, all of a row in one prompt.
 
     Generations that are None are left out of the prompt and have None for a rating. The lists in
-    the output columns are always as long as `generations`.
+    the output columns are always as long as `generations`. A rationale ends where the next text or
+    label begins, or at a heading or a rule; it may have several paragraphs.
 
     Attributes:
         aspect: what is rated: "helpfulness", "honesty", "instruction-following", "truthfulness"
