@@ -70,6 +70,7 @@ class Preview:
         total: requests, input_tokens, output_tokens, seconds and cost of the whole run; empty where
             a loader doesn't know its rows.
         assumptions: what the estimates rest on.
+        verdict: why a run would fail, if all its rows did as these; None if it wouldn't.
     """
 
     pipeline: str
@@ -80,6 +81,7 @@ class Preview:
     steps: list[StepEstimate]
     total: dict[str, Range]
     assumptions: list[str]
+    verdict: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, ready for JSON but for what rows may hold."""

@@ -28,6 +28,8 @@ def print_preview(preview: Preview, console: Console | None = None) -> None:
     if preview.failures:
         console.print(failures_table(preview))
     print_estimates(preview, console)
+    if preview.verdict is not None:
+        console.print(Text(preview.verdict, "bold red"))
 
 
 def print_estimates(preview: Preview, console: Console) -> None:
