@@ -164,6 +164,53 @@ def test_where_all_rows_fail_prompts_answers_and_reasons_are_shown(
     assert not list(tmp_path.glob("beam-distilabel-preview-*"))
 
 
+class TellsOften(CountsWords):
+    """Tells no tokens of an answer to two words."""
+
+    async def agenerate(self, input: Any, num_generations: int = 1) -> Any:  # type: ignore[override]
+        answer = await super().agenerate(input, num_generations)
+        if len(input[-1]["content"].split()) == 2:
+            del answer["statistics"]
+        return answer
+
+
+@pytest.mark.parametrize("model", [Unparsable, TellsOften])
+def test_tokens_that_a_model_does_not_tell_are_unknown(model: type[TaggedEcho]) -> None:
+    with Pipeline(name="silent") as pipeline:
+        load = LoadDataFromDicts(name="load", data=WORDS)
+        tells = TextGeneration(name="tells", llm=CountsWords(tag="m"))
+        _ = load >> tells >> TextGeneration(name="silent", llm=model(tag="s"))
+    prices: dict[str, Any] = {"m": (10, 100), "s": (10, 100)}
+    preview = pipeline.preview(3, prices=prices)
+    by_step = {step.step: step for step in preview.steps}
+    unknown = ("input_tokens", "output_tokens", "cost")
+    assert by_step["silent"].unknown == unknown
+    assert not set(unknown) & (by_step["silent"].seen.keys() | by_step["silent"].whole.keys())
+    assert preview.lower_bounds == unknown
+    tokens = preview.total["input_tokens"]
+    assert (tokens.value, tokens.low, tokens.high) == (600, 6, None)
+    console = Console(record=True, width=160)
+    preview.print(console)
+    shown = console.export_text()
+    for text in ("unknown", "600 (6 or more)", "- silent: the model doesn't tell its tokens"):
+        assert text in shown
+
+    # Hours are paid for, whatever the tokens; and a total of nothing isn't known either.
+    by_hour = pipeline.preview(3, prices={"m": (10, 100), "s": {"gpu_hour": 1}})
+    assert by_hour.total["cost"].high is not None
+    assert by_hour.lower_bounds == unknown[:2]
+
+
+def test_a_total_of_which_nothing_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    with Pipeline(name="silent") as pipeline:
+        load = LoadDataFromDicts(name="load", data=WORDS)
+        _ = load >> TextGeneration(name="silent", llm=Unparsable())
+    pipeline.dry_run(batch_size=2)
+    rows = [line.split() for line in capsys.readouterr().err.splitlines()]
+    unknown = [(row[1], row.count("unknown")) for row in rows if "unknown" in row]
+    assert unknown == [("silent", 2), ("total", 2)]
+
+
 def test_a_folder_stays_only_where_an_error_names_its_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
