@@ -10,6 +10,7 @@ import pytest
 
 import beam_distilabel.errors
 import beam_distilabel.exceptions
+from tests.test_import_paths import NOT_BUILT, is_here
 
 PAGE = Path(__file__).parents[1] / "docs" / "migration.md"
 TEXT = PAGE.read_text("utf-8")
@@ -45,3 +46,9 @@ def test_the_exceptions() -> None:
     }
     assert table == ours
     assert set(beam_distilabel.exceptions.__all__) <= ours.keys()
+
+
+def test_what_is_not_built_yet() -> None:
+    """Each class of distilabel that isn't here is named, and none that is."""
+    (named,) = re.findall(r"^- Not built yet: (.*?)\.$", TEXT, re.DOTALL | re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", named)) == sorted(n for n in NOT_BUILT if not is_here(n))

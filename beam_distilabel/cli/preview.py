@@ -54,7 +54,8 @@ def preview(
 ) -> None:
     """Run a few rows; show prompts, answers, and what the whole run would take.
 
-    Models are really asked. Nothing is published, and no run directory stays.
+    Models are really asked. Nothing is published, and no run directory stays. Exit code 1 if all
+    rows of a Step failed.
     """
     prices = parse_prices(price)
     parameters = all_parameters(params_file, param)
@@ -67,15 +68,17 @@ def preview(
     )
     with interruptible():
         found = pipeline.preview(rows, parameters, dataset, prices)
-    if not as_json:
-        found.print()
-        return
-    from beam_distilabel.schema.json_text import to_json
+    if as_json:
+        from beam_distilabel.schema.json_text import to_json
 
-    # Of what rows may hold, JSON has no form for some.
-    typer.echo(
-        json.dumps(json.loads(to_json(found.to_dict()) or "null"), indent=2, ensure_ascii=False)
-    )
+        # Of what rows may hold, JSON has no form for some.
+        typer.echo(
+            json.dumps(json.loads(to_json(found.to_dict()) or "null"), indent=2, ensure_ascii=False)
+        )
+    else:
+        found.print()
+    if found.verdict is not None:
+        raise typer.Exit(1)
 
 
 def parse_prices(texts: list[str]) -> dict[str, Any]:

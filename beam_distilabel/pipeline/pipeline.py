@@ -719,8 +719,9 @@ class Pipeline(beam.PTransform):
     ) -> Preview:
         """Run the first rows of each loader, and judge by them what the whole run takes.
 
-        Models are really asked. Nothing is published, and nothing is kept; where it fails, the
-        message names the run's temporary folder with its log.
+        Models are really asked. Nothing is published, and nothing is kept. Rows that fail, were it
+        all of them, are part of what is shown; what else goes wrong is an error whose message names
+        a temporary folder with the log.
 
         Args:
             rows: how many of each loader.
@@ -736,7 +737,7 @@ class Pipeline(beam.PTransform):
         Raises:
             PipelineValidationError: the pipeline can't run as it is.
             DistilabelUserError: a price is none, or of a model that isn't there.
-            RunFailedError: all rows of a Step failed, say.
+            RunFailedError: an engine can't start, say.
 
         Example:
             >>> from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
@@ -939,7 +940,8 @@ class Pipeline(beam.PTransform):
         Nothing is sent anywhere, and no data is read: the columns of files aren't shown.
 
         Args:
-            path: the file: `.svg`, `.png` (needs the extra `draw`), or `.mmd` for Mermaid text.
+            path: the file: `.svg`, `.png` (needs the extra `draw`), or `.mmd` for Mermaid text;
+                folders that aren't there are made.
             top_to_bottom: whether rows go from top to bottom, not from left to right.
             show_edge_labels: whether to show the columns that each Step makes.
             format: "svg", "png" or "mermaid", whatever the file's name says.
@@ -948,7 +950,8 @@ class Pipeline(beam.PTransform):
             The path.
 
         Raises:
-            DistilabelUserError: the format isn't known, or Pillow isn't installed.
+            DistilabelUserError: the format isn't known, Pillow isn't installed, or the file can't
+                be written.
 
         Example:
             >>> import tempfile, pathlib

@@ -357,10 +357,9 @@ class Run:
         done = threading.Event()
         steps = request.graph.in_order()
         stop = self.control.cancel_job
-        watches: list[Watch] = [
-            FailureWatch(self.run_dir, steps, request.failure_limit, stop),
-            MemoryWatch(self._memory_limit(), stop),
-        ]
+        watches: list[Watch] = [MemoryWatch(self._memory_limit(), stop)]
+        if request.failure_limit is not None:
+            watches.insert(0, FailureWatch(self.run_dir, steps, request.failure_limit, stop))
         shower = threading.Thread(target=self._show, args=(steps, watches, done), daemon=True)
         shower.start()
         try:

@@ -42,7 +42,8 @@ class RunRequest:
         response_cache_dir: see `Pipeline`.
         mode: "run", "retry" asks rows again whose answers couldn't be used, "finalize" asks
             nothing and makes a Distiset of what is finished.
-        failure_limit: how many rows may fail before the run is stopped.
+        failure_limit: how many rows may fail before the run is stopped; None where it doesn't
+            matter, also if all do.
         launched: when, in nanoseconds since the epoch.
         dataset: the path of the data that the run was given, if it was given one.
         shows_report: whether the console is told what the run has made, at its end.
@@ -63,7 +64,7 @@ class RunRequest:
     checkpoint: CheckpointSettings = dataclasses.field(default_factory=CheckpointSettings)
     response_cache_dir: str | None = None
     mode: Literal["run", "retry", "finalize"] = "run"
-    failure_limit: FailureLimit = dataclasses.field(default_factory=FailureLimit)
+    failure_limit: FailureLimit | None = dataclasses.field(default_factory=FailureLimit)
     dataset: str | None = None
     shows_report: bool = True
     is_named: bool = True

@@ -138,6 +138,13 @@ def test_the_formats(tmp_path: Path) -> None:
     assert Path(same).read_text().splitlines() == mermaid
 
 
+def test_folders_are_made_and_what_stands_in_their_way_is_told(tmp_path: Path) -> None:
+    assert Path(diamond().draw(tmp_path / "new" / "er" / "a.svg")).is_file()
+    (tmp_path / "file").touch()
+    with pytest.raises(DistilabelUserError, match="file/a.svg' can't be written"):
+        diamond().draw(tmp_path / "file" / "a.svg")
+
+
 @pytest.mark.parametrize("downwards", [False, True])
 def test_a_png(tmp_path: Path, downwards: bool) -> None:
     from PIL import Image

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 from beam_distilabel.cli import app
 from beam_distilabel.cli.preview import parse_prices
-from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.errors import DistilabelUserError, RunFailedError, RunInterrupted
 from beam_distilabel.pipeline import Pipeline, sample_n_steps
 from beam_distilabel.pipeline.preview.estimates import total_of
 from beam_distilabel.pipeline.preview.prices import Price, as_price
 from beam_distilabel.step import GeneratorStep, Step
 from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, LoadDataFromFileSystem
-from beam_distilabel.steps.tasks import TextGeneration
+from beam_distilabel.steps.tasks import TextGeneration, UltraFeedback
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.pipeline.fakes import Add, Lose, Merge, Refuses, TaggedEcho, Times
 
@@ -129,6 +129,108 @@ def test_failures_are_shown_with_their_reasons() -> None:
     console = Console(record=True, width=160)
     preview.print(console)
     assert "that is a bad prompt" in console.export_text()
+
+
+class Unparsable(TaggedEcho):
+    """Answers what a judge can't use, with no word of its tokens."""
+
+    async def agenerate(self, input: Any, num_generations: int = 1) -> Any:  # type: ignore[override]
+        return {"generations": ["no rating at all"] * num_generations}
+
+
+JUDGED = [{"instruction": f"what is {x}?", "generations": ["a", "b"]} for x in range(20)]
+
+
+def test_where_all_rows_fail_prompts_answers_and_reasons_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Pipeline(name="judged") as pipeline:
+        load = LoadDataFromDicts(name="load", data=JUDGED)
+        judge = UltraFeedback(name="judge", llm=Unparsable())
+        _ = load >> judge
+    preview = pipeline.preview(3)
+    assert len(preview.failures) == 3
+    for row, exchange in zip(JUDGED, preview.exchanges, strict=False):
+        assert row["instruction"] in str(exchange.prompt)
+        assert exchange.answer == "no rating at all"
+        assert exchange.failure is not None and exchange.failure["kind"] == "parse"
+    assert preview.verdict is not None and "All 3 rows of Step 'judge' failed" in preview.verdict
+    console = Console(record=True, width=160)
+    preview.print(console)
+    shown = console.export_text()
+    for text in ("what is 2?", "no rating at all", "found none", "All 3 rows of Step 'judge'"):
+        assert text in shown
+    assert not list(tmp_path.glob("beam-distilabel-preview-*"))
+
+
+class TellsOften(CountsWords):
+    """Tells no tokens of an answer to two words."""
+
+    async def agenerate(self, input: Any, num_generations: int = 1) -> Any:  # type: ignore[override]
+        answer = await super().agenerate(input, num_generations)
+        if len(input[-1]["content"].split()) == 2:
+            del answer["statistics"]
+        return answer
+
+
+@pytest.mark.parametrize("model", [Unparsable, TellsOften])
+def test_tokens_that_a_model_does_not_tell_are_unknown(model: type[TaggedEcho]) -> None:
+    with Pipeline(name="silent") as pipeline:
+        load = LoadDataFromDicts(name="load", data=WORDS)
+        tells = TextGeneration(name="tells", llm=CountsWords(tag="m"))
+        _ = load >> tells >> TextGeneration(name="silent", llm=model(tag="s"))
+    prices: dict[str, Any] = {"m": (10, 100), "s": (10, 100)}
+    preview = pipeline.preview(3, prices=prices)
+    by_step = {step.step: step for step in preview.steps}
+    unknown = ("input_tokens", "output_tokens", "cost")
+    assert by_step["silent"].unknown == unknown
+    assert not set(unknown) & (by_step["silent"].seen.keys() | by_step["silent"].whole.keys())
+    assert preview.lower_bounds == unknown
+    tokens = preview.total["input_tokens"]
+    assert (tokens.value, tokens.low, tokens.high) == (600, 6, None)
+    console = Console(record=True, width=160)
+    preview.print(console)
+    shown = console.export_text()
+    for text in ("unknown", "600 (6 or more)", "- silent: the model doesn't tell its tokens"):
+        assert text in shown
+
+    # Hours are paid for, whatever the tokens; and a total of nothing isn't known either.
+    by_hour = pipeline.preview(3, prices={"m": (10, 100), "s": {"gpu_hour": 1}})
+    assert by_hour.total["cost"].high is not None
+    assert by_hour.lower_bounds == unknown[:2]
+
+
+def test_a_total_of_which_nothing_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    with Pipeline(name="silent") as pipeline:
+        load = LoadDataFromDicts(name="load", data=WORDS)
+        _ = load >> TextGeneration(name="silent", llm=Unparsable())
+    pipeline.dry_run(batch_size=2)
+    rows = [line.split() for line in capsys.readouterr().err.splitlines()]
+    unknown = [(row[1], row.count("unknown")) for row in rows if "unknown" in row]
+    assert unknown == [("silent", 2), ("total", 2)]
+
+
+def test_a_folder_stays_only_where_an_error_names_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ends: list[type[BaseException]] = [DistilabelUserError, RunInterrupted, RunFailedError]
+
+    def end(request: Any) -> None:
+        raise ends[0](f"see {request.directory.path}")
+
+    monkeypatch.setattr("beam_distilabel.pipeline.preview.running.start", end)
+    with Pipeline(name="ends") as pipeline:
+        _ = LoadDataFromDicts(data=WORDS) >> Add(name="add")
+    while ends:
+        with pytest.raises(ends[0]) as error:
+            pipeline.preview(1)
+        left = [str(path) for path in tmp_path.glob("beam-distilabel-preview-*")]
+        if ends.pop(0) is RunFailedError:
+            assert left and left[0] in str(error.value)
+        else:
+            assert left == []
 
 
 def test_two_loaders_that_meet_and_a_router(tmp_path: Path) -> None:
@@ -269,3 +371,25 @@ with Pipeline(name="script") as pipeline:
     assert found["total"]["cost"]["value"] == pytest.approx((20 + 2 * 30) / 1e6)
     done = CliRunner().invoke(app, [*arguments, "--param", "ask.num_generations=2"])
     assert done.exit_code == 0 and "ask" in done.stdout and "total" in done.stdout
+
+
+def test_the_command_fails_where_all_rows_do_and_shows_them(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        """
+from beam_distilabel.pipeline import Pipeline
+from beam_distilabel.steps import LoadDataFromDicts
+from beam_distilabel.steps.tasks import UltraFeedback
+from tests.pipeline.test_preview import JUDGED, Unparsable
+
+with Pipeline(name="judged") as pipeline:
+    _ = LoadDataFromDicts(data=JUDGED) >> UltraFeedback(name="judge", llm=Unparsable())
+"""
+    )
+    arguments = ["preview", "--script", str(script), "--rows", "2"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1
+    assert "no rating at all" in done.stdout and "All 2 rows of Step 'judge'" in done.stdout
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 1
+    assert len(json.loads(done.stdout)["exchanges"]) == 2

@@ -29,7 +29,8 @@ def draw(
     """Draw `graph` to a file; see `Pipeline.draw`.
 
     Raises:
-        DistilabelUserError: the format isn't known, or needs a package that isn't there.
+        DistilabelUserError: the format isn't known, or needs a package that isn't there; or the
+            file can't be written.
     """
     kind = _format(path, format)
     if kind == "mermaid":
@@ -39,7 +40,11 @@ def draw(
         drawn = svg_of(graph, title, top_to_bottom, show_edge_labels).encode()
     else:
         drawn = to_png(picture_of(scheme_of(graph), top_to_bottom, show_edge_labels))
-    Path(path).write_bytes(drawn)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(drawn)
+    except OSError as error:
+        raise DistilabelUserError(f"{os.fspath(path)!r} can't be written: {error}") from error
     return os.fspath(path)
 
 

@@ -45,6 +45,7 @@ class StepEstimate:
             rows: then there are no estimates.
         seen: requests, input_tokens, output_tokens, seconds and cost of the rows seen.
         whole: rows, and the same, of the whole run.
+        unknown: what of these isn't there because the model doesn't tell its tokens.
     """
 
     step: str
@@ -54,6 +55,7 @@ class StepEstimate:
     scale: float | None
     seen: dict[str, float]
     whole: dict[str, Range]
+    unknown: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Preview:
         total: requests, input_tokens, output_tokens, seconds and cost of the whole run; empty where
             a loader doesn't know its rows.
         assumptions: what the estimates rest on.
+        verdict: why a run would fail, if all its rows did as these; None if it wouldn't.
+        lower_bounds: what of `total` leaves out Steps, since of them it isn't known; it has no upper
+            end.
     """
 
     pipeline: str
@@ -80,6 +85,8 @@ class Preview:
     steps: list[StepEstimate]
     total: dict[str, Range]
     assumptions: list[str]
+    verdict: str | None = None
+    lower_bounds: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain data, ready for JSON but for what rows may hold."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from beam_distilabel.errors import RunFailedError, RunInterrupted
+from beam_distilabel.pipeline.failure_watch import all_failed
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.needs import models_of
 from beam_distilabel.pipeline.preview.data import Preview
@@ -48,23 +51,23 @@ def preview(
         if isinstance(step, _Task):
             step.add_raw_input = step.add_raw_output = True
     tapped, subsets = add_taps(graph)
-    folder = tempfile.mkdtemp(prefix="beam-distilabel-preview-")
-    handle = start(
-        RunRequest(
-            name=f"{name}.preview",
-            graph=graph,
-            directory=RunDirectory(folder),
-            definition=definition,
-            logging_handlers=[],
-            dry_run=True,
-            shows_report=False,
+    with _folder_of_run(name) as folder:
+        handle = start(
+            RunRequest(
+                name=f"{name}.preview",
+                graph=graph,
+                directory=RunDirectory(folder),
+                definition=definition,
+                logging_handlers=[],
+                dry_run=True,
+                failure_limit=None,  # that all rows fail is what a preview is to show
+                shows_report=False,
+            )
         )
-    )
-    distiset = handle.distiset()  # where it fails, its error names the log: the folder stays
-    found = {subset: distiset[subset]["train"].to_list() for subset in distiset}
-    failures = _failures(folder)
-    report = handle.report
-    shutil.rmtree(folder, ignore_errors=True)
+        distiset = handle.distiset()
+        found = {subset: distiset[subset]["train"].to_list() for subset in distiset}
+        failures = _failures(folder)
+        report = handle.report
     seen = {step: found.get(tap, []) for step, tap in tapped.items()}
     exchanges = [exchange for step in order for exchange in exchanges_of(graph, step, seen)]
     # Equal prompts may share an answer in a run of its own as well: that is no reuse.
@@ -76,7 +79,27 @@ def preview(
             subset: [without_id(row) for row in seen[leaf]] for leaf, subset in subsets.items()
         },
         failures=failures,
+        verdict=all_failed(report["steps"], order),
     )
+
+
+@contextlib.contextmanager
+def _folder_of_run(name: str) -> Iterator[str]:
+    """A temporary folder; it stays where an error names the log in it, and only there."""
+    folder = tempfile.mkdtemp(prefix="beam-distilabel-preview-")
+    stays = False
+    try:
+        yield folder
+    except RunFailedError:
+        stays = True
+        raise
+    except RunInterrupted as error:  # it tells how to go on, which a preview can't
+        raise RunInterrupted(
+            f"the preview of the pipeline {name!r} was interrupted; nothing is kept."
+        ) from error
+    finally:
+        if not stays:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def of_dry_run(

@@ -16,6 +16,8 @@ from beam_distilabel.pipeline.preview.estimates import Range
 MAX_TEXT = 2000
 """How many characters of a prompt, an answer or a column are shown."""
 
+_UNKNOWN = "unknown"
+
 _COLUMNS = ("rows", "requests", "input_tokens", "output_tokens", "seconds", "cost")
 
 
@@ -28,6 +30,8 @@ def print_preview(preview: Preview, console: Console | None = None) -> None:
     if preview.failures:
         console.print(failures_table(preview))
     print_estimates(preview, console)
+    if preview.verdict is not None:
+        console.print(Text(preview.verdict, "bold red"))
 
 
 def print_estimates(preview: Preview, console: Console) -> None:
@@ -79,12 +83,25 @@ def estimates_table(preview: Preview) -> Table:
             Text(step.step), Text(step.model or ""), *(_cell(step, name) for name in names)
         )
     if preview.total:
-        cells = (_range(preview.total.get(name), name) for name in names)
+        cells = (_total_cell(preview, name) for name in names)
         table.add_row(Text("total", "bold"), "", *cells)
     return table
 
 
+def _total_cell(preview: Preview, name: str) -> str:
+    if name not in preview.total:
+        return _UNKNOWN if any(name in step.unknown for step in preview.steps) else ""
+    found = preview.total[name]
+    if name not in preview.lower_bounds:
+        return _range(found, name)
+    if found.low is None or found.low == found.value:
+        return f"{_number(found.value, name)} or more"
+    return f"{_number(found.value, name)} ({_number(found.low, name)} or more)"
+
+
 def _cell(step: StepEstimate, name: str) -> str:
+    if name in step.unknown:
+        return _UNKNOWN
     if step.whole:
         return _range(step.whole.get(name), name)
     seen: Mapping[str, float] = {"rows": step.rows_out, **step.seen}

@@ -16,6 +16,8 @@ from beam_distilabel.pipeline.preview.first_rows import FirstRows
 from beam_distilabel.pipeline.preview.prices import Price
 from beam_distilabel.row import source_id
 
+_TOKENS = ("input_tokens", "output_tokens")
+
 ASSUMED_IN_FLIGHT = 64
 """How many requests a model is taken to answer at once where neither it nor its Task says."""
 
@@ -43,6 +45,7 @@ class Facts:
     def preview(self, name: str, steps: list[str]) -> Preview:
         """A preview with all but the rows."""
         estimates = [self.of(step) for step in steps]
+        total, partial = _total(estimates)
         return Preview(
             pipeline=name,
             loaders={step: (len(first.rows), first.whole) for step, first in self.taken.items()},
@@ -50,8 +53,9 @@ class Facts:
             subsets={},
             failures=[],
             steps=estimates,
-            total=_total(estimates),
+            total=total,
             assumptions=_assumptions(self.taken, estimates, self.prices),
+            lower_bounds=partial,
         )
 
     def of(self, name: str) -> StepEstimate:
@@ -81,7 +85,7 @@ def _of_generator(first: FirstRows, asked: list[Exchange]) -> dict[str, Any]:
     if asked:
         counts["started"], counts["finished"] = 0.0, first.seconds
         counts["requests"] = len(asked)  # at least: how often it asked for a row isn't counted
-        for key in ("input_tokens", "output_tokens"):
+        for key in _TOKENS:
             counts[key] = sum(_tokens(exchange, key) for exchange in asked)
     return counts
 
@@ -96,13 +100,16 @@ def _estimate(
     price: Price | None,
 ) -> StepEstimate:
     seen: dict[str, float] = {}
+    unknown: tuple[str, ...] = ()
     if models:
-        seen = {k: counts.get(k, 0) for k in ("requests", "input_tokens", "output_tokens")}
+        unknown = tuple(key for key in _TOKENS if _is_untold(key, asked, counts))
+        seen = {k: counts.get(k, 0) for k in ("requests", *_TOKENS) if k not in unknown}
         seen["seconds"] = max(0.0, counts.get("finished", 0.0) - counts.get("started", 0.0))
-        if price is not None:
-            seen["cost"] = price.of_tokens(
-                seen["input_tokens"], seen["output_tokens"]
-            ) + price.of_seconds(seen["seconds"])
+        if price is not None and unknown and price.gpu_hour is None:
+            unknown += ("cost",)
+        elif price is not None:
+            tokens = [seen.get(key, 0) for key in _TOKENS]
+            seen["cost"] = price.of_tokens(*tokens) + price.of_seconds(seen["seconds"])
     total: dict[str, Range] = {}
     if whole is not None and rows:
         made = counts.get("rows_out", 0)
@@ -124,7 +131,17 @@ def _estimate(
         scale=whole / rows if whole is not None and rows else None,
         seen=seen,
         whole=total,
+        unknown=unknown,
     )
+
+
+def _is_untold(key: str, asked: list[Exchange], counts: Mapping[str, Any]) -> bool:
+    """Whether some answers came without a word of their tokens."""
+    told = [bool(_told(one, key)) for one in asked if one.answer is not None]
+    if any(told):
+        return not all(told)
+    # No prompt has no tokens, and there are embeddings, which have none of their own.
+    return bool(counts.get("requests")) and not counts.get(key if told else "input_tokens")
 
 
 def _per_row(asked: list[Exchange], key: str, rows: int, price: Price | None) -> list[float] | None:
@@ -136,9 +153,7 @@ def _per_row(asked: list[Exchange], key: str, rows: int, price: Price | None) ->
         assert price is not None
 
         def of(exchange: Exchange) -> float:
-            return price.of_tokens(
-                _tokens(exchange, "input_tokens"), _tokens(exchange, "output_tokens")
-            )
+            return price.of_tokens(*(_tokens(exchange, name) for name in _TOKENS))
     else:
 
         def of(exchange: Exchange) -> float:
@@ -153,9 +168,13 @@ def _per_row(asked: list[Exchange], key: str, rows: int, price: Price | None) ->
 
 def _tokens(exchange: Exchange, key: str) -> float:
     """The tokens of one exchange; several counts are added."""
+    return float(sum(_told(exchange, key)))
+
+
+def _told(exchange: Exchange, key: str) -> list[float]:
     counted = exchange.statistics.get(key)
     parts = counted if isinstance(counted, list) else [counted]
-    return float(sum(part for part in parts if isinstance(part, (int, float))))
+    return [part for part in parts if isinstance(part, (int, float))]
 
 
 def _seconds(
@@ -182,11 +201,12 @@ def _leads(graph: Graph, source: str, target: str) -> bool:
     return source == target or target in descendants(graph, source)
 
 
-def _total(steps: Iterable[StepEstimate]) -> dict[str, Range]:
-    """The whole run: all Steps with a model; nothing where a part isn't known."""
+def _total(steps: Iterable[StepEstimate]) -> tuple[dict[str, Range], tuple[str, ...]]:
+    """The whole run: all Steps with a model, and what of it leaves out some; nothing where it isn't
+    known how much of the run was seen."""
     asking = [step for step in steps if step.seen]
     if not asking or not all("seconds" in step.whole for step in asking):
-        return {}
+        return {}, ()
     names = dict.fromkeys(name for step in asking for name in step.seen)
     total = {
         name: added([step.whole[name] for step in asking if name in step.whole]) for name in names
@@ -195,7 +215,9 @@ def _total(steps: Iterable[StepEstimate]) -> dict[str, Range]:
     fast = max(step.whole["seconds"].low or 0.0 for step in asking)
     slow = total["seconds"].high
     total["seconds"] = Range(statistics.mean((fast, slow or fast)), fast, slow)
-    return total
+    partial = tuple(name for name in total if any(name not in step.whole for step in asking))
+    total.update({name: dataclasses.replace(total[name], high=None) for name in partial})
+    return total, partial
 
 
 def _assumptions(
@@ -233,6 +255,12 @@ def _assumptions(
             "Time: at best with as many requests under way as the Task or the model allows "
             f"({ASSUMED_IN_FLIGHT} where neither says) and none slower for it, at worst at the "
             "pace of these rows; one worker, without loading the models."
+        )
+    silent = [step.step for step in steps if step.unknown]
+    if silent:
+        told.append(
+            f"{', '.join(silent)}: the model doesn't tell its tokens of every answer, so they, and "
+            "what they cost, are unknown; totals leave them out."
         )
     unpriced = [step.step for step in steps if step.seen and step.step not in prices]
     if prices and unpriced:
