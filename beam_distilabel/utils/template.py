@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.transforms.tasks.text_generation import template_variables
+from beam_distilabel.transforms.tasks.prompt_templates import template_variables
 
 
 def check_column_in_template(column: str, template: str, page: str | None = None) -> None:

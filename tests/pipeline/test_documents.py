@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pytest
@@ -68,6 +67,7 @@ CHAIN = b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i 
         (b"a: !!bool x", "'x' is no bool"),
         (b"a: !!binary \xc3\xa9", "is no binary"),
         (b"a: [.nan]", "a.0 is no number (NaN)"),
+        (b"a: [.inf]", "a.0 is infinite"),
         (b'a: "\\ud800"', "nvalid"),
         (b"a: [1", "line 1"),
         (b"\x00", "NUL bytes"),
@@ -100,6 +100,7 @@ def test_yaml_that_is_refused(content: bytes, message: str) -> None:
         (b"[%s]" % (b"9" * 5000), "a number of 5000 digits"),
         (b'{"a": %d}' % 2**64, "a is a number of more than 64 bits"),
         (b'{"a": [NaN]}', "a.0 is no number (NaN)"),
+        (b'{"a": [1e400]}', "a.0 is infinite"),
         (b'{"a": "\\ud800"}', "a has half of a character"),
         (b'{"\\ud800": 1}', "half of a character"),
         (b"[%s1]" % (b"1," * MAX_VALUES), f"more than {MAX_VALUES:,} values"),
@@ -131,7 +132,7 @@ def test_json_that_is_refused(content: bytes, message: str) -> None:
         (b"a: !!str 1", {"a": "1"}),
         (b"a: ! 1", {"a": "1"}),
         (b"1: a\nyes: b\nnull: c\n1.5: d", {"1": "a", "yes": "b", "null": "c", "1.5": "d"}),
-        (b"a: [yes, ~, 1.5, 0o7, 010, .inf]", {"a": [True, None, 1.5, "0o7", 8, math.inf]}),
+        (b"a: [yes, ~, 1.5, 0o7, 010]", {"a": [True, None, 1.5, "0o7", 8]}),
         (b"x: &x {a: 1, b: 2}\ny: {<<: *x, b: 3}", {"x": {"a": 1, "b": 2}, "y": {"b": 3, "a": 1}}),
         (b"x: &x {a: 1}\ny: &y {b: 2}\nz:\n  <<: [*x, *y]\n  c: 3",
          {"x": {"a": 1}, "y": {"b": 2}, "z": {"c": 3, "a": 1, "b": 2}}),
@@ -167,7 +168,7 @@ values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | texts
     | st.sampled_from(
         ["yes", "1_000", "0x1f", "1:30", "<<", "=", "~", "2024-01-01", "1e5", "*a", "a\x85b"]

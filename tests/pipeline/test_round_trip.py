@@ -45,7 +45,11 @@ texts = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
 )
 columns = st.lists(st.sampled_from(["a", "b", "ü", "api_key", "my column", "1"]), unique=True)
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )

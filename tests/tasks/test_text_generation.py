@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
+from jinja2 import TemplateError
 from pydantic import ValidationError
 
+from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.metadata import METADATA
+from beam_distilabel.transforms.tasks.prompt_templates import fill_template, template_variables
 from beam_distilabel.transforms.tasks.text_generation import (
     ChatGeneration,
     TextGeneration,
     is_chat,
-    template_variables,
 )
 from tests.fakes import FakeLLM, new_name, run, run_with_failures
 
@@ -100,6 +102,68 @@ def test_a_template_reaches_nothing_but_its_columns(template: str) -> None:
     """It may come from a file that someone else wrote; and what it does costs the row only."""
     [row] = run([{"instruction": ["a"]}], write(template=template))
     assert row[METADATA]["failure_write"]["kind"] == "render"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 'a' * 1500000000 }}",
+        "{{ [1] * 200000000 }}",
+        "{{ 10 ** (10 ** 8) }}",
+        "{{ 'a'|center(1500000000) }}",
+        "{{ 'a'.ljust(1500000000) }}",
+        "{{ 'a\tb'.expandtabs(1500000000) }}",
+        "{{ '%1500000000d' % 1 }}",
+        "{{ '%*d' % (1500000000, 1) }}",
+        "{{ '%1500000000d'|format(1) }}",
+        "{{ '{:1500000000}'.format(1) }}",
+        "{{ '{:{}}'.format(1, '1500000000') }}",
+        "{{ '{a:1500000000}'.format_map({'a': 1}) }}",
+        "{{ lipsum(n=10000000) }}",
+        "{% autoescape 'a'|center(1500000000) %}{% endautoescape %}",
+        "{{ range(100000)|join('a' * 100000) }}",
+        "{{ ('a' * 100000).join(range(100000)|map('string')) }}",
+        "{{ ('a' * 100000)|replace('a', 'a' * 100000) }}",
+        "{{ ('a' * 100000).replace('a', 'a' * 100000) }}",
+        "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+        "{% for i in range(100000) %}" + "a" * 1000 + "{% endfor %}",
+        "{% set n = namespace(s='a') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}"
+        "{% endfor %}",
+        "{% macro m(n) %}{% if n %}{{ m(n-1) }}{{ m(n-1) }}{% endif %}{% endmacro %}{{ m(40) }}",
+    ],
+)
+def test_a_template_that_makes_too_much_costs_the_row_alone(template: str) -> None:
+    """Neither reading it nor filling it takes memory or time without end."""
+    with pytest.raises(
+        (ValueError, ArithmeticError, TypeError, TemplateError, DistilabelUserError)
+    ):
+        template_variables(template)
+        fill_template(template, {})
+
+
+def test_templates_that_make_much_are_filled() -> None:
+    page = "word " * 100_000
+    assert fill_template("{{ a }}{{ b ~ '-' ~ 1 }}", {"a": page, "b": page}).endswith("-1")
+    assert fill_template("{{ a|replace('word', b)|length }}", {"a": page, "b": "xy"}) == "300000"
+    assert fill_template("{{ a|indent(2) }}|{{ n|join(', ') }}", {"a": "b\nc", "n": [1, 2]}) == (
+        "b\n  c|1, 2"
+    )
+    assert fill_template("{{ '%05.2f'|format(n) }}{{ '{:>4}'.format(n) }}", {"n": 2}) == "02.00   2"
+    loop = "{% for x in a if x %}{{ loop.index }}/{{ loop.length }} {% else %}none{% endfor %}"
+    assert fill_template(loop, {"a": [1, 0, 2]}) == "1/2 2/2 "
+    assert fill_template(loop, {"a": []}) == "none"
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}", "nested too deep"),
+        ("a" * 300_000, "300,000 characters, at most 262,144"),
+    ],
+)
+def test_templates_too_large_to_read(template: str, message: str) -> None:
+    with pytest.raises(DistilabelUserError, match=message):
+        template_variables(template)
 
 
 # ---------------------------------------------------------------------------------- rows

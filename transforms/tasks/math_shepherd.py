@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from beam_distilabel.errors import DistilabelUserError, ParseError
 from beam_distilabel.transforms.tasks.json_answers import json_answer
-from beam_distilabel.transforms.tasks.text_generation import compile_template, template_variables
+from beam_distilabel.transforms.tasks.prompt_templates import fill_template, template_variables
 
 SYSTEM_PROMPT: Final = """\
 You solve problems of school mathematics for students, one small step after the other.
@@ -147,8 +147,8 @@ def conversation(
     """The conversation that asks a question, after the filled system prompt if there is one."""
     messages = [{"role": "user", "content": question}]
     if system_prompt:
-        filled = compile_template(system_prompt).render(
-            {name: values.get(name) or "" for name in _VARIABLES}
+        filled = fill_template(
+            system_prompt, {name: values.get(name) or "" for name in _VARIABLES}
         )
         messages.insert(0, {"role": "system", "content": filled})
     return messages

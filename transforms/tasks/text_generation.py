@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import pyarrow as pa
-from jinja2 import Template, TemplateSyntaxError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from typing_extensions import Self
 
 from beam_distilabel.errors import DistilabelUserError, ParseError
 from beam_distilabel.row import Row
 from beam_distilabel.task import Task
+from beam_distilabel.transforms.tasks.prompt_templates import (
+    EmptyColumn,
+    fill_template,
+    template_variables,
+)
 from beam_distilabel.typing import ChatType, StepColumns
 
 DEFAULT_TEMPLATE = "{{ instruction }}"
-
-
-class _EmptyColumn(Exception):
-    """A template prints a column that is None."""
-
-
-def _printable(value: Any) -> Any:
-    """What a template may print: None would ask the model about the word "None"."""
-    if value is None:
-        raise _EmptyColumn
-    return value
-
-
-# Sandboxed, since a template may come from a file that someone else wrote.
-_ENVIRONMENT = ImmutableSandboxedEnvironment(keep_trailing_newline=True, finalize=_printable)
-
-
-@functools.lru_cache(maxsize=256)
-def compile_template(template: str) -> Template:
-    """The compiled Jinja template; sandboxed, and kept for the next caller."""
-    return _ENVIRONMENT.from_string(template)
-
-
-def template_variables(template: str) -> set[str]:
-    """The variables that a Jinja template needs.
-
-    Raises:
-        DistilabelUserError: the template has a syntax error.
-    """
-    try:
-        return meta.find_undeclared_variables(_ENVIRONMENT.parse(template))
-    except TemplateSyntaxError as error:
-        raise DistilabelUserError(
-            f"the template can't be read, line {error.lineno}: {error.message}"
-        ) from None
 
 
 def is_chat(value: Any) -> bool:
@@ -168,8 +135,8 @@ class TextGeneration(Task):
         else:
             values = {column: input.get(column) for column in self.columns}
             try:
-                content = compile_template(self.template).render(values)
-            except _EmptyColumn:
+                content = fill_template(self.template, values)
+            except EmptyColumn:
                 empty = [repr(column) for column, value in values.items() if value is None]
                 raise ValueError(
                     f"the template prints a column that is empty (None): {', '.join(empty)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -136,8 +137,9 @@ class _Copy:
         elif isinstance(value, int):
             if abs(value) > _LARGEST_INT:
                 raise DocumentError(f"{_at(path)} is a number of more than 64 bits")
-        elif isinstance(value, float) and math.isnan(value):
-            raise DocumentError(f"{_at(path)} is no number (NaN)")
+        elif isinstance(value, float) and not math.isfinite(value):
+            what = "is no number (NaN)" if math.isnan(value) else "is infinite, or too large"
+            raise DocumentError(f"{_at(path)} {what}")
         return value
 
 
@@ -182,8 +184,8 @@ def _parse_json(text: str) -> Any:
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in made if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        double = next(name for name, count in counts.items() if count > 1)
         raise DocumentError(f"the key {double[:80]!r} is there twice in one object")
     return made
 
