@@ -200,10 +200,32 @@ def _check_columns(graph: Graph) -> None:
             if predecessors and missing:
                 raise PipelineValidationError(
                     f"{step._described()} requires inputs that nothing before it makes: "
-                    f"{', '.join(map(repr, missing))}. Its rows have: "
-                    f"{', '.join(sorted(columns)) or 'no columns'}. Map a column with "
-                    f"input_mappings={{{missing[0]!r}: <column>}}, or add a Step that makes it."
+                    f"{', '.join(map(repr, missing))}.{closest(missing[0], columns)} Its rows "
+                    f"have: {', '.join(sorted(columns)) or 'no columns'}. "
+                    f"{_remedy(step, missing[0])}, or add a Step that makes it."
                 )
+
+
+def _remedy(step: _Step, column: str) -> str:
+    """How a Step can be given another column than `column`, which its rows lack."""
+    for expected, present in step.input_mappings.items():
+        if present == column:
+            return f"Name one of these: input_mappings={{{expected!r}: <column>}}"
+    for name, field in type(step).model_fields.items():
+        if (
+            name not in _Step.model_fields
+            and column in _names(getattr(step, name))
+            and column not in _names(field.get_default(call_default_factory=False))
+        ):
+            return f"It is `{name}` that names {column!r}: name one of these there"
+    return f"Map a column with input_mappings={{{column!r}: <column>}}"
+
+
+def _names(value: Any) -> list[Any]:
+    """The names in a field's value: one, several, or none."""
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple, Mapping)) else []
 
 
 def _check_routes(graph: Graph) -> None:
