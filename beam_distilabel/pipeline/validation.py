@@ -81,6 +81,11 @@ def _check_process(step: Any, predecessors: int) -> None:
                 f"{described}: `process` of a generator needs the parameter `offset`; its "
                 "signature is `process(self, offset: int = 0)`."
             )
+        if not _takes(step.process, "offset", offset=0):
+            raise PipelineValidationError(
+                f"{described}: `process` can't be called as `process(offset=0)`, as every "
+                "generator's is; its signature is `process(self, offset: int = 0)`."
+            )
         return
     if not rows:
         raise PipelineValidationError(
@@ -99,6 +104,7 @@ def _check_process(step: Any, predecessors: int) -> None:
         )
     for parameter in inspect.signature(function).parameters.values():
         required = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
             parameter.KEYWORD_ONLY,
         )
@@ -107,6 +113,21 @@ def _check_process(step: Any, predecessors: int) -> None:
                 f"{described}: `process` needs the argument {parameter.name!r}, which nothing "
                 "gives it; make it a field of the Step, or give it a default."
             )
+    if not _takes(step.process, rows[0].name, *range(max(predecessors, 1))):
+        raise PipelineValidationError(
+            f"{described}: `process` is given rows by position, as its first argument, which "
+            f"{rows[0].name!r}, the parameter annotated with StepInput, doesn't receive; write "
+            f"`def process(self, {'*' * takes_many_inputs(function)}inputs: StepInput)`."
+        )
+
+
+def _takes(function: Any, name: str, *args: Any, **kwargs: Any) -> bool:
+    """Whether a call with these arguments works, and the parameter `name` receives all of them."""
+    try:
+        received = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError:
+        return False
+    return list(received) == [name]
 
 
 def _undefined(cls: Any) -> str | None:

@@ -304,6 +304,42 @@ def a_process_without_step_input(load: Any) -> None:
     load >> Wrong(name="wrong")
 
 
+@mistake(13, "'wrong' (Wrong)", "by position", "'inputs'", "def process(self, inputs: StepInput)")
+def a_process_that_takes_rows_by_keyword_only(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, *, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+            yield inputs
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "by position", "'rows'", "def process(self, inputs: StepInput)")
+def a_process_whose_rows_go_to_another_parameter(load: Any) -> None:
+    @step(inputs=["x"])
+    def Wrong(size: int = 3, rows: StepInput = None) -> StepOutput:
+        yield rows
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "by position", "'inputs'", "process(self, *inputs: StepInput)")
+def a_process_whose_first_rows_go_to_another_parameter(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, size: Any = 3, *inputs: StepInput) -> StepOutput:
+            yield from inputs
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "needs the argument 'size'")
+def a_process_that_needs_more(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, inputs: StepInput, size: int, /) -> StepOutput:  # type: ignore[override]
+            yield inputs
+
+    load >> Wrong(name="wrong")
+
+
 @mistake(14, "'c' (Add) has 2 predecessors", "def process(self, *inputs: StepInput)")
 def several_predecessors_for_a_step_that_takes_one(load: Any) -> None:
     load >> [Add(name="a"), Add(name="b")] >> Add(name="c")
@@ -338,6 +374,15 @@ def a_generator_that_wants_rows(load: Any) -> None:
 def a_generator_without_offset(load: Any) -> None:
     class Wrong(GeneratorStep):
         def process(self) -> GeneratorStepOutput:  # type: ignore[override]
+            yield [], True
+
+    Wrong(name="wrong")
+
+
+@mistake(18, "'wrong' (Wrong)", "called as `process(offset=0)`", "process(self, offset: int = 0)")
+def a_generator_that_needs_more(load: Any) -> None:
+    class Wrong(GeneratorStep):
+        def process(self, size: int, offset: int = 0) -> GeneratorStepOutput:  # type: ignore[override]
             yield [], True
 
     Wrong(name="wrong")
