@@ -713,7 +713,7 @@ class GeneratorStep(_Step):
 
     def process_applying_mappings(self, offset: int = 0) -> GeneratorStepOutput:
         """`process` with the pipeline's column names."""
-        for batch in self.process(offset):
+        for batch in self.process(offset=offset):
             if not isinstance(batch, tuple) or len(batch) != 2:
                 raise DistilabelTypeError(
                     f"{self._described()}: `process` of a generator has to yield (rows, whether "

@@ -54,6 +54,7 @@ from beam_distilabel.pipeline.validation import (
 )
 from beam_distilabel.requirements import checked, missing
 from beam_distilabel.row import Row
+from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import DEFAULT_BATCH_SIZE, RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts
@@ -1042,6 +1043,14 @@ def _in_place_of(loader: LoadDataFromDicts, dataset: Any) -> _Step:
     """A loader of `dataset` with the name, mappings and batch size of one without data."""
     size = loader.batch_size or DEFAULT_BATCH_SIZE
     made: _Step = dataset_loader(dataset, batch_size=size, name=loader.name)
+    columns = made.get_outputs()
+    lacking = [column for column in loader.output_mappings if columns and column not in columns]
+    if lacking:
+        raise PipelineValidationError(
+            f"{loader._described()}: `dataset` has no column {lacking[0]!r}, which output_mappings="
+            f"{loader.output_mappings!r} of the loader in whose place it is given renames."
+            f"{closest(lacking[0], columns)} It has: {', '.join(sorted(columns))}."
+        )
     for name in ("output_mappings", "resources", "on_failure", "use_cache"):
         made.__dict__[name] = getattr(loader, name)
     return made

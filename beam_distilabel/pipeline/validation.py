@@ -85,6 +85,11 @@ def _check_process(step: Any, predecessors: int) -> None:
                 f"{described}: `process` of a generator needs the parameter `offset`; its "
                 "signature is `process(self, offset: int = 0)`."
             )
+        if not _takes(step.process, "offset", offset=0):
+            raise PipelineValidationError(
+                f"{described}: `process` can't be called as `process(offset=0)`, as every "
+                "generator's is; its signature is `process(self, offset: int = 0)`."
+            )
         return
     if not rows:
         raise PipelineValidationError(
@@ -103,6 +108,7 @@ def _check_process(step: Any, predecessors: int) -> None:
         )
     for parameter in inspect.signature(function).parameters.values():
         required = parameter.default is parameter.empty and parameter.kind in (
+            parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
             parameter.KEYWORD_ONLY,
         )
@@ -111,6 +117,21 @@ def _check_process(step: Any, predecessors: int) -> None:
                 f"{described}: `process` needs the argument {parameter.name!r}, which nothing "
                 "gives it; make it a field of the Step, or give it a default."
             )
+    if not _takes(step.process, rows[0].name, *range(max(predecessors, 1))):
+        raise PipelineValidationError(
+            f"{described}: `process` is given rows by position, as its first argument, which "
+            f"{rows[0].name!r}, the parameter annotated with StepInput, doesn't receive; write "
+            f"`def process(self, {'*' * takes_many_inputs(function)}inputs: StepInput)`."
+        )
+
+
+def _takes(function: Any, name: str, *args: Any, **kwargs: Any) -> bool:
+    """Whether a call with these arguments works, and the parameter `name` receives all of them."""
+    try:
+        received = inspect.signature(function).bind(*args, **kwargs).arguments
+    except TypeError:
+        return False
+    return list(received) == [name]
 
 
 def _undefined(cls: Any) -> str | None:
@@ -219,10 +240,32 @@ def _check_columns(graph: Graph) -> None:
             if predecessors and missing:
                 raise PipelineValidationError(
                     f"{step._described()} requires inputs that nothing before it makes: "
-                    f"{', '.join(map(repr, missing))}. Its rows have: "
-                    f"{', '.join(sorted(columns)) or 'no columns'}. Map a column with "
-                    f"input_mappings={{{missing[0]!r}: <column>}}, or add a Step that makes it."
+                    f"{', '.join(map(repr, missing))}.{closest(missing[0], columns)} Its rows "
+                    f"have: {', '.join(sorted(columns)) or 'no columns'}. "
+                    f"{_remedy(step, missing[0])}, or add a Step that makes it."
                 )
+
+
+def _remedy(step: _Step, column: str) -> str:
+    """How a Step can be given another column than `column`, which its rows lack."""
+    for expected, present in step.input_mappings.items():
+        if present == column:
+            return f"Name one of these: input_mappings={{{expected!r}: <column>}}"
+    for name, field in type(step).model_fields.items():
+        if (
+            name not in _Step.model_fields
+            and column in _names(getattr(step, name))
+            and column not in _names(field.get_default(call_default_factory=False))
+        ):
+            return f"It is `{name}` that names {column!r}: name one of these there"
+    return f"Map a column with input_mappings={{{column!r}: <column>}}"
+
+
+def _names(value: Any) -> list[Any]:
+    """The names in a field's value: one, several, or none."""
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple, Mapping)) else []
 
 
 def _check_routes(graph: Graph) -> None:

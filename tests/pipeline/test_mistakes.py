@@ -22,7 +22,7 @@ from beam_distilabel.pipeline import Pipeline, Route, routing_batch_function, sa
 from beam_distilabel.row import Row
 from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.step import GeneratorStep, Step, _Step
-from beam_distilabel.steps import KeepColumns, LoadDataFromDicts, step
+from beam_distilabel.steps import ExpandColumns, KeepColumns, LoadDataFromDicts, step
 from beam_distilabel.steps.tasks import (
     PrometheusEval,
     TextGeneration,
@@ -221,6 +221,21 @@ def a_column_that_is_not_there(load: Any) -> None:
     load >> KeepColumns(name="keep", columns=["x"]) >> TextGeneration(name="ask", llm=Watched())
 
 
+@mistake(7, "'ask'", "makes: 'nope'", "input_mappings={'instruction': <column>}")
+def a_column_mapped_to_nothing(load: Any) -> None:
+    load >> TextGeneration(name="ask", llm=Watched(), input_mappings={"instruction": "nope"})
+
+
+@mistake(7, "'keep'", "'instuction'. Did you mean 'instruction'?", "It is `columns` that names")
+def a_column_misspelt_in_a_field(load: Any) -> None:
+    load >> KeepColumns(name="keep", columns=["x", "instuction"])
+
+
+@mistake(7, "'expand'", "It is `columns` that names 'xs': name one of these there, or add a Step")
+def a_column_that_a_field_names(load: Any) -> None:
+    load >> ExpandColumns(name="expand", columns={"xs": "x"})
+
+
 @mistake(7, "'judge'", "'instruction'", "Its rows have:", "prompt")
 def a_column_under_its_old_name(load: Any) -> None:
     renamed = LoadDataFromDicts(name="data", data=DATA, output_mappings={"instruction": "prompt"})
@@ -236,6 +251,13 @@ def a_column_that_no_branch_has(load: Any) -> None:
     end = KeepColumns(name="end", columns=["b"])
     merge = load._pipeline.graph.get("merge")
     merge >> KeepColumns(name="keep", columns=["a", "n"]) >> end
+
+
+@mistake(7, "'ask'", "'instruction'. Did you mean 'instructoin'?", dataset=[{"instructoin": "hi"}])
+def a_column_misspelt_in_the_dataset(load: Any) -> Pipeline:
+    with Pipeline(name="p") as pipeline:
+        TextGeneration(name="ask", llm=Watched())
+    return pipeline
 
 
 @mistake(7, "'add'", "'x'", "Its rows have: y", dataset=[{"y": 1}])
@@ -282,6 +304,42 @@ def a_process_without_step_input(load: Any) -> None:
     load >> Wrong(name="wrong")
 
 
+@mistake(13, "'wrong' (Wrong)", "by position", "'inputs'", "def process(self, inputs: StepInput)")
+def a_process_that_takes_rows_by_keyword_only(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, *, inputs: StepInput) -> StepOutput:  # type: ignore[override]
+            yield inputs
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "by position", "'rows'", "def process(self, inputs: StepInput)")
+def a_process_whose_rows_go_to_another_parameter(load: Any) -> None:
+    @step(inputs=["x"])
+    def Wrong(size: int = 3, rows: StepInput = None) -> StepOutput:
+        yield rows
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "by position", "'inputs'", "process(self, *inputs: StepInput)")
+def a_process_whose_first_rows_go_to_another_parameter(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, size: Any = 3, *inputs: StepInput) -> StepOutput:
+            yield from inputs
+
+    load >> Wrong(name="wrong")
+
+
+@mistake(13, "'wrong' (Wrong)", "needs the argument 'size'")
+def a_process_that_needs_more(load: Any) -> None:
+    class Wrong(Step):
+        def process(self, inputs: StepInput, size: int, /) -> StepOutput:  # type: ignore[override]
+            yield inputs
+
+    load >> Wrong(name="wrong")
+
+
 @mistake(14, "'c' (Add) has 2 predecessors", "def process(self, *inputs: StepInput)")
 def several_predecessors_for_a_step_that_takes_one(load: Any) -> None:
     load >> [Add(name="a"), Add(name="b")] >> Add(name="c")
@@ -316,6 +374,15 @@ def a_generator_that_wants_rows(load: Any) -> None:
 def a_generator_without_offset(load: Any) -> None:
     class Wrong(GeneratorStep):
         def process(self) -> GeneratorStepOutput:  # type: ignore[override]
+            yield [], True
+
+    Wrong(name="wrong")
+
+
+@mistake(18, "'wrong' (Wrong)", "called as `process(offset=0)`", "process(self, offset: int = 0)")
+def a_generator_that_needs_more(load: Any) -> None:
+    class Wrong(GeneratorStep):
+        def process(self, size: int, offset: int = 0) -> GeneratorStepOutput:  # type: ignore[override]
             yield [], True
 
     Wrong(name="wrong")

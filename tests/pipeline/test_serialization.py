@@ -299,6 +299,13 @@ def test_a_dry_run_takes_it_too() -> None:
         pipeline.dry_run()
 
 
+def test_what_takes_its_place_has_the_columns_that_it_renames() -> None:
+    pipeline = without_data("load")
+    message = "'load'.*`dataset` has no column 'y'.*Did you mean 'yy'.*It has: yy, z"
+    with pytest.raises(PipelineValidationError, match=message):
+        pipeline.dry_run(dataset=[{"yy": 1, "z": 2}])
+
+
 def test_a_retry_finds_the_folder_that_the_run_was_given(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/rows.jsonl").write_text('{"y": 1}\n')
