@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from beam_distilabel.errors import DistilabelUserError, ParseError
-from beam_distilabel.transforms.tasks.json_answers import json_answer
+from beam_distilabel.transforms.tasks.json_answers import json_answer, without_thoughts
 from beam_distilabel.transforms.tasks.prompt_templates import fill_template, template_variables
 
 SYSTEM_PROMPT: Final = """\
@@ -47,7 +47,20 @@ solution>"}]}
 SEPARATOR: Final = "---"
 ANSWER: Final = "The answer is:"
 
-_BEGINNING = re.compile(r"Step \d{1,4}:|The answer is:")
+# Within a line only what was asked for; at its beginning also what Markdown and habit make of it.
+_MARKDOWN = r"^[ \t]*(?:#{1,6}[ \t]+|[-+>*][ \t]+)?"
+_LABEL = (
+    rf"{_MARKDOWN}\**(?i:the answer is)"
+    r"(?:\**:\**|\**[ \t]+(?=\S+(?:[ \t]\S+)?[ \t]*$))"  # no colon: a word or two follow
+)
+_BEGINNING = re.compile(
+    rf"(?:{_MARKDOWN})?(?P<open>\*{{0,3}})"
+    r"(?:(?P<step>Step \d{1,4})|The answer is)(?P<close>\**:\**)"
+    rf"|{_LABEL}",
+    re.MULTILINE,
+)
+_ANSWER = re.compile(_LABEL, re.MULTILINE)
+_AROUND_ANSWERS = " \t\r\n*`"
 _SEPARATOR = re.compile(r"^[ \t]*-{3,}[ \t]*$", re.MULTILINE)
 _VARIABLES = frozenset(("extra_rules", "few_shots", "structured_prompt"))
 
@@ -56,21 +69,37 @@ def split_steps(text: str) -> list[str]:
     """The steps of a solution, and its answer at the end if it has one.
 
     What stands before the first step is left out, and so is what stands after the answer's line.
+    Markdown around "Step 1:" and the answer is left out.
 
     Example:
-        >>> split_steps("Well. Step 1: 1+1=2. Step 2: 2+1=3. The answer is: 3\\nBye!")
+        >>> split_steps("Well. Step 1: 1+1=2. **Step 2:** 2+1=3. The answer is: **3**\\nBye!")
         ['Step 1: 1+1=2.', 'Step 2: 2+1=3.', 'The answer is: 3']
     """
-    beginnings = list(_BEGINNING.finditer(text))
     steps: list[str] = []
-    for number, beginning in enumerate(beginnings):
-        if beginning[0] == ANSWER:
-            line = text[beginning.start() :].splitlines()[0]
-            return [*steps, line.strip()]
-        following = beginnings[number + 1 :]
-        end = following[0].start() if following else len(text)
-        steps.append(text[beginning.start() : end].strip())
+    beginnings = list(_BEGINNING.finditer(text))
+    ends = [*(beginning.start() for beginning in beginnings[1:]), len(text)]
+    for beginning, end in zip(beginnings, ends, strict=False):
+        body = text[beginning.end() : end].strip()
+        opened = beginning["open"]
+        if opened and "*" not in (beginning["close"] or ""):
+            body = body.replace(opened, "", 1)  # the emphasis ends within the step
+        if beginning["step"]:
+            steps.append(f"{beginning['step']}: {body}".strip())
+            continue
+        answer = body.split("\n", 1)[0].strip(_AROUND_ANSWERS)
+        return [*steps, f"{ANSWER} {answer}"] if answer else steps
     return steps
+
+
+def answer_of(step: str) -> str | None:
+    """The answer that a step consists of; None if it is another step.
+
+    Example:
+        >>> answer_of("**The answer is:** 3"), answer_of("Step 3: The answer is: 3")
+        ('3', None)
+    """
+    label = _ANSWER.match(step)
+    return (step[label.end() :].strip(_AROUND_ANSWERS) or None) if label else None
 
 
 def split_solutions(text: str) -> list[str]:
@@ -95,7 +124,7 @@ def solutions_in(text: str | None, structured: bool) -> list[list[str]]:
     """
     if text is None:
         raise ParseError("the model gave no answer")
-    texts = _structured(text) if structured else split_solutions(text)
+    texts = _structured(text) if structured else split_solutions(without_thoughts(text))
     solutions = [steps for steps in map(split_steps, texts) if steps]
     if not solutions:
         raise ParseError(f"expected steps, 'Step 1: ...', got {text[:80]!r}")

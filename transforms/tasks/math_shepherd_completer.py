@@ -25,12 +25,14 @@ from beam_distilabel.models.engine import gather_or_cancel
 from beam_distilabel.row import Row
 from beam_distilabel.task import Generate, Task
 from beam_distilabel.transforms.tasks.answers import text_of
+from beam_distilabel.transforms.tasks.math_answers import normalised
 from beam_distilabel.transforms.tasks.math_shepherd import (
     ANSWER,
     RULES,
     SEPARATOR,
     STRUCTURED,
     SYSTEM_PROMPT,
+    answer_of,
     check_prompt,
     conversation,
     solutions_in,
@@ -89,18 +91,18 @@ def labelled(
     Args:
         solutions: lists of steps, with the answer at the end.
         leads: (solution, step) to whether a completion had the right answer.
-        golden: the right answer.
+        golden: the right answer, without the words before it.
         tags: that of a good step, and that of a bad one.
 
     Example:
         >>> steps = ["Step 1: a", "Step 2: b", "The answer is: 1"]
-        >>> labelled([steps], {(0, 0): True}, "The answer is: 2", ["+", "-"])
+        >>> labelled([steps], {(0, 0): True}, "2", ["+", "-"])
         [['Step 1: a +', 'Step 2: b The answer is: 1 -']]
     """
     done = []
     for number, steps in enumerate(solutions):
         reasoning = list(steps)
-        is_right = _has_answer(steps) and _same(steps[-1], golden)
+        is_right = _is_right(steps, golden)
         if _has_answer(steps) and len(steps) > 1:
             answer = reasoning.pop()
             reasoning[-1] = f"{reasoning[-1]} {answer}"
@@ -115,15 +117,13 @@ def labelled(
 
 
 def _has_answer(steps: list[str]) -> bool:
-    return steps[-1].startswith(ANSWER)
+    return answer_of(steps[-1]) is not None
 
 
-def _same(answer: str, golden: str) -> bool:
-    return _bare(answer) == _bare(golden)
-
-
-def _bare(answer: str) -> str:
-    return " ".join(answer.removeprefix(ANSWER).casefold().split()).rstrip(". ")
+def _is_right(steps: list[str], golden: str) -> bool:
+    """Whether steps end with the answer `golden`; without an answer they don't."""
+    answer = answer_of(steps[-1])
+    return answer is not None and normalised(answer) == normalised(golden)
 
 
 class MathShepherdCompleter(Task):
@@ -131,9 +131,11 @@ class MathShepherdCompleter(Task):
 
     The model completes every beginning of every solution N times. A step is good if one of the
     completions after it comes to the golden answer (the paper's hard estimation); the last step is
-    good if the solution's own answer is the golden one. A row is one rollout: solutions of K steps
-    take K - 1 requests each, all at once. If not one completion after a step can be read, the row
-    is a failure.
+    good if the solution's own answer is the golden one. Answers are compared by what they say, see
+    `math_answers.normalised`; a completion or a solution without an answer doesn't come to the
+    golden one. A row is one rollout: solutions of K steps take K - 1 requests each, all at once. If
+    not one completion after a step can be read, or a solution goes on after its answer, the row is
+    a failure.
 
     Attributes:
         system_prompt: a Jinja template that may use `extra_rules`, `few_shots` and
@@ -262,7 +264,14 @@ class MathShepherdCompleter(Task):
             return self._failed_rows(row, failure)
 
         async def ask(one: FormattedInput) -> GenerateOutput:
-            return await generate(one)
+            try:
+                return await generate(one)
+            except (EngineError, CheckpointError):
+                raise
+            except Exception as error:  # the other beginnings' answers still count as paid for
+                kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
+                known = {"kind": kind, "message": message_of(error), "attempts": attempts_of(error)}
+                return {"generations": [None], "failures": [known]}
 
         metadata: dict[str, Any] = {}
         try:
@@ -272,7 +281,7 @@ class MathShepherdCompleter(Task):
         except (EngineError, CheckpointError):
             raise
         except Exception as error:
-            kind = "engine" if kind_of(error) == "user_code" else kind_of(error)
+            kind = kind_of(error)
             failure = Failure(self.unique_name, kind, message_of(error), row, attempts_of(error))
             [failed] = self._failed_rows(row, failure)
             # What was answered has been paid for, and can be looked at.
@@ -303,7 +312,7 @@ class MathShepherdCompleter(Task):
             except ParseError as error:
                 raise ParseError(f"{where}: {error}") from None
             leads[prefix.solution, prefix.step] = any(
-                _has_answer(steps) and _same(steps[-1], golden) for steps in completions
+                _is_right(steps, golden) for steps in completions
             )
         return leads
 
@@ -342,6 +351,9 @@ def _solutions(row: Row) -> list[list[str]]:
         raise ValueError(
             f"the column 'solutions' needs lists of steps, none of them empty, got {value!r:.80}"
         )
+    for number, steps in enumerate(value, 1):
+        if any(answer_of(step) is not None for step in steps[:-1]):
+            raise ValueError(f"the column 'solutions': number {number} goes on after its answer")
     return value
 
 
@@ -353,9 +365,10 @@ def _golden(row: Row) -> str:
     """
     value = row.get("golden_solution")
     last = value[-1] if isinstance(value, list) and value else None
-    if not isinstance(last, str) or not last.startswith(ANSWER):
+    answer = answer_of(last) if isinstance(last, str) else None
+    if answer is None:
         raise ValueError(
             f"the column 'golden_solution' needs steps that end with {ANSWER!r} and the answer, "
             f"got {value!r:.80}"
         )
-    return last
+    return answer

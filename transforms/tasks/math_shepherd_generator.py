@@ -12,11 +12,13 @@ from beam_distilabel.row import Row
 from beam_distilabel.task import Task
 from beam_distilabel.transforms.tasks.answers import text_of
 from beam_distilabel.transforms.tasks.math_shepherd import (
+    ANSWER,
     EXAMPLE,
     RULES,
     SEPARATOR,
     STRUCTURED,
     SYSTEM_PROMPT,
+    answer_of,
     check_prompt,
     conversation,
     solutions_in,
@@ -40,7 +42,8 @@ class MathShepherdGenerator(Task):
 
     Input columns: `instruction`, the problem.
     Output columns: `golden_solution`, a list of steps whose last one is the answer; or with `M`
-        `solutions`, up to M such lists; `model_name`.
+        `solutions`, up to M such lists; `model_name`. A solution without a step or without an
+        answer is left out; where none is left the row is a failure.
 
     Raises:
         ValidationError: `system_prompt` uses an unknown variable.
@@ -115,10 +118,13 @@ class MathShepherdGenerator(Task):
         return conversation(self.system_prompt, values, "\n".join(lines))  # type: ignore[return-value]
 
     def format_output(self, output: str | None, input: Row | None = None) -> dict[str, Any]:
-        """The solutions of one answer, step by step."""
+        """The solutions of one answer, step by step; those without a step or an answer are none."""
         solutions = solutions_in(output, self.use_default_structured_output)
+        whole = [steps for steps in solutions if len(steps) > 1 and answer_of(steps[-1])]
+        if not whole:
+            raise ParseError(f"expected steps and then {ANSWER!r} with the answer")
         if self.M:
-            return {"solutions": solutions[: self.M]}
+            return {"solutions": whole[: self.M]}
         if len(solutions) > 1:
             raise ParseError(f"expected one solution, got {len(solutions)}")
-        return {"golden_solution": solutions[0]}
+        return {"golden_solution": whole[0]}
