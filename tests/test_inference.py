@@ -334,3 +334,11 @@ def test_overlapping_windows_each_get_their_elements_once() -> None:
             | beam.CombineGlobally(sum).without_defaults(),
             counted,
         )
+
+
+def test_fields_may_have_any_text() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    llm = FakeLLM(tag="5 € für 名前")
+    for label, transform in (("ours", ContinuousRunInference(llm)), ("Beam's", RunInference(llm))):
+        _ = pipeline | f"Create {label}" >> beam.Create(["a"]) | label >> transform
+    assert b"5 \\u20ac f\\xfcr" in pipeline.to_runner_api().SerializeToString()

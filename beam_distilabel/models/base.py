@@ -60,6 +60,10 @@ class EngineModel(PicklesUnloaded, Dumpable, RuntimeParametersMixin, ModelHandle
 
     _logger: Any = PrivateAttr(default_factory=lambda: logging.getLogger("beam_distilabel.llm"))
 
+    def __str__(self) -> str:
+        """The fields in ASCII: RunInference makes it an annotation, where Beam takes no more."""
+        return super().__str__().encode("ascii", "backslashreplace").decode("ascii")
+
     def load(self) -> None:
         """Make clients or load weights; called before the first `generate`."""
 
