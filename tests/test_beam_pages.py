@@ -53,6 +53,16 @@ def test_the_yaml_runs_as_written(
         "Right. [RESULT] 5" if "2 + 2" in json.dumps(body) else "Well. Who knows?"
     )
     [text] = blocks("beam.md", "yaml")
+    command = re.search(r"--jinja_variables='(.*)'", (DOCS / "beam.md").read_text("utf-8"))
+    assert command is not None
+    variables = json.loads(command[1])
+    as_given = yaml.safe_load(expand_jinja(text, variables))
+    judge = as_given["pipeline"]["transforms"][1]
+    assert judge["config"]["llm"]["base_url"] == "https://api.openai.com/v1"
+    assert as_given["pipeline"]["transforms"][3]["config"]["path"] == "out/graded"
+    # Only where the endpoint is and where the result goes differ from the command.
+    openai_server.models = [judge["config"]["llm"]["model"]]
+    assert set(variables) == {"out", "base_url"}
     filled = expand_jinja(text, {"out": str(tmp_path), "base_url": openai_server.url})
     with beam.Pipeline(runner=FnApiRunner()) as p:
         expand_pipeline(p, filled)

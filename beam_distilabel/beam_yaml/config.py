@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from beam_distilabel.dumping import is_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel
+from beam_distilabel.models.remote.llm import RemoteLLM
 from beam_distilabel.pipeline.registry import find_class
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.secrets.fields import replace_secrets
@@ -79,6 +80,10 @@ def _model(value: Any, what: str) -> Any:
         cls: Any = find_class(name, None if module is None else str(module), EngineModel)
     except DistilabelUserError as error:
         raise DistilabelUserError(f"{what}: {error} {_MODEL_FORM}") from None
+    if cls.model_name is EngineModel.model_name or (
+        issubclass(cls, RemoteLLM) and cls.make_client is RemoteLLM.make_client
+    ):
+        raise DistilabelUserError(f"{what}: {name} is what models are made of, and none itself.")
     fields = {key: item for key, item in value.items() if key not in ("type", "type_info")}
     return construct(cls, fields, f"{what} ({name})")
 

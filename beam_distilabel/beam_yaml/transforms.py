@@ -24,6 +24,7 @@ from beam_distilabel.manifest import Manifest
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.pipeline.columns import KnownRows, known_rows, rows_sent
 from beam_distilabel.pipeline.graph import Graph
+from beam_distilabel.pipeline.pipeline import receiving_rows, without_data
 from beam_distilabel.pipeline.validation import set_parameters, validate
 from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step, default_name
@@ -92,7 +93,11 @@ class StepTransform(beam.PTransform):
         if not self._errors:
             return {"out": sent}
         failures = [result.failures, *([] if misfits is None else [misfits])]
-        errors = failures | "Errors and misfits" >> beam.Flatten() | "Errors" >> SendErrors(_either(known))
+        errors = (
+            failures
+            | "Errors and misfits" >> beam.Flatten()
+            | "Errors" >> SendErrors(_either(known))
+        )
         return {"out": sent, self._errors: errors}
 
 
@@ -147,16 +152,24 @@ class DistilabelPipeline(beam.PTransform):
                 f"{type(self).__name__} takes one input, got {len(received)}: {list(inputs)}."
             )
         pipeline = self._pipeline
+        graph = pipeline.graph
+        if received:
+            graph = receiving_rows(graph)
+        elif without_data(graph) or not all(graph.steps[root].is_generator for root in graph.roots):
+            raise PipelineValidationError(
+                f"{type(self).__name__}: the pipeline {pipeline.name!r} receives rows; give it an "
+                "`input`."
+            )
         if self._checkpoint is not None:
             pipeline = pipeline.with_checkpoint(*self._checkpoint)
         known = known_rows_of(received[0]) if received else None
         outputs = pipeline.outputs(received[0] | Receive() if received else inputs)
-        sent_on = known_rows(pipeline.graph, known)
+        sent_on = known_rows(graph, known)
         result: dict[str, Any] = {}
         failures = [outputs.failures]
-        steps = pipeline.graph.steps
+        steps = graph.steps
         fails = any(step.on_failure == "null" for step in steps.values())
-        for leaf, subset in pipeline.graph.subsets().items():
+        for leaf, subset in graph.subsets().items():
             send = Send(sent_on[leaf], steps[leaf], bool(self._errors), fails)
             result[subset], misfits = outputs.subsets[subset] | f"Send {subset}" >> send
             failures += [] if misfits is None else [misfits]
@@ -253,7 +266,7 @@ class _Folder(NamedTuple):
 def _checkpoint(value: Any, what: str) -> _Folder | None:
     if value is None:
         return None
-    settings = {"folder": value} if isinstance(value, str) else dict(value)
+    settings = dict(value) if isinstance(value, Mapping) else {"folder": value}
     folder = settings.pop("folder", None)
     if not isinstance(folder, str) or not folder:
         raise DistilabelUserError(

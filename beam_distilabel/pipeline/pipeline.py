@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import apache_beam as beam
+import pyarrow as pa
 from apache_beam.pvalue import PBegin
 from apache_beam.runners.runner import PipelineResult
 from rich.console import Console
@@ -831,6 +832,9 @@ class Pipeline(beam.PTransform):
             {name: step.copied() for name, step in self._graph.steps.items()}
         )
         has_input = not isinstance(pcoll, PBegin)
+        if has_input:
+            graph = receiving_rows(graph)
+        _check_data(graph)
         validate(graph, has_input=has_input)
         if has_input and len(graph.roots) > 1:
             # Rows get their ids before they part, so that branches can be joined by them.
@@ -996,7 +1000,14 @@ _NOT_IN_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
 
 
 class _RowsReceived(RowStep):
-    """Leaves rows as they are; they have ids afterwards."""
+    """Leaves rows as they are, but for mappings; they have ids afterwards."""
+
+    @property
+    def outputs(self) -> dict[str, bool]:
+        return dict.fromkeys(self.output_mappings, False)
+
+    def _types_made_of(self, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+        return {name: types[name] for name in self.output_mappings if name in types}
 
     def transform_row(self, row: Row) -> Row:
         return row
@@ -1017,17 +1028,33 @@ def _add_loader(graph: Graph, dataset: Any, batch_size: int) -> None:
             f"the pipeline loads its own rows by Step {generators[0]!r}, so "
             "`dataset` can't be given too; leave out one of them."
         )
-    if len(empty) > 1:
-        raise PipelineValidationError(
-            f"Steps {', '.join(map(repr, empty))} have no data, and `dataset` can't be that of all "
-            f"of them; set their `data`: `pipeline.graph.get({empty[0]!r}).data = [...]`."
-        )
+    _check_one(empty)
     with _no_open_pipeline():
         if empty:
             graph.steps[empty[0]] = _in_place_of(graph.steps[empty[0]], dataset)
             return
         loader = dataset_loader(dataset, batch_size=batch_size, name=DATASET_STEP)
     _add_root(graph, loader)
+
+
+def _check_one(empty: Sequence[str]) -> None:
+    if len(empty) > 1:
+        raise PipelineValidationError(
+            f"Steps {', '.join(map(repr, empty))} have no data, and the rows given can't be that "
+            f"of all of them; set their `data`: `pipeline.graph.get({empty[0]!r}).data = [...]`."
+        )
+
+
+def receiving_rows(graph: Graph) -> Graph:
+    """`graph` with the rows that it is given in the place of a loader's that has none."""
+    empty = without_data(graph)
+    _check_one(empty)
+    if not empty:
+        return graph
+    loader = graph.steps[empty[0]]
+    with _no_open_pipeline():
+        step = _RowsReceived(name=loader.name, output_mappings=loader.output_mappings)
+    return graph.with_steps({**graph.steps, empty[0]: step})
 
 
 def without_data(graph: Graph) -> list[str]:

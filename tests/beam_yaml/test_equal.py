@@ -132,10 +132,15 @@ def test_a_pipeline_file_with_a_route(tmp_path: Path, server: OpenAIServer) -> N
             for name in "ab"
         )
         group = GroupColumns(name="group", columns=["generation"])
-        KeepColumns(name="keep", columns=["instruction", "n"]) >> sample_n_steps(1) >> [
-            a,
-            b,
-        ] >> group
+        (
+            KeepColumns(name="keep", columns=["instruction", "n"])
+            >> sample_n_steps(1)
+            >> [
+                a,
+                b,
+            ]
+            >> group
+        )
     pipeline.save(tmp_path / "routed.yaml")
     expected = pipeline.run(dataset=DATA, output_dir=tmp_path / "run", logging_handlers=[])
     made = in_yaml(
@@ -193,8 +198,10 @@ def test_what_joins_branches(step: Any, config: dict[str, Any], tmp_path: Path) 
     data = [{**row, "tags": [str(row["n"])]} for row in DATA]
     with Pipeline(name="same") as pipeline:
         load = LoadDataFromDicts(name="load", data=data)
-        load >> [KeepColumns(name=n, columns=c) for n, c in kept.items()] >> step(
-            name="it", **config
+        (
+            load
+            >> [KeepColumns(name=n, columns=c) for n, c in kept.items()]
+            >> step(name="it", **config)
         )
     expected = pipeline.run(output_dir=tmp_path / "run", logging_handlers=[])
     branches = "\n    ".join(

@@ -17,7 +17,7 @@ from beam_distilabel.distiset import create_distiset
 from beam_distilabel.models.llms import OpenAILLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.pipeline.registry import is_ours
-from beam_distilabel.steps import KeepColumns
+from beam_distilabel.steps import KeepColumns, LoadDataFromDicts
 from beam_distilabel.steps.tasks import TextGeneration
 from tests.openai_server import OpenAIServer
 from tests.openai_server.faults import Fault
@@ -299,6 +299,14 @@ def test_a_pipeline_file_gives_its_subsets(
             "{type: Halve, input: numbers, config: {checkpoint: {fold: x}}}",
             "names no folder; write `checkpoint:",
         ),
+        (
+            "{type: TextGeneration, input: numbers, config: {llm: {type: LLM}}}",
+            "LLM is what models are made of, and none itself",
+        ),
+        (
+            "{type: Halve, input: numbers, config: {checkpoint: 5}}",
+            "checkpoint=5 names no folder; write `checkpoint:",
+        ),
         ("{type: DistilabelPipeline, config: {file: /nowhere.yaml}}", "no file '/nowhere.yaml'"),
         (
             "{type: LoadDataFromDicts, input: numbers, config: {data: [{a: 1}]}}",
@@ -330,6 +338,29 @@ def test_parameters_hold_no_secret(tmp_path: Path) -> None:
         DistilabelPipeline(
             str(tmp_path / "pipe.json"), parameters={"ask": {"llm": {"api_key": "sk-very-secret"}}}
         )
+
+
+def test_rows_take_the_place_of_a_loader_whose_data_no_file_has(tmp_path: Path) -> None:
+    with Pipeline(name="pipe") as pipeline:
+        load = LoadDataFromDicts(name="load", data=[{"a": 1}], output_mappings={"a": "n"})
+        load >> KeepColumns(name="keep", columns=["n"])
+    file = tmp_path / "pipe.yaml"
+    pipeline.save(file)
+    expand(
+        f"""
+    - {{type: Create, name: rows, config: {{elements: [{{a: 2}}, {{a: 3}}]}}}}
+    - {{type: DistilabelPipeline, name: pipe, input: rows, config: {{file: {file}}}}}
+    - {{type: Filter, input: pipe, config: {{language: python, keep: n > 2}}}}
+    - {{type: WriteDistiset, input: Filter, config: {{path: {tmp_path}/out}}}}
+    """
+    )
+    assert written(tmp_path / "out") == {"default": [{"n": 3}]}
+    with pytest.raises(ValueError, match="the pipeline 'pipe' receives rows; give it an `input`"):
+        expand(f"\n    - {{type: DistilabelPipeline, config: {{file: {file}}}}}\n")
+    reloaded = Pipeline.from_file(str(file))
+    with pytest.raises(ValueError, match="'load'.*has no data.*`rows | pipeline`"):
+        with beam.Pipeline(runner=FnApiRunner()) as p:
+            p | reloaded
 
 
 def test_rows_of_unknown_columns_go_on_without_a_schema(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class LoadDataFromDicts(GeneratorStep):
         """What to say and to do where there are no rows."""
         return (
             f"{self._described()} has no data: a pipeline is serialized without it. Give it with "
-            "`pipeline.run(dataset=...)`, or set the Step's `data`."
+            "`pipeline.run(dataset=...)`, with `rows | pipeline` in Beam, or set the Step's `data`."
         )
 
     def described_source(self) -> dict[str, Any] | None:
