@@ -1,14 +1,35 @@
-"""What Google-style docstrings say of attributes and arguments."""
+"""What the sections of Google-style docstrings say, such as those of attributes and arguments."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
 
 _ENTRY = re.compile(r"(?P<name>\*{0,2}\w+)\s*(?:\([^)]*\))?:\s*(?P<text>.*)")
+
+
+def section_lines(docstring: str | None, section: str) -> list[str]:
+    """The lines of a section: what is on its heading's, and those under it with their margins.
+
+    Args:
+        docstring: as it was written.
+        section: its heading, such as "Attributes".
+
+    Example:
+        >>> section_lines("Sums.\\n\\nSource: Euclid,\\n    book VII.\\n\\nNote: old.", "Source")
+        [' Euclid,', '    book VII.', '']
+    """
+    lines = inspect.cleandoc(docstring or "").splitlines()
+    heading = f"{section}:"
+    for number, line in enumerate(lines):
+        if line.startswith(heading):
+            under = itertools.takewhile(lambda x: not x or x.startswith(" "), lines[number + 1 :])
+            return [line.removeprefix(heading), *under]
+    return []
 
 
 def described(docstring: str | None, section: str) -> dict[str, str]:
@@ -23,16 +44,10 @@ def described(docstring: str | None, section: str) -> dict[str, str]:
         'its heading, such as "Attributes".'
     """
     found: dict[str, str] = {}
-    lines = inspect.cleandoc(docstring or "").splitlines()
-    starts = [i for i, line in enumerate(lines) if line.rstrip() == f"{section}:"]
-    if not starts:
-        return found
     name, margin = "", None
-    for line in lines[starts[0] + 1 :]:
+    for line in section_lines(docstring, section)[1:]:
         text = line.strip()
         indent = len(line) - len(line.lstrip())
-        if text and indent == 0:
-            break
         if not text:
             continue
         margin = indent if margin is None else margin
@@ -59,4 +74,4 @@ def described_arguments(function: Callable[..., Any]) -> dict[str, str]:
     return described(function.__doc__, "Args")
 
 
-__all__ = ["described", "described_arguments", "described_attributes"]
+__all__ = ["described", "described_arguments", "described_attributes", "section_lines"]

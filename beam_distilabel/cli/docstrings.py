@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from beam_distilabel.docstrings import section_lines
+
 _TITLE = re.compile(r"(?P<title>[A-Z][\w ]*?)s?:(?P<rest>(?: .*)?)")
 
 
@@ -47,17 +49,7 @@ def section(cls: type, title: str) -> str:
         >>> section(Judge, "Input columns")
         '`text`; `score`.'
     """
-    lines = _own_doc(cls).splitlines()
-    for number, line in enumerate(lines):
-        if not line.startswith(f"{title}:"):
-            continue
-        found = [line.partition(":")[2]]
-        for following in lines[number + 1 :]:
-            if following and not following.startswith(" "):
-                break
-            found.append(following)
-        return " ".join(" ".join(found).split())
-    return ""
+    return " ".join(" ".join(section_lines(cls.__dict__.get("__doc__"), title)).split())
 
 
 def example_arguments(cls: type) -> dict[str, Any]:

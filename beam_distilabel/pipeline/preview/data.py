@@ -73,8 +73,8 @@ class Preview:
             a loader doesn't know its rows.
         assumptions: what the estimates rest on.
         verdict: why a run would fail, if all its rows did as these; None if it wouldn't.
-        lower_bounds: what of `total` leaves out Steps, since of them it isn't known; it has no upper
-            end.
+        lower_bounds: what of `total` leaves out Steps of which it isn't known, so that it has no
+            upper end.
     """
 
     pipeline: str
