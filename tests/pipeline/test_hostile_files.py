@@ -118,6 +118,10 @@ DATA: dict[str, tuple[Any, str]] = {
         described(dump("TextGeneration", llm=OPENAI, template="{{ " + "(" * 9999)),
         "nested too deep",
     ),
+    "hidden header": (
+        asking(default_headers={"X-Custom": "***"}),
+        "'X-Custom' is '***', which stands where a secret was",
+    ),
     "router": (
         described(dump("Step"), routing_batch_functions=[{"step": "one", "type_info": {
             "module": "os", "name": "system", "kwargs": {"command": "id"}}}]),
@@ -137,6 +141,16 @@ DATA: dict[str, tuple[Any, str]] = {
 CONTENT: dict[str, tuple[bytes, str]] = {
     "apply.yaml": (b"pipeline: !!python/object/apply:os.mkdir ['mark']", "the tag"),
     "new.yaml": (b"!!python/object/new:os.mkdir ['mark']", "the tag"),
+    "secret.yaml": (
+        b"token: !!python/object:pydantic.types.SecretStr {_secret_value: hf_x}",
+        "a secret is here as plain text",
+    ),
+    "schema.yaml": (
+        b"pipeline: {name: p, steps: [{name: one, step: {type_info: {module: beam_distilabel, "
+        b"name: TextGeneration}, llm: {model: m, type_info: {module: distilabel, name: OpenAILLM}, "
+        b"structured_output: {schema: !!python/name:antigravity.U ''}}}}]}",
+        "`register(U)` it before you load the file",
+    ),
     "laughs.yaml": (
         b"a: &a [x,x,x,x,x,x,x,x,x,x]\n"
         + b"".join(

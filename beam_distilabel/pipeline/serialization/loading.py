@@ -30,6 +30,7 @@ from beam_distilabel.pipeline.serialization.files import format_of, read
 from beam_distilabel.problems import problems_of
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
+from beam_distilabel.secret_texts import HIDDEN
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
 from beam_distilabel.step import _Step
@@ -305,6 +306,8 @@ class _Loader:
                 return self.make(value, Dumpable, what)
             if "_type" in value:
                 return _tagged(value, what)
+            for key, item in value.items():
+                _refuse_hidden(item, f"{what}: {str(key)[:80]!r}")
             return {key: self.decode(item, what) for key, item in value.items()}
         if isinstance(value, NamedClass):
             try:
@@ -312,6 +315,8 @@ class _Loader:
             except DistilabelUserError as error:
                 raise DistilabelUserError(f"{what}: {error}") from None
         if isinstance(value, (list, tuple)):
+            for i, item in enumerate(value):
+                _refuse_hidden(item, f"{what}, item {i}")
             return [self.decode(item, f"{what}, item {i}") for i, item in enumerate(value)]
         return value
 
@@ -414,6 +419,15 @@ def _refuse_file(path: str, value: Any, what: str) -> Any:
             f"not. Give it with the run: `--param {within}{path}={source[1]}`."
         )
     return value
+
+
+def _refuse_hidden(value: Any, what: str) -> None:
+    """Raise where a secret stood that was hidden when the file was written."""
+    if value == HIDDEN:
+        raise DistilabelUserError(
+            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was written. Take "
+            "it out of the file and give it with the run, or name where it is: 'env:MY_KEY'."
+        )
 
 
 def load_model(path: str | os.PathLike[str]) -> EngineModel:
