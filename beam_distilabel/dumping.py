@@ -177,8 +177,14 @@ def without_secrets(values: Mapping[Any, Any]) -> dict[str, Any]:
         str(key): _encode_under(str(key), value)
         for key, value in values.items()
         if isinstance(value, bool)
-        or not (names_secret(str(key)) or (isinstance(value, str) and is_authorization(value)))
+        or not (names_secret(str(key)) or (isinstance(value, str) and _is_token(value)))
     }
+
+
+def _is_token(text: str) -> bool:
+    """Whether a text is a token and nothing else, but for a word such as "Bearer" before it."""
+    words = text.split()
+    return is_authorization(text) or (0 < len(words) < 3 and bool(TOKENS.fullmatch(words[-1])))
 
 
 def _encode_under(key: str, value: Any) -> Any:

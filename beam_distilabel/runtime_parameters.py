@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -190,6 +191,10 @@ class RuntimeParametersMixin(BaseModel):
                 f"{', '.join(sorted(known)) or 'none'}."
             )
         else:
+            optional = RUNTIME_PARAMETER_MARKER not in field.metadata or field.default is None
+            problem = unfit(field.annotation, value, optional)
+            if problem:
+                raise DistilabelUserError(f"{whose}: {here}={value!r}: {problem}.")
             self._check_runtime_parameter(name, value, f"{whose}: {here}")
             try:
                 setattr(self, name, value)
@@ -241,6 +246,46 @@ class RuntimeParametersMixin(BaseModel):
             ):
                 duplicate.__dict__[name] = copy.deepcopy(value)
         return duplicate
+
+
+def unfit(annotation: Any, value: Any, optional: bool = True) -> str | None:
+    """What is wrong with a value that pydantic would take.
+
+    Args:
+        annotation: the type that it has to have.
+        value: of a runtime parameter or a generation argument.
+        optional: whether None is a value.
+
+    Example:
+        >>> unfit(int, True), unfit(dict, {"temperature": float("inf")}), unfit(int, 1)
+        ('expected int, not a bool', 'a number has to be finite', None)
+    """
+    if value is None and not optional:
+        return f"expected {type_text(annotation)}, not None"
+    kinds = _leaves(annotation)
+    if isinstance(value, bool) and kinds & {int, float} and not kinds & {bool, Any, object}:
+        return f"expected {type_text(annotation)}, not a bool"
+    return None if _is_finite(value) else "a number has to be finite"
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """The types that a union has, or the one that there is."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _leaves(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return {leaf for kind in arguments for leaf in _leaves(kind)}
+    if origin is typing.Literal:
+        return {type(choice) for choice in arguments}
+    return {annotation}
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_is_finite, value))
 
 
 def _members_of(value: Any) -> dict[str, RuntimeParametersMixin]:
@@ -301,7 +346,7 @@ def missing_parameters(names: Mapping[str, Any], values: Any, prefix: str = "") 
     return missing
 
 
-def closest(name: object, known: typing.Iterable[str]) -> str:
+def closest(name: object, known: typing.Iterable[str], cutoff: float = 0.6) -> str:
     """` Did you mean 'x'?`, or nothing where no known name is close."""
-    matches = difflib.get_close_matches(str(name), list(known), n=1)
+    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
     return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -276,3 +276,33 @@ def test_types_defaults_and_descriptions() -> None:
     assert info["input_batch_size"]["description"].startswith("The number of rows")
     of_resources = {e["name"]: e for e in info["resources"]["runtime_parameters_info"]}
     assert (of_resources["cpus"]["type"], of_resources["cpus"]["default"]) == ("int", None)
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "message"),
+    [
+        (Work(), {"default": None}, "default=None: expected int, not None"),
+        (Work(), {"default": True}, "default=True: expected int, not a bool"),
+        (Ask(llm=Model()), {"num_generations": None}, "expected int, not None"),
+        (Ask(llm=Model()), {"llm": {"retries": False}}, "retries=False: expected int, not a bool"),
+        (
+            Ask(llm=Model()),
+            {"llm": {"generation_kwargs": {"temperature": float("inf")}}},
+            "generation_kwargs.*a number has to be finite",
+        ),
+        (
+            Ask(llm=Model()),
+            {"llm": {"generation_kwargs": {"temperature": True}}},
+            "temperature=True: expected float, not a bool",
+        ),
+    ],
+)
+def test_what_pydantic_would_take(step: Step, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(DistilabelUserError, match=message):
+        step.set_runtime_parameters(given)
+
+
+def test_none_is_for_what_may_be_none() -> None:
+    step = Work(optional="x")
+    step.set_runtime_parameters({"optional": None})
+    assert step.optional is None

@@ -43,6 +43,7 @@ from beam_distilabel.runtime_parameters import (
     RuntimeParametersMixin,
     closest,
     type_text,
+    unfit,
 )
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
@@ -305,6 +306,8 @@ class Model(EngineModel):
             problems = _problems_with(annotations.get(key), argument, str(key))
             if problems and argument != known[key].default:
                 raise DistilabelUserError(f"{place}.{'; '.join(problems)}.")
+            if problem := unfit(annotations.get(key), argument):
+                raise DistilabelUserError(f"{place}.{key}={argument!r}: {problem}.")
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
         known = self.generation_parameters()

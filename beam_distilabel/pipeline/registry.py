@@ -12,6 +12,8 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
+from pydantic import BaseModel
+
 from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline.route import Route
@@ -42,8 +44,8 @@ def register(thing: Any = None, *, also: str | tuple[str, ...] = ()) -> Any:
     name are there.
 
     Args:
-        thing: a Step, Task, LLM or other model class, or a routing function; leave it out to use
-            `also` as a decorator.
+        thing: a Step, Task, LLM or other model class, a pydantic class that is the schema of
+            answers, or a routing function; leave it out to use `also` as a decorator.
         also: what files call it besides its own name, as "module.Name".
 
     Returns:
@@ -66,11 +68,11 @@ def register(thing: Any = None, *, also: str | tuple[str, ...] = ()) -> Any:
 
 
 def _register(thing: T, also: tuple[str, ...]) -> T:
-    is_class = isinstance(thing, type) and issubclass(thing, Dumpable)
+    is_class = isinstance(thing, type) and issubclass(thing, BaseModel)
     if not is_class and not isinstance(thing, RoutingBatchFunction):
         raise DistilabelUserError(
-            f"register: {thing!r} is no Step, Task or model class, and no routing function "
-            "(decorate it with @routing_batch_function first)."
+            f"register: {thing!r} is no Step, Task or model class, no pydantic class and no routing "
+            "function (decorate it with @routing_batch_function first)."
         )
     pairs = []
     for text in also:
@@ -190,9 +192,37 @@ def find_class(
             f"meant, name its module in the file, or register it: "
             f"`register(also={f'{module}.{name}'!r})({elsewhere.__name__})`."
         )
+    if module is not None and is_ours(module):
+        raise DistilabelUserError(
+            f"there is no class {name!r} (module {module!r}) here: this package has none (yet)."
+            f"{closest(short, classes, cutoff=0.85)} Take it out of the file, or register a class "
+            f"of your own for it: `register(also={f'{module}.{name}'!r})(MyClass)`."
+        )
     raise DistilabelUserError(
         f"there is no class {name!r}{f' (module {module!r})' if module else ''} here."
         f"{closest(short, classes)} Import the module that defines it before you load the file."
+    )
+
+
+def find_schema(name: str, module: str) -> type[BaseModel]:
+    """The pydantic class that distilabel's YAML names as the schema of answers.
+
+    It is one that was registered, or that this process has, under that module and name.
+
+    Raises:
+        DistilabelUserError: there is none.
+    """
+    wanted = {(place, name) for place in {module} | (SCRIPTS if module in SCRIPTS else set())}
+    for thing, names in _names.items():
+        if isinstance(thing, type) and ({*names, _identity(thing)} & wanted):
+            return thing
+    found = [cls for cls in _subclasses(BaseModel) if _identity(cls) in wanted]
+    if found:
+        return found[-1]  # the last one defined, where a notebook's cell ran again
+    raise DistilabelUserError(
+        f"the file names the pydantic class {f'{module}.{name}'!r} as a schema, which isn't in this "
+        f"process. `register({name})` it before you load the file (`also=` where it has another "
+        f"module now), or write what `{name}.model_json_schema()` gives into the file instead."
     )
 
 
@@ -246,4 +276,4 @@ def find_router(name: str, arguments: dict[str, Any]) -> Router:
         raise DistilabelUserError(f"the routing function {name!r}: {error}") from None
 
 
-__all__ = ["SCRIPTS", "find_class", "find_router", "is_ours", "known_classes", "register"]
+__all__ = ["SCRIPTS", "find_class", "find_router", "find_schema", "is_ours", "known_classes", "register"]

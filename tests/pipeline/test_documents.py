@@ -14,6 +14,7 @@ from beam_distilabel.pipeline.serialization.documents import (
     MAX_DEPTH,
     MAX_VALUES,
     DocumentError,
+    NamedClass,
     parse,
     plain,
     yaml_text,
@@ -68,6 +69,13 @@ CHAIN = b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i 
         (b"a: !!binary \xc3\xa9", "is no binary"),
         (b"a: [.nan]", "a.0 is no number (NaN)"),
         (b"a: [.inf]", "a.0 is infinite"),
+        (
+            b"a:\n  token: !!python/object:pydantic.types.SecretStr\n    _secret_value: hunter2x",
+            "line 2: a secret is here as plain text, under 'token' with the tag "
+            "'!!python/object:pydantic.types.SecretStr'. Delete this line and the lines indented",
+        ),
+        (b"a: !!python/name:os.system ''", "the tag '!!python/name:os.system'"),
+        (b"schema: !!python/name:os.system ''", "the tag '!!python/name:os.system'"),
         (b'a: "\\ud800"', "nvalid"),
         (b"a: [1", "line 1"),
         (b"\x00", "NUL bytes"),
@@ -143,6 +151,17 @@ def test_json_that_is_refused(content: bytes, message: str) -> None:
 )  # fmt: skip
 def test_yaml_that_is_read(content: bytes, data: Any) -> None:
     assert parse(content, "yaml") == data
+
+
+def test_a_key_of_many_that_is_there_twice() -> None:
+    keys = ",".join(f'"k{i}":1' for i in range(100_000))  # in one pass, or it never ends
+    with pytest.raises(DocumentError, match="'k99999' is there twice"):
+        parse(f'{{{keys},"k99999":1}}'.encode(), "json")
+
+
+def test_the_class_of_a_schema_is_a_name() -> None:
+    found = parse(b"structured_output: {schema: !!python/name:os.Popen ''}", "yaml")
+    assert found == {"structured_output": {"schema": NamedClass("os", "Popen")}}
 
 
 def test_the_format_is_told_by_the_content() -> None:

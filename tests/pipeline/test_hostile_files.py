@@ -102,10 +102,25 @@ DATA: dict[str, tuple[Any, str]] = {
     "path as a Step's name": (described(dump("Step"), name="../../etc"), "can't be a Step's name"),
     "newline in a Step's name": (described(dump("Step"), name="a\n"), "can't be a Step's name"),
     "number as a Step's name": (described(dump("Step"), name=3), "name=3"),
-    "file with a secret": (asking(api_key="file:/etc/passwd"), "names a file with a secret"),
+    "file with a secret": (
+        asking(api_key="file:/etc/passwd"),
+        "`--param one.llm.api_key=file:/etc/passwd`",
+    ),
     "file with a secret, deep": (
         asking(generation_kwargs={"extra_headers": {"Authorization": "Bearer file:/etc/passwd"}}),
         "names a file with a secret",
+    ),
+    "template that is large": (
+        described(dump("TextGeneration", llm=OPENAI, template="{{ 'a' }}" * 100_000)),
+        "at most 262,144",
+    ),
+    "template that is deep": (
+        described(dump("TextGeneration", llm=OPENAI, template="{{ " + "(" * 9999)),
+        "nested too deep",
+    ),
+    "hidden header": (
+        asking(default_headers={"X-Custom": "***"}),
+        "'X-Custom' is '***', which stands where a secret was",
     ),
     "router": (
         described(dump("Step"), routing_batch_functions=[{"step": "one", "type_info": {
@@ -126,6 +141,16 @@ DATA: dict[str, tuple[Any, str]] = {
 CONTENT: dict[str, tuple[bytes, str]] = {
     "apply.yaml": (b"pipeline: !!python/object/apply:os.mkdir ['mark']", "the tag"),
     "new.yaml": (b"!!python/object/new:os.mkdir ['mark']", "the tag"),
+    "secret.yaml": (
+        b"token: !!python/object:pydantic.types.SecretStr {_secret_value: hf_x}",
+        "a secret is here as plain text",
+    ),
+    "schema.yaml": (
+        b"pipeline: {name: p, steps: [{name: one, step: {type_info: {module: beam_distilabel, "
+        b"name: TextGeneration}, llm: {model: m, type_info: {module: distilabel, name: OpenAILLM}, "
+        b"structured_output: {schema: !!python/name:antigravity.U ''}}}}]}",
+        "`register(U)` it before you load the file",
+    ),
     "laughs.yaml": (
         b"a: &a [x,x,x,x,x,x,x,x,x,x]\n"
         + b"".join(
@@ -272,6 +297,31 @@ def test_no_class_does_anything_when_a_file_names_it(
     }
     made = [title for title in classes if outcomes[title]["outcome"].startswith("loaded")]
     assert len(made) > len(classes) / 2 > 10, [outcomes[title]["outcome"] for title in classes]
+
+
+def test_templates_are_not_evaluated_when_a_file_is_read(tmp_path: Path) -> None:
+    files = []
+    for template in (
+        "{{ 'a' * 1500000000 }}",
+        "{{ [1] * 200000000 }}",
+        "{{ 'a'|center(1500000000) }}",
+        "{% autoescape 'a'|center(1500000000) %}{% endautoescape %}",
+        "{{ 10 ** (10 ** 8) }}",
+    ):
+        files.append(tmp_path / f"{len(files)}.json")
+        step = dump("TextGeneration", llm=OPENAI, template=template)
+        files[-1].write_text(json.dumps(described(step)))
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.pipeline.audited_loads", *files],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OPENAI_API_KEY": "k"},
+    )
+    assert result.returncode == 0, result.stderr
+    outcomes = json.loads(result.stdout)["files"]
+    assert len(outcomes) == len(files)
+    assert [one for one in outcomes if one["grown"] > 512 * 2**20] == []
 
 
 @pytest.mark.parametrize("load", [Pipeline.from_file, Pipeline.from_yaml, read_parameters])

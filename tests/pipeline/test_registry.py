@@ -108,9 +108,26 @@ def test_a_class_may_stand_for_one_of_distilabels() -> None:
     assert find_class(name, module, Step) is mine
 
 
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("ArgillaLabeller", "distilabel.steps.tasks.argilla_labeller"),
+        ("PairRM", "distilabel.steps.tasks.pair_rm"),
+        ("MinHashDeduplicator", "distilabel.steps.filtering.minhash"),
+        ("Gone", "beam_distilabel.steps.gone"),
+    ],
+)
+def test_classes_of_distilabel_that_are_not_here(name: str, module: str) -> None:
+    with pytest.raises(DistilabelUserError, match="this package has none .yet.. Take it") as caught:
+        find_class(name, module, Step)
+    assert "Import" not in str(caught.value)
+    with pytest.raises(DistilabelUserError, match="Did you mean 'KeepColumns'"):
+        find_class("KepColumns", module, Step)
+
+
 @pytest.mark.parametrize("thing", [3, "x", dict, len, lambda steps: steps])
 def test_what_cannot_be_registered(thing: Any) -> None:
-    with pytest.raises(DistilabelUserError, match="no Step, Task or model class, and no routing"):
+    with pytest.raises(DistilabelUserError, match="no Step, Task or model class, no pydantic class"):
         register(thing)
 
 

@@ -1,12 +1,14 @@
 """YAML and JSON as data, whoever wrote it: bounded in size, depth and time, without side effects.
 
 A document becomes dicts with texts as keys, lists, texts, numbers, True, False and None; bytes and
-nothing else where YAML's `!!binary` says so. What PyYAML writes of tuples and sets are lists.
+nothing else where YAML's `!!binary` says so, and a `NamedClass` where distilabel has written a
+pydantic class as the schema of answers. What PyYAML writes of tuples and sets are lists.
 """
 
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import json
 import math
 from collections import Counter
@@ -34,6 +36,10 @@ _SEQUENCES = {_TAGS + "seq", _TAGS + "python/tuple", None, "!"}
 _MAPPINGS = {_TAGS + "map", None, "!"}
 _SET = _TAGS + "set"
 _MERGE = _TAGS + "merge"
+_OBJECT = _TAGS + "python/object:"
+_SECRET_TAG = _OBJECT + "pydantic.types.Secret"
+_CLASS = _TAGS + "python/name:"
+"""How distilabel's YAML has a pydantic class in `structured_output`."""
 _SCALARS = {_TAGS + name for name in ("str", "int", "float", "bool", "null", "binary", "timestamp")}
 
 _BYTE_ORDER_MARKS = (
@@ -42,6 +48,14 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedClass:
+    """A pydantic class that a file names as the schema of answers; nothing is imported for it."""
+
+    module: str
+    name: str
 
 
 class DocumentError(ValueError):
@@ -266,6 +280,10 @@ class _Builder:
                 tag = _TAGS + "str"
         elif event.tag in _SCALARS:
             tag = event.tag
+        elif event.tag.startswith(_CLASS) and not event.value and self._at_schema():
+            module, _, name = event.tag.removeprefix(_CLASS).rpartition(".")
+            self._add(NamedClass(module[:200], name[:200]))
+            return
         else:
             raise self._no_data(event.tag)
         if self._expects_key():
@@ -275,6 +293,11 @@ class _Builder:
         if event.anchor is not None:
             self._anchors[event.anchor] = value
         self._add(value)
+
+    def _at_schema(self) -> bool:
+        """Whether the value to come is a `schema` within `structured_output`."""
+        keys = [one.key for one in self._open[-2:]]
+        return keys == ["structured_output", "schema"]
 
     def _value(self, tag: str, text: str) -> Any:
         name = tag.removeprefix(_TAGS)
@@ -359,6 +382,14 @@ class _Builder:
 
     def _no_data(self, tag: str | None) -> DocumentError:
         text = str(tag)
+        if text.startswith(_SECRET_TAG):
+            key = next((one.key for one in reversed(self._open) if one.key is not None), "it")
+            return self._error(
+                f"a secret is here as plain text, under {key[:80]!r} with the tag "
+                f"'!!python/object:{text.removeprefix(_OBJECT)}'. Delete this line and the lines "
+                "indented below it, give the secret by an environment variable or with the run, "
+                "and replace it where it was issued: whoever has had the file knows it"
+            )
         shown = f"!!{text.removeprefix(_TAGS)}" if text.startswith(_TAGS) else text
         return self._error(
             f"the tag {shown[:200]!r} is none of plain data; nothing that a file names is made or "
@@ -376,4 +407,4 @@ def _parse_yaml(text: str) -> Any:
     return builder.data
 
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "parse", "plain", "yaml_text"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "NamedClass", "parse", "plain", "yaml_text"]

@@ -7,6 +7,7 @@ import binascii
 import enum
 import inspect
 import os
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,13 +18,19 @@ from pydantic import BaseModel, ValidationError
 from beam_distilabel.dumping import Dumpable, is_secret
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel
-from beam_distilabel.pipeline.registry import find_class, find_router, known_classes
+from beam_distilabel.pipeline.registry import (
+    find_class,
+    find_router,
+    find_schema,
+    known_classes,
+)
 from beam_distilabel.pipeline.routing import Router
-from beam_distilabel.pipeline.serialization.documents import DocumentError, plain
+from beam_distilabel.pipeline.serialization.documents import DocumentError, NamedClass, plain
 from beam_distilabel.pipeline.serialization.files import format_of, read
 from beam_distilabel.problems import problems_of
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
+from beam_distilabel.secret_texts import HIDDEN
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
 from beam_distilabel.step import _Step
@@ -32,6 +39,9 @@ from beam_distilabel.version import __version__
 _NOT_FIELDS = ("type_info", "runtime_parameters_info")
 
 _ENUM_TYPES: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bool)}
+
+_PLACES = re.compile(r"(?:Step|field) '([^']+)'|item (\d+)")
+"""What texts such as "Step 'ask', field 'llms', item 0" name."""
 
 _DISTILABEL = Version("2")
 """The first version of distilabel whose files aren't known."""
@@ -299,9 +309,18 @@ class _Loader:
                 return self.make(value, Dumpable, what)
             if "_type" in value:
                 return _tagged(value, what)
+            for key, item in value.items():
+                _refuse_hidden(item, f"{what}: {str(key)[:80]!r}")
             return {key: self.decode(item, what) for key, item in value.items()}
+        if isinstance(value, NamedClass):
+            try:
+                return find_schema(value.name, value.module)
+            except DistilabelUserError as error:
+                raise DistilabelUserError(f"{what}: {error}") from None
         if isinstance(value, (list, tuple)):
-            return [self.decode(item, what) for item in value]
+            for i, item in enumerate(value):
+                _refuse_hidden(item, f"{what}, item {i}")
+            return [self.decode(item, f"{what}, item {i}") for i, item in enumerate(value)]
         return value
 
     def _class(self, fields: Mapping[str, Any], base: type) -> type[BaseModel]:
@@ -397,11 +416,21 @@ def _refuse_file(path: str, value: Any, what: str) -> Any:
     """
     source = source_in(value) if isinstance(value, str) else None
     if source is not None and source[1].startswith("file:"):
+        within = "".join(f"{one or other}." for one, other in _PLACES.findall(what))
         raise DistilabelUserError(
             f"{what}: {path} names a file with a secret, {source[1]!r}, which a pipeline file may "
-            f"not. Give it with the run: `--param STEP.{path}={source[1]}`."
+            f"not. Give it with the run: `--param {within}{path}={source[1]}`."
         )
     return value
+
+
+def _refuse_hidden(value: Any, what: str) -> None:
+    """Raise where a secret stood that was hidden when the file was written."""
+    if value == HIDDEN:
+        raise DistilabelUserError(
+            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was written. Take "
+            "it out of the file and give it with the run, or name where it is: 'env:MY_KEY'."
+        )
 
 
 def load_model(path: str | os.PathLike[str]) -> EngineModel:

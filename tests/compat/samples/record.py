@@ -2,7 +2,7 @@
 
     python -m tests.compat.samples.record NAME FILE
 
-FILE receives, as JSON: ``dump``, the pipeline as distilabel dumps it, and ``subsets``.
+FILE receives, as JSON: ``dump``, the file that distilabel dumps of the pipeline, and ``subsets``.
 """
 
 import json
@@ -24,8 +24,13 @@ def record(name: str) -> dict[str, Any]:
     pipeline = running.pipeline_of(script)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        pipeline.save(str(folder / "pipeline.json"), format="json", overwrite=True)
-        dump = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+        file = folder / "pipeline.json"
+        try:
+            pipeline.save(str(file), format="json", overwrite=True)
+        except TypeError:  # a pydantic class, for which distilabel has a form in YAML alone
+            file = folder / "pipeline.yaml"
+            pipeline.save(str(file), format="yaml", overwrite=True)
+        dump = {"format": file.suffix, "text": file.read_text(encoding="utf-8")}
         distiset = running.run(script, pipeline, folder)
         return {"dump": dump, "subsets": running.subsets(script, distiset)}
 

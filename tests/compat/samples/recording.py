@@ -18,6 +18,29 @@ from tests.compat.verdicts import ROOT
 
 EXPECTED = RECORDED / "expected.json"
 TIME_LIMIT_S = 300
+_CLASS = "tag:yaml.org,2002:python/name:"
+
+
+class ClassName(str):
+    """A class that distilabel's YAML names."""
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Loader.add_multi_constructor(_CLASS, lambda loader, name, node: ClassName(name))
+_Dumper.add_representer(
+    ClassName, lambda dumper, name: dumper.represent_scalar(f"{_CLASS}{name}", "")
+)
+
+
+def _read(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
 
 
 def without_descriptions(dumped: Any) -> Any:
@@ -66,7 +89,9 @@ def record(python: str, name: str) -> dict[str, Any]:
         if done.returncode != 0:
             raise RuntimeError(f"distilabel failed on the sample {name}:\n{done.stderr[-3000:]}")
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {**found, "dump": without_descriptions(found["dump"])}
+    text = found["dump"]["text"]
+    dump = json.loads(text) if found["dump"]["format"] == ".json" else _read(text)
+    return {**found, "dump": without_descriptions(dump)}
 
 
 def record_all(python: str, names: Sequence[str] = NAMES) -> dict[str, dict[str, Any]]:
@@ -82,7 +107,7 @@ def dump_path(name: str) -> pathlib.Path:
 
 def read_dump(name: str) -> Any:
     """Return a committed dump."""
-    return yaml.safe_load(dump_path(name).read_text(encoding="utf-8"))
+    return _read(dump_path(name).read_text(encoding="utf-8"))
 
 
 def read_expected() -> dict[str, Any]:
@@ -96,7 +121,7 @@ def write(recorded: dict[str, dict[str, Any]]) -> None:
     RECORDED.mkdir(exist_ok=True)
     expected = read_expected() if EXPECTED.exists() else {}
     for name, found in recorded.items():
-        text = yaml.safe_dump(found["dump"], sort_keys=False, allow_unicode=True)
+        text = yaml.dump(found["dump"], Dumper=_Dumper, sort_keys=False, allow_unicode=True)
         dump_path(name).write_text(text, encoding="utf-8")
         expected[name] = found["subsets"]
     kept = {name: expected[name] for name in NAMES if name in expected}

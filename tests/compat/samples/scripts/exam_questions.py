@@ -35,7 +35,7 @@ with Pipeline(name="exam-questions") as pipeline:
         llm=InferenceEndpointsLLM(
             model_id="meta-llama/Meta-Llama-3.1-8B-Instruct",
             tokenizer_id="meta-llama/Meta-Llama-3.1-8B-Instruct",
-            structured_output={"schema": ExamQuestions.model_json_schema(), "format": "json"},
+            structured_output={"schema": ExamQuestions, "format": "json"},
             generation_kwargs={"max_new_tokens": 2048},
         ),
         output_mappings={"model_name": "generation_model"},

@@ -45,7 +45,7 @@ with Pipeline(name="knowledge-graph", description="Graphs of knowledge") as pipe
         llm=MistralLLM(
             model="open-mixtral-8x22b",
             api_key="none",
-            structured_output={"schema": KnowledgeGraph.model_json_schema()},
+            structured_output={"schema": KnowledgeGraph},
         ),
     )
     load >> graph

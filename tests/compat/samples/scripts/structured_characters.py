@@ -40,7 +40,7 @@ with Pipeline(name="structured-characters") as pipeline:
         name="character",
         llm=TransformersLLM(
             model="openai-community/gpt2",
-            structured_output={"format": "json", "schema": Character.model_json_schema()},
+            structured_output={"format": "json", "schema": Character},
             generation_kwargs={"max_new_tokens": 128, "temperature": 0.1},
         ),
     )
