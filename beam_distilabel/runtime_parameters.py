@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import math
 import types
@@ -19,7 +18,7 @@ from beam_distilabel.consent import names_code
 from beam_distilabel.docstrings import described_attributes
 from beam_distilabel.dumping import encode
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.problems import problems_of
+from beam_distilabel.problems import closest as closest, explained, problems_of
 
 T = TypeVar("T")
 
@@ -70,6 +69,12 @@ class RuntimeParametersMixin(BaseModel):
     code_fields: ClassVar[tuple[str, ...]] = ()
 
     _of_file: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, /, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise explained(error, type(self), data) from None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -186,8 +191,11 @@ class RuntimeParametersMixin(BaseModel):
         elif field is None or runtime_parameter_is_optional(field) is None:
             known = list(self.runtime_parameters_names)
             place = f"{whose}: {path}" if path else whose
+            hint = closest(name, known)
+            if field is not None:
+                hint = f" It is a field, to be given to the constructor of {type(self).__name__}."
             raise DistilabelUserError(
-                f"{place} has no runtime parameter {name!r}.{closest(name, known)} It has: "
+                f"{place} has no runtime parameter {name!r}.{hint} It has: "
                 f"{', '.join(sorted(known)) or 'none'}."
             )
         else:
@@ -344,9 +352,3 @@ def missing_parameters(names: Mapping[str, Any], values: Any, prefix: str = "") 
         elif not optional and value is None:
             missing.append(f"{prefix}{name}")
     return missing
-
-
-def closest(name: object, known: typing.Iterable[str], cutoff: float = 0.6) -> str:
-    """` Did you mean 'x'?`, or nothing where no known name is close."""
-    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)
-    return f" Did you mean {matches[0]!r}?" if matches else ""

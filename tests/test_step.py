@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from beam_distilabel.errors import (
     DistilabelTypeError,
     DistilabelUserError,
 )
+from beam_distilabel.models import OpenAILLM
 from beam_distilabel.pipeline import Pipeline
 from beam_distilabel.processing import checked
 from beam_distilabel.row import ROW_ID
@@ -34,6 +36,7 @@ from beam_distilabel.step import (
     default_name,
 )
 from beam_distilabel.steps import LoadDataFromDicts
+from beam_distilabel.steps.tasks import TextGeneration
 from beam_distilabel.typing import GeneratorStepOutput, StepInput, StepOutput
 from tests.fakes import journal, new_name, options, plain, run
 
@@ -284,6 +287,55 @@ def test_unknown_and_wrong_arguments_are_refused() -> None:
         step.extra = "many"  # type: ignore[assignment]
     with pytest.raises(ValidationError, match="input_batch_size"):
         Length(input_batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Length(name="s", use_cash=1), ["Step 's' (Length)", "use_cash", "'use_cache'?"]),
+        (
+            lambda: Length(name="s", input_batch_size=0),
+            ["Step 's' (Length)", "than 0", "=0"],
+        ),
+        (lambda: Length(name="s", use_cache="maybe"), ["use_cache", "boolean", "'maybe'"]),
+        (lambda: Length(name="s", resources={"gpu": 1}), ["StepResources", "mean 'gpus'?"]),
+        (lambda: TextGeneration(name="t"), ["Step 't' (TextGeneration)", "(llm=..., ...)"]),
+        (lambda: LoadDataFromDicts(data=[1]), ["for LoadDataFromDicts", "data.0", "dictionary"]),
+        (
+            lambda: OpenAILLM(model="m", generation_kwarg=3),
+            ["OpenAILLM", "generation_kwargs'?"],
+        ),
+    ],
+)
+def test_a_constructor_names_the_step_the_field_and_the_remedy(
+    make: Callable[[], Any], says: list[str]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        make()
+    for text in says:
+        assert text in str(caught.value), str(caught.value)
+    assert "pydantic.dev" not in str(caught.value)
+
+
+def test_a_constructor_tells_no_secrets() -> None:
+    for fields in (
+        {"apikey": "sk-of-someone"},
+        {"api_key": ["sk-of-someone"]},
+        {"generation_kwarg": {"key": "sk-of-someone"}},
+        {"use_offline_batch_generation": "sk-of-someone"},
+    ):
+        with pytest.raises(ValidationError) as caught:
+            OpenAILLM(model="m", **fields)  # type: ignore[arg-type]
+        assert next(iter(fields)) in str(caught.value)
+        assert "of-someone" not in str(caught.value) + repr(caught.value.errors())
+
+
+def test_a_generator_may_take_its_offset_by_keyword_only() -> None:
+    class Counts(GeneratorStep):
+        def process(self, *, offset: int = 0) -> GeneratorStepOutput:
+            yield [{"n": n} for n in range(offset, 3)], True
+
+    assert list(Counts().process_applying_mappings(1)) == [([{"n": 1}, {"n": 2}], True)]
 
 
 def test_steps_are_equal_to_themselves_only() -> None:

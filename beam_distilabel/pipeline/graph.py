@@ -83,7 +83,7 @@ class Graph:
             raise PipelineValidationError(
                 f"Step {source!r} is already connected to {target!r}; connect them once."
             )
-        if source == target or source in self._descendants(target):
+        if source == target or source in self.descendants(target):
             raise PipelineValidationError(
                 f"connecting {source!r} to {target!r} would create a cycle: {target!r} already "
                 f"leads to {source!r}. A pipeline has to be acyclic."
@@ -167,7 +167,8 @@ class Graph:
                     ready.append(successor)
         return order
 
-    def _descendants(self, name: str) -> set[str]:
+    def descendants(self, name: str) -> set[str]:
+        """All Steps that rows of `name` lead to."""
         found: set[str] = set()
         todo = [name]
         while todo:
@@ -182,7 +183,7 @@ class Graph:
     def marks_fork(self, name: str) -> bool:
         """Whether rows get a fork mark after `name`: several branches leave it and some meet."""
         return len(self._successors[name]) > 1 and any(
-            len(self._predecessors[other]) > 1 for other in self._descendants(name)
+            len(self._predecessors[other]) > 1 for other in self.descendants(name)
         )
 
     def _fork_marks(self, name: str) -> tuple[str, ...]:

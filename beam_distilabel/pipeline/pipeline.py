@@ -7,6 +7,7 @@ import copy
 import dataclasses
 import os
 import re
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import Handler
@@ -39,7 +40,7 @@ from beam_distilabel.pipeline.preview import (
     print_estimates,
     take_first_rows,
 )
-from beam_distilabel.pipeline.routing import Router, StepList
+from beam_distilabel.pipeline.routing import Router, StepList, sample_n_steps
 from beam_distilabel.pipeline.run import FAILURES, RunHandle, RunRequest, start
 from beam_distilabel.pipeline.run_directory import (
     RUN_FILE,
@@ -200,8 +201,8 @@ class Pipeline(beam.PTransform):
         """
         if router is not None and not isinstance(router, Router):
             raise DistilabelUserError(
-                f"Step {source.name!r}: {router!r} is no routing function; decorate it with "
-                "@routing_batch_function."
+                f"Step {source.name!r}: {_shown(router)} is no routing function; "
+                f"{_uncalled(router) or 'decorate it with @routing_batch_function.'}"
             )
         if router is not None and not targets:
             targets = self._named_by(router)
@@ -231,8 +232,11 @@ class Pipeline(beam.PTransform):
             return StepList(other)
         else:
             raise DistilabelUserError(
-                f"Step {source.name!r} can't be connected to {_shown(other)}; `>>` takes a Step, "
-                "a list of Steps, a routing function, or a Route."
+                f"Step {source.name!r} can't be connected to {_shown(other)}; "
+                + (
+                    _uncalled(other)
+                    or "`>>` takes a Step, a list of Steps, a routing function, or a Route."
+                )
             )
         return other
 
@@ -253,6 +257,11 @@ class Pipeline(beam.PTransform):
         return [self._graph.get(step) if isinstance(step, str) else step for step in router.targets]
 
     def _check_own(self, step: Any) -> None:
+        if isinstance(step, (list, tuple)):
+            raise DistilabelUserError(
+                f"lists of Steps can't be nested, and a {_shown(step)} is in one; make one list of "
+                "all: `a >> [b, c, d]`."
+            )
         if not isinstance(step, _Step) or self._graph.steps.get(step.unique_name) is not step:
             raise DistilabelUserError(
                 f"{_shown(step)} is no Step of the pipeline {self.name!r}; create it in the same "
@@ -986,8 +995,19 @@ class Pipeline(beam.PTransform):
     __str__ = __repr__
 
 
+def _uncalled(value: Any) -> str | None:
+    """What to do with a class, or a maker of routing functions, in place of what it makes."""
+    if value is sample_n_steps:
+        return "it has to be called: `sample_n_steps(1)`."
+    if isinstance(value, type) and issubclass(value, (_Step, Router)):
+        return f"it is a class: write `{value.__name__}(...)`."
+    return None
+
+
 def _shown(value: Any) -> str:
-    """A value for a message; of a Step its name."""
+    """A value for a message; of a Step its name, of a class or function too."""
+    if isinstance(value, (type, types.FunctionType)):
+        return value.__name__
     if isinstance(value, _Step):
         return value._described()
     if isinstance(value, (list, tuple)) and any(isinstance(one, _Step) for one in value):

@@ -14,7 +14,6 @@ from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel
 
-from beam_distilabel.dumping import Dumpable
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline.route import Route
 from beam_distilabel.pipeline.routing import Router, RoutingBatchFunction, sample_n_steps

@@ -8,6 +8,7 @@ where the models of one job would not fit together.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from typing import Any, NamedTuple
 from beam_distilabel.errors import PipelineValidationError
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.step import GlobalStep
+
+logger = logging.getLogger(__name__)
 
 SEQUENTIAL = "sequential_step_execution"
 """As `load_groups`: every Step is loaded alone."""
@@ -76,7 +79,23 @@ def checked_groups(graph: Graph, load_groups: Any) -> list[Stage]:
         if names:
             groups.append(sorted(names, key=position.__getitem__))
     _arranged(graph, groups)
+    _tell_order(graph, groups)
     return groups
+
+
+def _tell_order(graph: Graph, groups: Sequence[Stage]) -> None:
+    """Say in the log where groups are named in another order than they can run in."""
+    for position, group in enumerate(groups):
+        after = {other for name in group for other in graph.descendants(name)}
+        for earlier in groups[:position]:
+            if after.intersection(earlier):
+                logger.warning(
+                    "load_groups names %s before %s, whose rows it needs. Groups run in the order "
+                    "of the pipeline, as in distilabel, whatever their order in the list.",
+                    earlier,
+                    group,
+                )
+                return
 
 
 def _name_of(member: Any) -> str:

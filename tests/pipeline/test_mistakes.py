@@ -207,6 +207,16 @@ def rows_for_a_loader(load: Any) -> None:
     Add(name="add") >> load
 
 
+@mistake(3, "can't be connected to KeepColumns", "it is a class: write `KeepColumns(...)`")
+def a_class_in_place_of_a_step(load: Any) -> None:
+    load >> KeepColumns
+
+
+@mistake(3, "lists of Steps can't be nested", "list of Step 'b' (Add), Step 'c' (Add)", "one list")
+def a_list_in_a_list(load: Any) -> None:
+    load >> [Add(name="a"), [Add(name="b"), Add(name="c")]]
+
+
 @mistake(6, "'alone' (Add) cannot be a root step", "Connect a loader", "run(dataset=...)")
 def a_root_that_loads_nothing(load: Any) -> None:
     load >> Add(name="add")
@@ -439,6 +449,13 @@ parameters(28, {"load": {"batch_siz": 1}}, "'load'", "'batch_siz'", "mean 'batch
 parameters(28, {"ask": {"llm": {"generation_kwarg": {}}}}, "'ask'", "mean 'generation_kwargs'?")
 parameters(28, {"ask": {"resources": {"gpu": 1}}}, "'ask'", "'gpu'", "Did you mean 'gpus'?")
 parameters(28, {"ask": {"name": "other"}}, "'ask'", "'name'")
+parameters(
+    28,
+    {"ask": {"llm": {"tag": "x"}}},
+    "'ask'",
+    "no runtime parameter 'tag'. It is a field",
+    "Watched",
+)
 parameters(28, {"ask": {3: 1}}, "'ask'", "no runtime parameter", "3")
 parameters(28, {3: {"batch_size": 1}}, "parameters has the key 3", "no name of a Step")
 parameters(28, {None: {}}, "parameters has the key None")
@@ -497,6 +514,16 @@ def a_router_before_an_empty_list(load: Any) -> None:
 @mistake(21, "'load' has a routing function but only one successor", "leave the router out")
 def a_router_with_nothing_to_choose(load: Any) -> None:
     load >> sample_n_steps(1) >> [Add(name="add")]
+
+
+@mistake(21, "'load'", "sample_n_steps", "it has to be called: `sample_n_steps(1)`")
+def a_router_that_is_not_called(load: Any) -> None:
+    load >> sample_n_steps >> [Add(name="a"), Add(name="b")]
+
+
+@mistake(21, "'load'", "sample_n_steps is no routing", "it has to be called: `sample_n_steps(1)`")
+def a_router_given_by_name_that_is_not_called(load: Any) -> None:
+    load.connect(Add(name="a"), Add(name="b"), routing_batch_function=sample_n_steps)
 
 
 @mistake(21, "'load'", "is no routing function", "@routing_batch_function")

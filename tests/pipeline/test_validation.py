@@ -5,6 +5,7 @@ The mistakes that distilabel knows are in test_mistakes.py.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ def test_load_groups(tmp_path: Path) -> None:
         load >> add >> reverse
     distiset = pipeline.run(output_dir=tmp_path / "run", load_groups=[[add], [reverse]])
     assert len(distiset["default"]["train"]) == 1
+
+
+def test_load_groups_against_the_flow_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    with Pipeline(name="p") as pipeline:
+        load = LoadDataFromDicts(name="load", data=DATA)
+        load >> Add(name="add") >> Reverse(name="reverse")
+    with caplog.at_level(logging.WARNING, "beam_distilabel"):
+        stages = pipeline.get_load_stages([["load"], ["reverse"]]).stages
+        assert caplog.messages == []
+        assert pipeline.get_load_stages([["reverse"], ["load"]]).stages == stages
+    (message,) = caplog.messages
+    assert "names ['reverse'] before ['load'], whose rows it needs" in message
 
 
 def test_a_dataset_for_a_pipeline_that_has_a_loader(tmp_path: Path) -> None:
