@@ -32,6 +32,7 @@ MAX_REDIRECTS = 5
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
+_MAY_PASS = (408, 425, 429)
 _QUOTED_AS_IT_IS = "/%:=&?~+!$,;'@()*[]-._"
 _CHUNK = 65_536
 
@@ -39,6 +40,19 @@ _HUB = re.compile(
     r"(?P<repo>[\w.-]+/[\w.-]+?)"
     r"(?:@(?P<revision>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<path>.+))?"
 )
+
+
+class FetchError(DistilabelUserError):
+    """An address can't be read.
+
+    Args:
+        message: says why.
+        may_pass: whether another attempt may succeed: the server was busy, failed or was silent.
+    """
+
+    def __init__(self, message: str, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class Fetched(NamedTuple):
@@ -124,16 +138,17 @@ def hub_file(address: str, default_path: str) -> HubFile | None:
     return HubFile(match["repo"], revision, path or default_path)
 
 
-def fetch(url: str, token: str | None = None) -> Fetched:
+def fetch(url: str, token: str | None = None, max_bytes: int | None = None) -> Fetched:
     """Read an http(s) URL.
 
     Args:
         url: its address. Redirects are followed, but never from https to http.
         token: of the Hub; default is that of `HF_TOKEN` or `hf auth login`. It is sent where `url`
-            is on the Hub, and to nobody else.
+            is on the Hub, and to nobody else. An empty one: none is sent.
+        max_bytes: the most that is read; `MAX_BYTES` if None.
 
     Raises:
-        DistilabelUserError: nothing can be read there, or only a web page; says why. No message has
+        FetchError: nothing can be read there, or only a web page; says why. No message has
             the token.
     """
     remember_secret(token)
@@ -143,22 +158,23 @@ def fetch(url: str, token: str | None = None) -> Fetched:
     trusted = origin_of(url) == hub_origin()
     for _ in range(MAX_REDIRECTS + 1):
         trusted = trusted and origin_of(url) == hub_origin()
-        found = _get(url, _hub_token(token) if trusted else None, deadline, shown)
+        known = _hub_token(token) if trusted else None
+        found = _get(url, known, deadline, shown, max_bytes or MAX_BYTES)
         if isinstance(found, Fetched):
             start = found.content[:512].lstrip().lower()
             if found.kind == "text/html" or start.startswith((b"<!doctype", b"<html")):
-                raise DistilabelUserError(
+                raise FetchError(
                     f"{shown} is a web page. Give the address of the file itself; on the Hub that "
                     "has `/resolve/` in it: .../resolve/main/pipeline.yaml."
                 )
             return found
         if url.startswith("https:") and found.startswith("http:"):
-            raise DistilabelUserError(
+            raise FetchError(
                 f"{shown} leads from https to http, to {_shown(found)}: that way anyone could "
                 "change what is read."
             )
         url = found
-    raise DistilabelUserError(f"{shown} leads on more than {MAX_REDIRECTS} times.")
+    raise FetchError(f"{shown} leads on more than {MAX_REDIRECTS} times.")
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
@@ -197,7 +213,7 @@ def _checked(url: str) -> str:
     """`url` in the form that is sent.
 
     Raises:
-        DistilabelUserError: it isn't one, or has a user or password in it.
+        FetchError: it isn't one, or has a user or password in it.
     """
     shown = _shown(url)
     try:
@@ -206,15 +222,15 @@ def _checked(url: str) -> str:
         _ = parts.port
         ascii_host = host.encode("idna").decode()
     except ValueError:  # UnicodeError is one
-        raise DistilabelUserError(f"{shown} is no address.") from None
+        raise FetchError(f"{shown} is no address.") from None
     if "@" in parts.netloc:
-        raise DistilabelUserError(
+        raise FetchError(
             f"{shown} has a user name or password in it, which end up in logs and histories; leave "
             "it out. For the Hub set HF_TOKEN."
         )
     strange = any(character <= " " or character in "\\\x7f" for character in url)
     if parts.scheme.lower() not in _PORTS or not host or strange:
-        raise DistilabelUserError(f"{shown} is no http(s) address.")
+        raise FetchError(f"{shown} is no http(s) address.")
     netloc = f"[{host}]" if ":" in host else ascii_host
     if parts.port is not None:
         netloc += f":{parts.port}"
@@ -230,7 +246,7 @@ class _KeepRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _get(url: str, token: str | None, deadline: float, shown: str) -> Fetched | str:
+def _get(url: str, token: str | None, deadline: float, shown: str, max_bytes: int) -> Fetched | str:
     """What one request brings: the content, or the address where it is."""
     headers = {"User-Agent": "beam-distilabel", "Accept": "*/*"}
     if token:
@@ -239,35 +255,34 @@ def _get(url: str, token: str | None, deadline: float, shown: str) -> Fetched | 
     opener = urllib.request.build_opener(_KeepRedirects)
     try:
         with opener.open(request, timeout=_left(deadline)) as response:
-            content = _read(response, deadline, shown)
+            content = _read(response, deadline, shown, max_bytes)
             return Fetched(content, response.headers.get_content_type())
     except urllib.error.HTTPError as error:
         with error:
             location = error.headers.get("Location")
             if error.code in _REDIRECTS and location:
                 return _checked(urllib.parse.urljoin(url, location))
-            raise DistilabelUserError(_refused(shown, error, url, bool(token))) from None
+            may_pass = error.code in _MAY_PASS or error.code >= 500
+            raise FetchError(_refused(shown, error, url, bool(token)), may_pass) from None
     except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, TimeoutError):
             reason = "it didn't answer in time"
         said = hide_secrets(str(reason)) or type(reason).__name__
-        raise DistilabelUserError(f"{shown} can't be read: {said}.") from None
+        raise FetchError(f"{shown} can't be read: {said}.", may_pass=True) from None
 
 
-def _read(response: Any, deadline: float, shown: str) -> bytes:
+def _read(response: Any, deadline: float, shown: str, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while part := response.read1(_CHUNK):
         size += len(part)
         parts.append(part)
-        if size > MAX_BYTES:
-            raise DistilabelUserError(
-                f"{shown} has more than {MAX_BYTES:,} bytes, which no pipeline file or script has."
-            )
+        if size > max_bytes:
+            raise FetchError(f"{shown} has more than {max_bytes:,} bytes, the most that is read.")
         _left(deadline)
     if response.length:  # what the server has announced and not sent
-        raise DistilabelUserError(f"{shown} broke off after {size:,} bytes; try again.")
+        raise FetchError(f"{shown} broke off after {size:,} bytes; try again.", may_pass=True)
     return b"".join(parts)
 
 

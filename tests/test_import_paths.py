@@ -383,8 +383,8 @@ NAMES: dict[str, list[str]] = json.loads(
 
 NOT_BUILT = (
     "DBSCAN EmbeddingDedup EvolComplexityGenerator EvolInstructGenerator FaissNearestNeighbour "
-    "InferenceEndpointsImageGeneration LlamaCppEmbeddings MinHashDedup OpenAIImageGeneration "
-    "PairRM RewardModelScore SentenceTransformerEmbeddings TextClustering UMAP"
+    "LlamaCppEmbeddings MinHashDedup PairRM RewardModelScore SentenceTransformerEmbeddings "
+    "TextClustering UMAP"
 ).split()
 """Classes that may not be here yet. One that is, is held to all of its import paths."""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from beam_distilabel.models.image_generation import (
         AsyncImageGenerationModel,
         ImageGenerationModel,
+        InferenceEndpointsImageGeneration,
+        OpenAIImageGeneration,
     )
     from beam_distilabel.models.inference_endpoints import InferenceEndpointsLLM
     from beam_distilabel.models.litellm import LiteLLM
@@ -57,6 +59,8 @@ _MODULES = {
     "VertexAILLM": "vertexai",
     "AsyncImageGenerationModel": "image_generation",
     "ImageGenerationModel": "image_generation",
+    "InferenceEndpointsImageGeneration": "image_generation",
+    "OpenAIImageGeneration": "image_generation",
     "TransformersLLM": "transformers",
     "LlamaCppLLM": "llamacpp",
     "MlxLLM": "mlx",
@@ -82,6 +86,7 @@ __all__ = [
     "GroqLLM",
     "HiddenState",
     "ImageGenerationModel",
+    "InferenceEndpointsImageGeneration",
     "InferenceEndpointsLLM",
     "LiteLLM",
     "LlamaCppLLM",
@@ -89,6 +94,7 @@ __all__ = [
     "MixtureOfAgentsLLM",
     "MlxLLM",
     "OllamaLLM",
+    "OpenAIImageGeneration",
     "OpenAILLM",
     "TogetherLLM",
     "TransformersLLM",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -45,6 +46,12 @@ def given_arguments(namespace: Mapping[str, Any]) -> dict[str, Any]:
         {'temperature': 0.5}
     """
     return {name: value for name, value in namespace.items() if name not in _NO_ARGUMENTS}
+
+
+@functools.lru_cache(maxsize=64)
+def adapter_of(kind: type) -> TypeAdapter[Any]:
+    """The adapter of a class; making one takes long."""
+    return TypeAdapter(kind)
 
 
 def checked_arguments(

@@ -31,7 +31,7 @@ from beam_distilabel.errors import (
 )
 from beam_distilabel.models.engine import GenerateRequest
 from beam_distilabel.models.openai.answers import checked_answer, output_of
-from beam_distilabel.models.remote.llm import RemoteEngine
+from beam_distilabel.models.remote.model import RemoteEngine
 from beam_distilabel.row import fingerprint
 from beam_distilabel.typing import GenerateOutput
 

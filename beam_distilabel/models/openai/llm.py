@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import Field, PrivateAttr, SecretStr
+from pydantic import PrivateAttr
 
 from beam_distilabel.errors import (
     DistilabelOfflineBatchGenerationNotFinishedException,
@@ -24,7 +23,7 @@ from beam_distilabel.models.openai.answers import (
     total_tokens,
     with_failures,
 )
-from beam_distilabel.models.openai.errors import explain
+from beam_distilabel.models.openai.endpoint import OpenAIEndpoint
 from beam_distilabel.models.openai.requests import (
     CHAT,
     RequestArguments,
@@ -33,21 +32,15 @@ from beam_distilabel.models.openai.requests import (
 )
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM
-from beam_distilabel.models.remote.redirects import not_followed
 from beam_distilabel.models.remote.retries import Trouble
-from beam_distilabel.runtime_parameters import RuntimeParameter
-from beam_distilabel.secrets import secret_from
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 T = TypeVar("T")
 
-OPENAI_URL = "https://api.openai.com/v1"
-
 _LONGER_NAME = "max_completion_tokens"
-_SHORTEST_SECRET = 8
 
 
-class OpenAILLM(RemoteLLM):
+class OpenAILLM(RemoteLLM, OpenAIEndpoint):
     """A language model behind an endpoint of OpenAI's protocol: OpenAI's own, or `base_url`.
 
     How requests are limited and tried again, and what their failures cost: see `RemoteLLM`, for the
@@ -84,60 +77,9 @@ class OpenAILLM(RemoteLLM):
         False
     """
 
-    model: str
-    base_url: RuntimeParameter[str] | None = Field(
-        default_factory=lambda: os.getenv("OPENAI_BASE_URL") or OPENAI_URL,
-        description="The base URL to use for the requests.",
-    )
-    api_key: RuntimeParameter[SecretStr] | None = Field(
-        default_factory=lambda: secret_from("OPENAI_API_KEY"),
-        description="The API key to authenticate the requests.",
-    )
-    default_headers: RuntimeParameter[dict[str, str]] | None = Field(
-        default=None, description="The headers of every request.", repr=False
-    )
-
-    sdk: ClassVar[str] = "openai"
-    extra: ClassVar[str] = "openai"
     has_batch_service: ClassVar[bool] = True
 
-    _api_key_env_var: str = PrivateAttr("OPENAI_API_KEY")
     _length_name: str = PrivateAttr("max_tokens")
-
-    @property
-    def model_name(self) -> str:
-        return self.model
-
-    # -- life ------------------------------------------------------------------------------------
-
-    def make_client(self) -> Any:
-        """A client of the OpenAI SDK; it belongs to one event loop."""
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-        return AsyncOpenAI(
-            base_url=self.base_url,
-            http_client=not_followed(DefaultAsyncHttpxClient()),
-            **self._client_arguments(),
-        )
-
-    def _client_arguments(self) -> dict[str, Any]:
-        assert self.api_key is not None
-        return {
-            "api_key": self.api_key.get_secret_value(),
-            "default_headers": self.default_headers,
-            "timeout": self.timeout,
-            # Its retries know neither our limits nor a deadline.
-            "max_retries": 0,
-        }
-
-    def explain(self, error: Exception) -> Trouble:
-        """What an error of one attempt means."""
-        return explain(error, self._answered, self.secrets())
-
-    def secrets(self) -> list[str]:
-        """What must be in no message: the key and the headers."""
-        headers = (self.default_headers or {}).values()
-        return [*super().secrets(), *(one for one in headers if len(one) >= _SHORTEST_SECRET)]
 
     # -- asking ----------------------------------------------------------------------------------
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, ClassVar
 
-from pydantic import PrivateAttr, TypeAdapter
+from pydantic import PrivateAttr
 
 from beam_distilabel.errors import GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema
-from beam_distilabel.models.arguments import checked_arguments
+from beam_distilabel.models.arguments import adapter_of, checked_arguments
 from beam_distilabel.models.remote.answers import used_tokens
 from beam_distilabel.models.remote.limits import Slot, prompt_tokens
 from beam_distilabel.models.remote.llm import RemoteLLM
@@ -73,7 +72,7 @@ class SingleAnswerLLM(RemoteLLM):
         Raises:
             DistilabelUserError: names the argument, its value and what is expected.
         """
-        adapter = _adapter(type(self).arguments)
+        adapter = adapter_of(type(self).arguments)
         return checked_arguments(adapter, type(self).arguments, arguments, type(self).__name__)
 
     def check_generation_kwargs(self) -> None:
@@ -100,8 +99,3 @@ class SingleAnswerLLM(RemoteLLM):
 
         expected = prompt_tokens(chat) + (self.longest(parsed) or UNSET_LENGTH_TOKENS)
         return await self._until_answered(send, expected)
-
-
-@functools.lru_cache(maxsize=64)
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
