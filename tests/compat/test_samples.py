@@ -20,9 +20,6 @@ from tests.compat import table, verdicts
 from tests.compat.samples import recording, running
 from tests.compat.samples.running import METADATA, NAMES
 
-WAITS_FOR = frozenset(("InferenceEndpointsImageGeneration",))
-"""The classes that samples need and that aren't here yet."""
-
 ALWAYS = {METADATA}
 """Columns that differ in every sample: here the metadata is kept, by KeepColumns and CombineOutputs
 too, with more in it."""
@@ -89,11 +86,6 @@ def script(
     name = request.param
     try:
         yield running.load_script(name, "beam_distilabel")
-    except ImportError as error:
-        missing = str(error).split("'")[1]  # "cannot import name 'X' from ..."
-        if missing not in WAITS_FOR:
-            raise
-        pytest.skip(f"waits for {missing}")
     finally:
         del sys.modules[running.module_name(name)]
 

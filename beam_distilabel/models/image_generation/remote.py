@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import PrivateAttr
-
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.arguments import adapter_of, checked_arguments
 from beam_distilabel.models.engine import gather_or_cancel
@@ -34,7 +32,7 @@ class RemoteImageGeneration(RemoteModel, AsyncImageGenerationModel):
     arguments: ClassVar[type]
     """A pydantic dataclass: what `agenerate` takes besides the input."""
 
-    _num_generations_param_supported: bool = PrivateAttr(False)
+    _num_generations_param_supported: ClassVar[bool] = False
 
     def _check_fields(self) -> None:
         super()._check_fields()

@@ -70,8 +70,8 @@ class HubEndpoint(RemoteModel):
 
     _api_key_env_var: str = PrivateAttr("HF_TOKEN")
 
-    def model_post_init(self, context: Any) -> None:
-        super().model_post_init(context)
+    def _check_fields(self) -> None:
+        super()._check_fields()
         given = {name: getattr(self, name) for name in ("model_id", "endpoint_name")}
         if all(given.values()) or not (any(given.values()) or self.base_url):
             raise DistilabelUserError(
