@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from beam_distilabel.errors import DistilabelUserError, GenerationError
@@ -95,7 +94,7 @@ class RemoteImageGeneration(RemoteModel, AsyncImageGenerationModel):
         """
 
         async def answer_one(one: str) -> list[dict[str, Any]]:
-            output: Mapping[str, Any]
+            output: Any  # an image's dict is where an LLM has a text
             try:
                 output = await agenerate_many(self, one, num_generations, kwargs)
             except GenerationError as error:
