@@ -428,8 +428,8 @@ def _refuse_hidden(value: Any, what: str) -> None:
     """Raise where a secret stood that was hidden when the file was written."""
     if value == HIDDEN:
         raise DistilabelUserError(
-            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was written. Take "
-            "it out of the file and give it with the run, or name where it is: 'env:MY_KEY'."
+            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was "
+            "written. Take it out of the file and give it with the run, or name where it is: 'env:MY_KEY'."
         )
 
 
