@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sized
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes, pass_context
 from jinja2.runtime import Context, Undefined
@@ -139,7 +139,8 @@ class _Counting(NodeTransformer):
         each = 1 + sum(len(text.data) for text in node.find_all(nodes.TemplateData))
         self.generic_visit(node)
         cost = nodes.Const(each, lineno=node.lineno, environment=node.environment)
-        node.iter = self._filter(node, node.iter, "counted", [cost])
+        items = cast(nodes.Expr, node.iter)
+        node.iter = self._filter(node, items, "counted", [cost])
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
