@@ -279,9 +279,18 @@ def _encode_class(value: type) -> Any:
 
 
 def _encode_items(items: list[Any] | tuple[Any, ...]) -> list[Any]:
-    """A list; in (name, value) pairs, such as headers, a secret is hidden."""
-    if len(items) == 2 and all(isinstance(item, str) for item in items):
-        name, value = items
-        if names_secret(name) and is_authorization(value):
-            return [name, HIDDEN]
-    return [encode(item) for item in items]
+    """A list, without the (name, value) pairs in it, such as headers, that hold a secret."""
+    if _is_secret_pair(items):
+        return [items[0], HIDDEN]
+    return [encode(item) for item in items if not _is_secret_pair(item)]
+
+
+def _is_secret_pair(item: Any) -> bool:
+    if not isinstance(item, (list, tuple)) or len(item) != 2:
+        return False
+    name, value = item
+    return (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and (_is_token(value) if names_secret(name) else bool(TOKENS.fullmatch(value)))
+    )

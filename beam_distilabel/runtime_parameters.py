@@ -273,7 +273,7 @@ def unfit(annotation: Any, value: Any, optional: bool = True) -> str | None:
     kinds = _leaves(annotation)
     if isinstance(value, bool) and kinds & {int, float} and not kinds & {bool, Any, object}:
         return f"expected {type_text(annotation)}, not a bool"
-    return None if _is_finite(value) else "a number has to be finite"
+    return None if is_finite(value) else "a number has to be finite"
 
 
 def _leaves(annotation: Any) -> set[Any]:
@@ -288,12 +288,13 @@ def _leaves(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def _is_finite(value: Any) -> bool:
+def is_finite(value: Any) -> bool:
+    """Whether all numbers in a value are finite."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, Mapping):
-        return all(map(_is_finite, value.values()))
-    return not isinstance(value, (list, tuple)) or all(map(_is_finite, value))
+        return all(map(is_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(is_finite, value))
 
 
 def _members_of(value: Any) -> dict[str, RuntimeParametersMixin]:

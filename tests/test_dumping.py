@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from beam_distilabel.dumping import encode, is_secret, names_secret
+from beam_distilabel.dumping import encode, is_secret, names_secret, without_secrets
 from beam_distilabel.models.base import LLM
 from beam_distilabel.models.vllm import vLLM
 from beam_distilabel.pipeline import Pipeline
@@ -157,3 +157,14 @@ def test_a_schema_keeps_its_properties_but_not_what_only_looks_like_one() -> Non
     assert encode({"properties": {"password": PLANTED, "region": "x"}}) == {
         "properties": {"region": "x"}
     }
+
+
+def test_tokens_are_left_out_whatever_their_name() -> None:
+    token = "sk-proj-" + "a1" * 12
+    found = {
+        "X-Custom": token,
+        "X-Other": f"Token {token}",
+        "X-Text": f"say {token} twice",
+        "A": "b",
+    }
+    assert without_secrets(found) == {"X-Text": "say *** twice", "A": "b"}

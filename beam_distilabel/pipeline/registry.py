@@ -70,8 +70,8 @@ def _register(thing: T, also: tuple[str, ...]) -> T:
     is_class = isinstance(thing, type) and issubclass(thing, BaseModel)
     if not is_class and not isinstance(thing, RoutingBatchFunction):
         raise DistilabelUserError(
-            f"register: {thing!r} is no Step, Task or model class, no pydantic class and no routing "
-            "function (decorate it with @routing_batch_function first)."
+            f"register: {thing!r} is no Step, Task or model class, no pydantic class and no "
+            "routing function (decorate it with @routing_batch_function first)."
         )
     pairs = []
     for text in also:
@@ -219,9 +219,9 @@ def find_schema(name: str, module: str) -> type[BaseModel]:
     if found:
         return found[-1]  # the last one defined, where a notebook's cell ran again
     raise DistilabelUserError(
-        f"the file names the pydantic class {f'{module}.{name}'!r} as a schema, which isn't in this "
-        f"process. `register({name})` it before you load the file (`also=` where it has another "
-        f"module now), or write what `{name}.model_json_schema()` gives into the file instead."
+        f"the file names the pydantic class {f'{module}.{name}'!r} as a schema, which isn't in "
+        f"this process. `register({name})` it before you load the file (`also=` where its module "
+        f"is another now), or write what `{name}.model_json_schema()` gives into the file instead."
     )
 
 
@@ -275,4 +275,12 @@ def find_router(name: str, arguments: dict[str, Any]) -> Router:
         raise DistilabelUserError(f"the routing function {name!r}: {error}") from None
 
 
-__all__ = ["SCRIPTS", "find_class", "find_router", "find_schema", "is_ours", "known_classes", "register"]
+__all__ = [
+    "SCRIPTS",
+    "find_class",
+    "find_router",
+    "find_schema",
+    "is_ours",
+    "known_classes",
+    "register",
+]

@@ -68,7 +68,6 @@ CHAIN = b"a0: &a0 [x]\n" + b"".join(b"a%d: &a%d [*a%d]\n" % (i, i, i - 1) for i 
         (b"a: !!bool x", "'x' is no bool"),
         (b"a: !!binary \xc3\xa9", "is no binary"),
         (b"a: [.nan]", "a.0 is no number (NaN)"),
-        (b"a: [.inf]", "a.0 is infinite"),
         (
             b"a:\n  token: !!python/object:pydantic.types.SecretStr\n    _secret_value: hunter2x",
             "line 2: a secret is here as plain text, under 'token' with the tag "
@@ -108,7 +107,6 @@ def test_yaml_that_is_refused(content: bytes, message: str) -> None:
         (b"[%s]" % (b"9" * 5000), "a number of 5000 digits"),
         (b'{"a": %d}' % 2**64, "a is a number of more than 64 bits"),
         (b'{"a": [NaN]}', "a.0 is no number (NaN)"),
-        (b'{"a": [1e400]}', "a.0 is infinite"),
         (b'{"a": "\\ud800"}', "a has half of a character"),
         (b'{"\\ud800": 1}', "half of a character"),
         (b"[%s1]" % (b"1," * MAX_VALUES), f"more than {MAX_VALUES:,} values"),

@@ -118,6 +118,7 @@ DATA: dict[str, tuple[Any, str]] = {
         described(dump("TextGeneration", llm=OPENAI, template="{{ " + "(" * 9999)),
         "nested too deep",
     ),
+    "infinite": (asking(generation_kwargs={"temperature": float("inf")}), "is infinite"),
     "hidden header": (
         asking(default_headers={"X-Custom": "***"}),
         "'X-Custom' is '***', which stands where a secret was",

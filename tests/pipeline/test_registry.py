@@ -127,7 +127,9 @@ def test_classes_of_distilabel_that_are_not_here(name: str, module: str) -> None
 
 @pytest.mark.parametrize("thing", [3, "x", dict, len, lambda steps: steps])
 def test_what_cannot_be_registered(thing: Any) -> None:
-    with pytest.raises(DistilabelUserError, match="no Step, Task or model class, no pydantic class"):
+    with pytest.raises(
+        DistilabelUserError, match="no Step, Task or model class, no pydantic class"
+    ):
         register(thing)
 
 

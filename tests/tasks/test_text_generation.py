@@ -149,6 +149,7 @@ def test_templates_that_make_much_are_filled() -> None:
         "b\n  c|1, 2"
     )
     assert fill_template("{{ '%05.2f'|format(n) }}{{ '{:>4}'.format(n) }}", {"n": 2}) == "02.00   2"
+    assert fill_template("{{ '**%s** 100000' % n }}", {"n": 2}) == "**2** 100000"
     loop = "{% for x in a if x %}{{ loop.index }}/{{ loop.length }} {% else %}none{% endfor %}"
     assert fill_template(loop, {"a": [1, 0, 2]}) == "1/2 2/2 "
     assert fill_template(loop, {"a": []}) == "none"

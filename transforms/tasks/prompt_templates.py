@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping, Sized
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes, pass_context
 from jinja2.runtime import Context, Undefined
@@ -31,8 +31,13 @@ _CALL = 100
 """What a call costs, which takes as long as to make so many characters."""
 
 _BUDGET = " budget"  # no name that a template can say
-_LARGE = re.compile(r"\d{5,}|\*")
-_HAVE_WIDTHS = frozenset("batch center expandtabs indent ljust rjust slice tojson wordwrap zfill".split())
+_LARGE = re.compile(r"\d{5,}")
+_LARGE_PERCENT = re.compile(
+    rf"%(?:\([^)]*\))?[-+ #0]*(?:\*|{_LARGE.pattern}|\d*\.(?:\*|{_LARGE.pattern}))"
+)
+_HAVE_WIDTHS = frozenset(
+    "batch center expandtabs indent ljust rjust slice tojson wordwrap zfill".split()
+)
 _GROW = frozenset(("expandtabs", "indent", "join", "wordwrap"))
 """What may add the length of its argument at each character or item."""
 
@@ -67,10 +72,10 @@ def _size(value: Any) -> int:
     return len(value) if isinstance(value, Sized) and not isinstance(value, Undefined) else 0
 
 
-def _check_widths(text: Any) -> None:
-    if isinstance(text, (str, bytes)) and _LARGE.search(
-        text if isinstance(text, str) else text.decode("latin-1")
-    ):
+def _check_widths(text: Any, pattern: re.Pattern[str]) -> None:
+    if isinstance(text, bytes):
+        text = text.decode("latin-1")
+    if isinstance(text, str) and pattern.search(text):
         raise TemplateLimitError(f"the template has a format with a width above {MAX_WIDTH:,}")
 
 
@@ -84,7 +89,7 @@ def _spend_before(context: Context, name: str, value: Any, arguments: list[Any])
     if name == "replace" and len(arguments) > 1:
         _spend(context, (str(value).count(str(arguments[0])) + 1) * _size(arguments[1]))
     if name == "format":
-        _check_widths(value)
+        _check_widths(value, _LARGE_PERCENT)
 
 
 def _limited(name: str, made: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,11 +99,12 @@ def _limited(name: str, made: Callable[..., Any]) -> Callable[..., Any]:
     @pass_context
     def limited(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         _spend_before(context, name, value, [*args, *kwargs.values()])
-        first = {
+        passed: dict[str, list[Any]] = {
             "context": [context],
             "eval_context": [context.eval_ctx],
             "environment": [context.environment],
-        }.get(str(takes), [])
+        }
+        first = passed.get(str(takes), [])
         result = made(*first, value, *args, **kwargs)
         _spend(context, _size(result))
         return result
@@ -129,14 +135,15 @@ def _printable(context: Context, value: Any) -> Any:
 class _Counting(NodeTransformer):
     """Has loops and `~` done by filters, which count."""
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:
+    def visit_For(self, node: nodes.For) -> nodes.For:
         each = 1 + sum(len(text.data) for text in node.find_all(nodes.TemplateData))
         self.generic_visit(node)
         cost = nodes.Const(each, lineno=node.lineno, environment=node.environment)
-        node.iter = self._filter(node, node.iter, "counted", [cost])
+        items = cast(nodes.Expr, node.iter)
+        node.iter = self._filter(node, items, "counted", [cost])
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
         self.generic_visit(node)
         parts = nodes.List(node.nodes, lineno=node.lineno, environment=node.environment)
         return self._filter(node, parts, "join", [])
@@ -151,7 +158,7 @@ class _Counting(NodeTransformer):
 
 class _Formatter(SandboxedFormatter):
     def format_field(self, value: Any, format_spec: str) -> Any:
-        _check_widths(format_spec)
+        _check_widths(format_spec, _LARGE)
         return super().format_field(value, format_spec)
 
 
@@ -194,7 +201,7 @@ class _Environment(ImmutableSandboxedEnvironment):
             sized = [len(n) for n in (left, right) if isinstance(n, Sized)]
             _spend(context, times[0] * sized[0] if times and sized else _size(left) + _size(right))
         else:
-            _check_widths(left)
+            _check_widths(left, _LARGE_PERCENT)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:

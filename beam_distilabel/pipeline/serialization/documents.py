@@ -151,9 +151,8 @@ class _Copy:
         elif isinstance(value, int):
             if abs(value) > _LARGEST_INT:
                 raise DocumentError(f"{_at(path)} is a number of more than 64 bits")
-        elif isinstance(value, float) and not math.isfinite(value):
-            what = "is no number (NaN)" if math.isnan(value) else "is infinite, or too large"
-            raise DocumentError(f"{_at(path)} {what}")
+        elif isinstance(value, float) and math.isnan(value):
+            raise DocumentError(f"{_at(path)} is no number (NaN)")
         return value
 
 
@@ -407,4 +406,13 @@ def _parse_yaml(text: str) -> Any:
     return builder.data
 
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "NamedClass", "parse", "plain", "yaml_text"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_VALUES",
+    "DocumentError",
+    "NamedClass",
+    "parse",
+    "plain",
+    "yaml_text",
+]

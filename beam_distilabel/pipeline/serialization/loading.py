@@ -29,7 +29,7 @@ from beam_distilabel.pipeline.serialization.documents import DocumentError, Name
 from beam_distilabel.pipeline.serialization.files import format_of, read
 from beam_distilabel.problems import problems_of
 from beam_distilabel.redaction import hide_secrets
-from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest
+from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest, is_finite
 from beam_distilabel.secret_texts import HIDDEN
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
@@ -280,6 +280,11 @@ class _Loader:
                     f"{what}: {cls.__name__} has no field {field[:80]!r}."
                     f"{closest(field, cls.model_fields)}"
                 )
+            if value != known.default and not is_finite(value):
+                raise DistilabelUserError(
+                    f"{what}: {field} is infinite, or has a number that is; numbers in files are "
+                    "finite."
+                )
             values[field] = self.decode(
                 _as_list(value, known.annotation), f"{what}, field {field!r}"
             )
@@ -428,8 +433,9 @@ def _refuse_hidden(value: Any, what: str) -> None:
     """Raise where a secret stood that was hidden when the file was written."""
     if value == HIDDEN:
         raise DistilabelUserError(
-            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was written. Take "
-            "it out of the file and give it with the run, or name where it is: 'env:MY_KEY'."
+            f"{what} is {HIDDEN!r}, which stands where a secret was when the file was "
+            "written. Take it out of the file and give it with the run, or name where it is: "
+            "'env:MY_KEY'."
         )
 
 
