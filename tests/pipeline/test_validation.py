@@ -330,11 +330,11 @@ def test_mappings_that_meet(
         ({"input_mappings": ["x"]}, ["input_mappings", "dictionary"]),
         ({"output_mappings": {"a": 3}}, ["output_mappings.a", "string"]),
         ({"input_batch_size": float("nan")}, ["input_batch_size", "finite number"]),
-        ({"colunm": "a"}, ["colunm", "not permitted"]),
+        ({"colunm": "a"}, ["colunm", "Add has no field of this name"]),
     ],
 )
 def test_fields_of_the_wrong_type(fields: dict[str, Any], texts: list[str]) -> None:
-    with pytest.raises(ValueError, match="for Add") as caught:
+    with pytest.raises(ValueError, match="for Step 'add' .Add.") as caught:
         Add(name="add", **fields)
     for text in texts:
         assert text in str(caught.value)
