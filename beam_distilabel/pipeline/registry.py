@@ -275,12 +275,4 @@ def find_router(name: str, arguments: dict[str, Any]) -> Router:
         raise DistilabelUserError(f"the routing function {name!r}: {error}") from None
 
 
-__all__ = [
-    "SCRIPTS",
-    "find_class",
-    "find_router",
-    "find_schema",
-    "is_ours",
-    "known_classes",
-    "register",
-]
+__all__ = ["SCRIPTS", "find_class", "find_router", "find_schema", "is_ours", "known_classes", "register"]

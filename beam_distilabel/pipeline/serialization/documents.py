@@ -407,13 +407,4 @@ def _parse_yaml(text: str) -> Any:
     return builder.data
 
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_DEPTH",
-    "MAX_VALUES",
-    "DocumentError",
-    "NamedClass",
-    "parse",
-    "plain",
-    "yaml_text",
-]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "DocumentError", "NamedClass", "parse", "plain", "yaml_text"]
