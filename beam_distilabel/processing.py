@@ -212,6 +212,17 @@ class _StepFn(beam.DoFn):
         with engines.used_by(run_dir):
             self._step.load()
         self._progress = step_progress(run_dir, self._step.name)
+        self._declared = frozenset[str]()
+        if not type(self._step).__module__.startswith("beam_distilabel."):
+            made = self._step.get_outputs().items()
+            self._declared = frozenset(name for name, always in made if always)
+
+    def _look(self, row: Row) -> None:
+        """Say in the log, once, where a row that goes on lacks a column that the Step declares."""
+        if self._declared and not self._declared <= row.keys():
+            lacking = sorted(self._declared.difference(row))
+            self._declared = frozenset()
+            _tell_lacking(self._step, lacking)
 
     def teardown(self) -> None:
         with engines.used_by(self._step._context.run_dir):
@@ -229,6 +240,24 @@ class _StepFn(beam.DoFn):
         for row in failed_row(self._step, failure.row, failure):
             self._progress.rows_out += 1
             yield row
+
+
+_told_lacking: set[tuple[str | None, str]] = set()
+
+
+def _tell_lacking(step: Any, lacking: list[str]) -> None:
+    key = (step._context.run_dir, step.unique_name)
+    if key in _told_lacking:  # another copy in this process has said it
+        return
+    if key[0] is not None:
+        _told_lacking.add(key)
+    logger.warning(
+        "%s declares the outputs %s, but a row that it made has no such column. The row goes on "
+        "without. Make the column, or declare it as optional: `outputs` as {%r: False}.",
+        step._described(),
+        ", ".join(map(repr, lacking)),
+        lacking[0],
+    )
 
 
 class _TransformRows(_StepFn):
@@ -260,6 +289,7 @@ class _TransformRows(_StepFn):
             return self._failed(row, error)
         self._progress.rows_out += 1
         self._progress.rows_passed += 1
+        self._look(changed)
         return (changed,)
 
     def _failed(self, row: Row, error: Exception) -> list[Any]:
@@ -298,6 +328,7 @@ class _JoinRows(_TransformRows):
             return self._failed(merged(element), error)
         self._progress.rows_out += 1
         self._progress.rows_passed += 1
+        self._look(changed)
         return (changed,)
 
     def _check_parts(self, parts: Joined) -> None:
@@ -354,6 +385,7 @@ class _ProcessBatches(_StepFn):
             if tag == ROWS:
                 made[row_id] += 1
                 self._progress.rows_out += 1
+                self._look(value)
                 yield windowed
             else:
                 lost[row_id] += 1
@@ -535,6 +567,8 @@ class _ProcessAll(_StepFn):
                 self._progress.failed(failure.kind, failure.message)
                 yield TaggedOutput(FAILURES, failure)
             self._progress.rows_out += len(sent)
+            for made in sent:
+                self._look(made)
             yield from sent
         self._progress.rows_failed += len(lost)
         self._progress.rows_passed += len(rows) - len(lost)
@@ -583,6 +617,7 @@ class _Generate(_StepFn):
         else:
             self._progress.rows_passed += 1
         self._progress.rows_out += 1
+        self._look(row)
         yield row
 
     def _failed(self, row: Any, index: int, error: Exception) -> Iterator[Any]:

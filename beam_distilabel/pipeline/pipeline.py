@@ -259,8 +259,8 @@ class Pipeline(beam.PTransform):
     def _check_own(self, step: Any) -> None:
         if isinstance(step, (list, tuple)):
             raise DistilabelUserError(
-                f"lists of Steps can't be nested, and a {_shown(step)} is in one; make one list of "
-                "all: `a >> [b, c, d]`."
+                f"{_shown(step)} is no Step, and lists of Steps can't be nested; make one list of "
+                "all: `a >> [b, c, d]`, or `a.connect(b, c, d)`."
             )
         if not isinstance(step, _Step) or self._graph.steps.get(step.unique_name) is not step:
             raise DistilabelUserError(

@@ -330,11 +330,11 @@ def test_mappings_that_meet(
         ({"input_mappings": ["x"]}, ["input_mappings", "dictionary"]),
         ({"output_mappings": {"a": 3}}, ["output_mappings.a", "string"]),
         ({"input_batch_size": float("nan")}, ["input_batch_size", "finite number"]),
-        ({"colunm": "a"}, ["colunm", "not permitted"]),
+        ({"colunm": "a"}, ["colunm", "Add has no field of this name"]),
     ],
 )
 def test_fields_of_the_wrong_type(fields: dict[str, Any], texts: list[str]) -> None:
-    with pytest.raises(ValueError, match="for Add") as caught:
+    with pytest.raises(ValueError, match="for Step 'add' .Add.") as caught:
         Add(name="add", **fields)
     for text in texts:
         assert text in str(caught.value)
@@ -418,3 +418,30 @@ def test_a_batch_size_of_none(tmp_path: Path, name: str, field: str) -> None:
         LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
     given = {name: {field: None}}
     refused(pipeline, f"'{name}'", f"{field} is None", tmp_path=tmp_path, parameters=given)
+
+
+@pytest.mark.parametrize("kind", ["normal", "global", "generator"])
+@pytest.mark.parametrize("always", [True, False])
+def test_a_declared_column_that_no_row_has_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: Any, always: bool
+) -> None:
+    if kind == "generator":
+
+        @step(outputs={"z": always}, step_type="generator")
+        def Made(offset: int = 0) -> Any:
+            yield DATA, True
+
+    else:
+
+        @step(outputs={"z": always}, step_type=kind)
+        def Made(inputs: StepInput) -> StepOutput:
+            yield inputs
+
+    with Pipeline(name="p") as pipeline:
+        made = Made(name="made", input_batch_size=1) if kind == "normal" else Made(name="made")
+        if kind != "generator":
+            LoadDataFromDicts(name="load", data=DATA * 3) >> made
+    distiset = pipeline.run(output_dir=tmp_path / "run", logging_handlers=[caplog.handler])
+    assert "z" not in distiset["default"]["train"].column_names
+    told = [text for text in caplog.messages if "declares the outputs 'z'" in text]
+    assert len(told) == always
