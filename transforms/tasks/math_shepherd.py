@@ -176,8 +176,6 @@ def conversation(
     """The conversation that asks a question, after the filled system prompt if there is one."""
     messages = [{"role": "user", "content": question}]
     if system_prompt:
-        filled = fill_template(
-            system_prompt, {name: values.get(name) or "" for name in _VARIABLES}
-        )
+        filled = fill_template(system_prompt, {name: values.get(name) or "" for name in _VARIABLES})
         messages.insert(0, {"role": "system", "content": filled})
     return messages
