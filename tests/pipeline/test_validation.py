@@ -417,7 +417,7 @@ def test_a_batch_size_of_none(tmp_path: Path, name: str, field: str) -> None:
     with Pipeline(name="p") as pipeline:
         LoadDataFromDicts(name="load", data=DATA) >> Add(name="add")
     given = {name: {field: None}}
-    refused(pipeline, f"'{name}'", f"{field} is None", tmp_path=tmp_path, parameters=given)
+    refused(pipeline, f"'{name}'", f"{field}=None", tmp_path=tmp_path, parameters=given)
 
 
 @pytest.mark.parametrize("kind", ["normal", "global", "generator"])
