@@ -14,23 +14,34 @@ from beam_distilabel.transforms.tasks.embedding_data import EmbeddingDataTask, p
 from beam_distilabel.typing import ChatType
 
 
-def _prompt(task: str, language: str, form: str) -> ChatType:
-    return prompt_of(
-        f"Write one example for this text matching task: {task}",
-        {
-            "input": "a text that the task could be given",
-            "positive_document": "a text that matches it, as the task has it",
-        },
-        [
-            f"All values are in {language}.",
-            f"Both texts are {form}.",
-            "The texts have few words in common: what matches is what they mean.",
-            "Be inventive in wording, form and subject.",
-        ],
-    )
+class _GenerateTextMatchingData(EmbeddingDataTask):
+    """Writes two texts that belong together by a matching task."""
+
+    keys: ClassVar[tuple[str, ...]] = ("input", "positive_document")
+
+    form: ClassVar[str]
+    """What both texts are like."""
+
+    language: str = "English"
+
+    def format_input(self, input: Row) -> ChatType:
+        """The prompt for one task."""
+        return prompt_of(
+            f"Write one example for this text matching task: {text_of(input, 'task')}",
+            {
+                "input": "a text that the task could be given",
+                "positive_document": "a text that matches it, as the task has it",
+            },
+            [
+                f"All values are in {self.language}.",
+                f"Both texts are {self.form}.",
+                "The texts have few words in common: what matches is what they mean.",
+                "Be inventive in wording, form and subject.",
+            ],
+        )
 
 
-class GenerateShortTextMatchingData(EmbeddingDataTask):
+class GenerateShortTextMatchingData(_GenerateTextMatchingData):
     """Writes two short texts that belong together by a matching task.
 
     Attributes:
@@ -68,16 +79,10 @@ class GenerateShortTextMatchingData(EmbeddingDataTask):
         'Storm hits town'
     """
 
-    keys: ClassVar[tuple[str, ...]] = ("input", "positive_document")
-
-    language: str = "English"
-
-    def format_input(self, input: Row) -> ChatType:
-        """The prompt for one task."""
-        return _prompt(text_of(input, "task"), self.language, "short, a sentence or less")
+    form: ClassVar[str] = "short, a sentence or less"
 
 
-class GenerateLongTextMatchingData(EmbeddingDataTask):
+class GenerateLongTextMatchingData(_GenerateTextMatchingData):
     """Writes two long texts that belong together by a matching task.
 
     Attributes:
@@ -115,12 +120,4 @@ class GenerateLongTextMatchingData(EmbeddingDataTask):
         'Storm hits town'
     """
 
-    keys: ClassVar[tuple[str, ...]] = ("input", "positive_document")
-
-    language: str = "English"
-
-    def format_input(self, input: Row) -> ChatType:
-        """The prompt for one task."""
-        return _prompt(
-            text_of(input, "task"), self.language, "long, several sentences or paragraphs"
-        )
+    form: ClassVar[str] = "long, several sentences or paragraphs"
