@@ -12,7 +12,7 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import EngineModel
 from beam_distilabel.models.remote.llm import RemoteLLM
 from beam_distilabel.pipeline.registry import find_class
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
 

@@ -17,7 +17,7 @@ from beam_distilabel.beam_yaml.transforms import (
 )
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline.registry import known_classes
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.step import _Step
 
 PROVIDER = "distilabel"

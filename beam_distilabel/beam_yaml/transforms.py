@@ -26,7 +26,7 @@ from beam_distilabel.pipeline.columns import KnownRows, known_rows, rows_sent
 from beam_distilabel.pipeline.graph import Graph
 from beam_distilabel.pipeline.pipeline import receiving_rows, without_data
 from beam_distilabel.pipeline.validation import set_parameters, validate
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.step import _Step, default_name
 from beam_distilabel.transforms.sinks.write_distiset import WriteDistiset as Write
 

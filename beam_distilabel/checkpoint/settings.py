@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

@@ -20,9 +20,10 @@ from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.models.base import LLM, AsyncLLM, Model
 from beam_distilabel.models.embeddings import Embeddings
 from beam_distilabel.models.image_generation import ImageGenerationModel
+from beam_distilabel.problems import closest
 from beam_distilabel.redaction import hide_secrets
 from beam_distilabel.runners.describe import type_text
-from beam_distilabel.runtime_parameters import closest, runtime_parameter_is_optional
+from beam_distilabel.runtime_parameters import runtime_parameter_is_optional
 from beam_distilabel.step import GeneratorStep, GlobalStep, Step
 from beam_distilabel.task import GeneratorTask, GlobalTask, ImageTask, Task, _Task
 

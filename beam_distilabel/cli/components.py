@@ -75,7 +75,7 @@ def show_model(
 
 
 def _check_kind(kind: str | None, kinds: tuple[str, ...]) -> None:
-    from beam_distilabel.runtime_parameters import closest
+    from beam_distilabel.problems import closest
 
     if kind is not None and kind not in kinds:
         raise DistilabelUserError(

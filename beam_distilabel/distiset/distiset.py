@@ -46,7 +46,7 @@ from beam_distilabel.layout import (
     find_artifacts,
     path_text,
 )
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.summary import SubsetSummary, summarize_dataset
 
 if TYPE_CHECKING:

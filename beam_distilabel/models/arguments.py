@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from beam_distilabel.dumping import names_secret
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ from beam_distilabel.models.engine import Engine, GenerateRequest
 from beam_distilabel.models.held_engine import HoldsEngine
 from beam_distilabel.models.openai.answers import shared_out
 from beam_distilabel.models.user_engine import failed_output, run_coroutine
+from beam_distilabel.problems import closest
 from beam_distilabel.row import fingerprint, seed_from
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.typing import FormattedInput, GenerateOutput
 
 _INSTRUCTIONS = """\

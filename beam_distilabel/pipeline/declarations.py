@@ -10,8 +10,8 @@ import pyarrow as pa
 from beam_distilabel.errors import DistilabelError, PipelineValidationError
 from beam_distilabel.failures import message_of
 from beam_distilabel.metadata import METADATA
+from beam_distilabel.problems import closest
 from beam_distilabel.row import RESERVED
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step, column_flags
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.join import JoinSpec
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 
 class Graph:

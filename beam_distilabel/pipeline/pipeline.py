@@ -54,9 +54,9 @@ from beam_distilabel.pipeline.validation import (
     set_parameters,
     validate,
 )
+from beam_distilabel.problems import closest
 from beam_distilabel.requirements import checked, missing
 from beam_distilabel.row import Row
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import DEFAULT_BATCH_SIZE, RowStep, _Step, open_pipelines
 from beam_distilabel.transforms.sources.load_data_from_dataset import dataset_loader
 from beam_distilabel.transforms.sources.load_data_from_dicts import LoadDataFromDicts

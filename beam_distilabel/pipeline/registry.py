@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.pipeline.route import Route
 from beam_distilabel.pipeline.routing import Router, RoutingBatchFunction, sample_n_steps
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 T = TypeVar("T")
 

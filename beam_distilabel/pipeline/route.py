@@ -8,8 +8,8 @@ from typing import Any
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.pipeline.routing import Router, seeded
+from beam_distilabel.problems import closest
 from beam_distilabel.row import Row, content, copied
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.step import _Step
 
 _SHOWN = 80

@@ -13,8 +13,8 @@ import numpy as np
 
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.failures import message_of
+from beam_distilabel.problems import closest
 from beam_distilabel.row import Row
-from beam_distilabel.runtime_parameters import closest
 
 RoutingBatchFunc = Callable[[list[str]], list[str]]
 

@@ -13,7 +13,8 @@ from beam_distilabel.dumping import encode
 from beam_distilabel.errors import DistilabelUserError, PipelineValidationError
 from beam_distilabel.pipeline.declarations import check_declarations, check_mappings
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.runtime_parameters import closest, missing_parameters
+from beam_distilabel.problems import closest
+from beam_distilabel.runtime_parameters import missing_parameters
 from beam_distilabel.signatures import is_step_input, step_inputs, takes_many_inputs
 from beam_distilabel.step import GeneratorStep, RowStep, Step, _Step
 from beam_distilabel.task import Task, _Task, check_llm

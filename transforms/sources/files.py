@@ -17,7 +17,7 @@ from fsspec.utils import infer_compression
 from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
 from beam_distilabel.hub.retrying import retrying
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.secrets.fields import covered, uncovered
 
 DataFiles = str | list[str] | dict[str, str | list[str]]

@@ -13,8 +13,8 @@ from beam_distilabel.errors import DistilabelError, DistilabelUserError
 from beam_distilabel.hub import find_token
 from beam_distilabel.hub.history import commits
 from beam_distilabel.hub.retrying import retrying
+from beam_distilabel.problems import closest
 from beam_distilabel.redaction import hide_secrets
-from beam_distilabel.runtime_parameters import closest
 from beam_distilabel.secrets.references import plain_if_there
 from beam_distilabel.transforms.sources.files import LOGIN
 

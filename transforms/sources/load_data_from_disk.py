@@ -10,7 +10,8 @@ from pydantic import Field
 
 from beam_distilabel.errors import DistilabelUserError
 from beam_distilabel.filesystems import url_to_fs
-from beam_distilabel.runtime_parameters import RuntimeParameter, closest
+from beam_distilabel.problems import closest
+from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.secrets.fields import uncovered
 from beam_distilabel.transforms.sources.files import (
     Source,

@@ -14,8 +14,9 @@ from pydantic import Field, PrivateAttr, SecretStr
 from typing_extensions import Self
 
 from beam_distilabel.errors import DistilabelUserError
+from beam_distilabel.problems import closest
 from beam_distilabel.row import ROW_ID
-from beam_distilabel.runtime_parameters import RuntimeParameter, closest
+from beam_distilabel.runtime_parameters import RuntimeParameter
 from beam_distilabel.transforms.sources.declared_features import have_features
 from beam_distilabel.transforms.sources.files import Source, SourceFile, list_files, type_of_name
 from beam_distilabel.transforms.sources.hub_conversion import (

@@ -14,7 +14,7 @@ from beam_distilabel.models.vllm.settings import (
     engine_sizes,
     ready_seconds,
 )
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 if TYPE_CHECKING:
     from beam_distilabel.models.vllm import vLLM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError, EngineError
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 
 class ReasoningSplitter:

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from beam_distilabel.errors import DistilabelUserError, GenerationError
 from beam_distilabel.models.answer_schema import AnswerSchema, answer_schema
 from beam_distilabel.models.arguments import checked_arguments
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 _OURS = ("n", "structured_outputs", "detokenize")
 """Sampling parameters that are set otherwise, besides those that have an argument here."""

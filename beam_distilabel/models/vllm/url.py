@@ -35,7 +35,7 @@ from beam_distilabel.models.remote.retries import (
     send_until_answered,
 )
 from beam_distilabel.models.vllm.sampling import GenerationArguments, parse_arguments
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 from beam_distilabel.typing import GenerateOutput
 
 if TYPE_CHECKING:

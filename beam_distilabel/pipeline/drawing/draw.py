@@ -12,7 +12,7 @@ from beam_distilabel.pipeline.drawing.png import to_png
 from beam_distilabel.pipeline.drawing.scheme import scheme_of
 from beam_distilabel.pipeline.drawing.svg import to_svg
 from beam_distilabel.pipeline.graph import Graph
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 DRAW_FORMATS = {"png": "png", "svg": "svg", "mmd": "mermaid", "mermaid": "mermaid"}
 """Extension of a file to the format that it stands for."""

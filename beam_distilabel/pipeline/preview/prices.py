@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_distilabel.errors import DistilabelUserError
-from beam_distilabel.runtime_parameters import closest
+from beam_distilabel.problems import closest
 
 _FORM = (
     'two numbers, (input, output) per million tokens, {"input": 0.15, "output": 0.6}, or '

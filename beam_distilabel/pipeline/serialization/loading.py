@@ -27,9 +27,9 @@ from beam_distilabel.pipeline.registry import (
 from beam_distilabel.pipeline.routing import Router
 from beam_distilabel.pipeline.serialization.documents import DocumentError, NamedClass, plain
 from beam_distilabel.pipeline.serialization.files import format_of, read
-from beam_distilabel.problems import problems_of
+from beam_distilabel.problems import closest, problems_of
 from beam_distilabel.redaction import hide_secrets
-from beam_distilabel.runtime_parameters import RuntimeParametersMixin, closest, is_finite
+from beam_distilabel.runtime_parameters import RuntimeParametersMixin, is_finite
 from beam_distilabel.secret_texts import HIDDEN
 from beam_distilabel.secrets.fields import replace_secrets
 from beam_distilabel.secrets.references import source_in
